@@ -1,0 +1,54 @@
+# Every target does its own set-up in .venv; a second run starts at once.
+#
+#   make test      the whole check: format, lint, types, import layers, tests
+#   make demo      a real training run: save, change, load, train again, undo
+#   make torture   the long tests; TORTURE=10 makes them ten times as long
+#   make format    put the code into the one format
+#   make clean     remove the environment and all caches
+#
+# Where pip's index holds no CPU build of torch:
+#   make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+TORTURE ?= 1
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input
+
+.PHONY: test demo torture format clean
+.DEFAULT_GOAL := test
+
+test: .venv/ready
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n auto -m "not torture"
+
+demo: .venv/ready
+	$(BIN)/python demo/demo.py
+
+torture: .venv/ready
+	TORTURE=$(TORTURE) $(BIN)/pytest -n auto -m torture
+
+format: .venv/ready
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find src tests demo -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A moved or copied environment still points to where it was: make it anew.
+ifneq ($(shell cat .venv/place 2>/dev/null),$(CURDIR))
+.PHONY: .venv/place
+endif
+
+.venv/place: requirements-torch.txt
+	$(PYTHON) -m venv --clear .venv
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements-torch.txt
+	@printf '%s\n' '$(CURDIR)' > $@
+
+.venv/ready: .venv/place requirements-dev.txt pyproject.toml src/jellyml/__init__.py
+	$(PIP) -r requirements-dev.txt --editable .
+	@touch $@

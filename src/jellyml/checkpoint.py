@@ -1,0 +1,219 @@
+"""One checkpoint, a file of any format or a folder: find its snapshot, prove it, hand it out."""
+
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from io import FileIO
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from jellyml.code import filling
+from jellyml.code.filling import Header, NewerSnapshot
+from jellyml.errors import BadSnapshot, JellyError, NoSnapshot
+from jellyml.formats import CODE, FORMATS, KEY, MANIFEST, MANIFEST_KEY, Kind, Record
+from jellyml.formats.record import read_at, size_of
+
+SIDECAR = f"{KEY}.bundle"
+MANIFEST_SIDECAR = f"{MANIFEST_KEY}.json"
+
+_SAVE = "torch.save({..., **jellyml.create_snapshot()}, ...)"
+_AGAIN = "take the checkpoint again from where it came, or save it again."
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+# An honest file holds a few. Headers that lie, one inside the other, could otherwise make us
+# read a file as often as it holds bytes.
+_MOST_CANDIDATES = 1_000
+_MOST_READINGS = 4
+_READ_FREELY = 64 << 20
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file or folder in which a snapshot was found, and proved to be what its header says.
+
+    ``passed_over`` is what was wrong with a likelier place than where it was found: a newer
+    snapshot may lie there, damaged. The file is opened anew whenever something is read.
+    """
+
+    path: Path
+    header: Header
+    record: Record
+    passed_over: BadSnapshot | None = None
+
+    @classmethod
+    def open(cls, path: Path) -> "Checkpoint":
+        """NoSnapshot when it carries none, BadSnapshot when what it carries cannot be used."""
+        if _is_folder(path):
+            return _open_folder(path)
+        wrong: list[BadSnapshot] = []
+        with _reading(path) as file:
+            for header, record in found(file, CODE, filling.prove, wrong):
+                return cls(path, header, record, next(iter(wrong), None))
+            raise wrong[0] if wrong else _nothing(path, file)
+
+    @property
+    def filling_size(self) -> int:
+        return self.header.offset + self.header.size
+
+    @cached_property
+    def manifest(self) -> dict[str, object] | None:
+        """How the model was made, if that was recorded; BadSnapshot when it is damaged."""
+        if _is_folder(self.path):
+            return _sidecar_manifest(self.path)
+        # JellyML 1.0 wrote no digest, and no manifest either: there is nothing to search for.
+        if self.header.sha256 is None:
+            return None
+        with _reading(self.path) as file:
+            return _manifest(file)
+
+    @cached_property
+    def others(self) -> int:
+        """How many more snapshots lie in the file; only a search to its end can tell."""
+        if _is_folder(self.path):
+            return 0
+        with _reading(self.path) as file:
+            return max(0, sum(1 for _ in found(file, CODE, filling.prove, [])) - 1)
+
+    def bundle(self) -> Iterator[bytes]:
+        """Exactly the bundle's bytes; BadSnapshot if they have changed since they were proved."""
+        path = self.path / SIDECAR if _is_folder(self.path) else self.path
+        with _reading(path) as file:
+            yield from filling.bundle(file, self.record, self.header)
+
+
+def found(
+    file: BinaryIO,
+    kind: Kind,
+    prove: Callable[[BinaryIO, Record], T],
+    wrong: list[BadSnapshot],
+) -> Iterator[tuple[T, Record]]:
+    """What proves itself, the likeliest place first; the first that does not goes to ``wrong``."""
+    places = next(each for each in FORMATS if each.recognises(file)).records(file, kind)
+    seen: set[int] = set()
+    for record in places:
+        if record.offset in seen or record.head(file, len(kind.magic)) != kind.magic:
+            continue
+        if len(seen) == _MOST_CANDIDATES:
+            return
+        seen.add(record.offset)
+        try:
+            proved = prove(file, record)
+        except NewerSnapshot:
+            raise
+        except BadSnapshot as problem:
+            if not wrong:
+                wrong.append(problem.with_traceback(None))
+        else:
+            yield proved, record
+
+
+def _open_folder(path: Path) -> Checkpoint:
+    """A folder carries a bare bundle, so that ``git clone`` works on it, and plain JSON."""
+    bundle = path / SIDECAR
+    with _told(bundle):
+        if not bundle.exists():
+            raise NoSnapshot(
+                f"The folder {path} carries no JellyML snapshot.",
+                f"name a file in it, or put a snapshot in when saving: {_SAVE}",
+            )
+    with _reading(bundle) as file:
+        manifest = _sidecar_manifest(path) or {}
+        record = Record(0, size_of(file))
+        header = filling.bare_header(record.size, manifest)
+        filling.prove_bundle(file, record, header)
+    return Checkpoint(path, header, record)
+
+
+def _sidecar_manifest(folder: Path) -> dict[str, object] | None:
+    path = folder / MANIFEST_SIDECAR
+    with _told(path):
+        if not path.exists():
+            return None
+    with _reading(path) as file:
+        return filling.parse_json(read_at(file, 0, filling.LARGEST_MANIFEST + 1))
+
+
+def _manifest(file: BinaryIO) -> dict[str, object] | None:
+    wrong: list[BadSnapshot] = []
+    for manifest, _ in found(file, MANIFEST, filling.read_manifest, wrong):
+        return manifest
+    if wrong:
+        raise wrong[0]
+    return None
+
+
+def _nothing(path: Path, file: BinaryIO) -> NoSnapshot:
+    """Why there is none, as far as the file tells."""
+    start = read_at(file, 0, len(_LFS_POINTER))
+    if not start:
+        return NoSnapshot(f"{path} is empty.", _AGAIN)
+    if start == _LFS_POINTER:
+        return NoSnapshot(
+            f"{path} is a Git LFS pointer, not the checkpoint itself.", "git lfs pull"
+        )
+    if error := (_manifest(file) or {}).get("error"):
+        # The repr of a stranger's text shows no control character as it is.
+        return NoSnapshot(
+            f"{path} carries no code: capturing it failed when it was saved "
+            f"({str(error)[:200]!r}).",
+            f"mend that, then save it again: {_SAVE}",
+        )
+    return NoSnapshot(f"{path} carries no JellyML snapshot.", f"put one in when saving: {_SAVE}")
+
+
+def _is_folder(path: Path) -> bool:
+    with _told(path):
+        return path.is_dir()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    with _told(path):
+        seen = path.stat()
+        if not stat.S_ISREG(seen.st_mode):  # opening a pipe would wait for ever
+            raise NoSnapshot(f"{path} is not a file.", "name the checkpoint's file or folder.")
+        with _Patient(path, _MOST_READINGS * seen.st_size + _READ_FREELY) as file:
+            yield file
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What goes wrong in the block is told with the file's name and a fix."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise NoSnapshot(f"There is no file {path}.", "check its name and folder.") from None
+    except OSError as problem:
+        reason = problem.strerror or type(problem).__name__
+        raise JellyError(
+            f"{path} could not be read: {reason}.", "check its permissions and its disk."
+        ) from None
+    except _ReadTooOften:
+        raise BadSnapshot(f"{path} is full of wrong snapshot headers.", _AGAIN) from None
+    except BadSnapshot as problem:
+        raise type(problem)(
+            f"{path} holds a JellyML snapshot that cannot be used. {problem.problem}",
+            problem.fix or _AGAIN,
+        ) from None
+
+
+class _ReadTooOften(Exception): ...
+
+
+class _Patient(FileIO):
+    """A file that can be read a few times over, and no more."""
+
+    def __init__(self, path: Path, most: int) -> None:
+        super().__init__(path)
+        self._left = most
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size) or b""
+        self._left -= len(data)
+        if self._left < 0:
+            raise _ReadTooOften
+        return data

@@ -1,0 +1,46 @@
+"""``jellyml eat``: bring the code of a checkpoint back."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked, add_model
+from jellyml.terminal import Terminal
+from jellyml.workspace import Workspace
+
+DESCRIPTION = """
+Bring the code inside a checkpoint into your folder, exactly as it was when the snapshot
+was taken: uncommitted changes and untracked files too. Also called load and
+load-snapshot-from.
+
+Nothing is lost: whatever was in the folder before, staged or not, committed or not, comes
+back with jellyml undo. The checkpoint is only read, without torch and without running
+anything that is in it. Afterwards HEAD is detached at the snapshot's commit; branches stay
+where they are. In a folder that is no git repository, one is made.
+
+examples:
+  jellyml load model.pth                 here
+  jellyml load model.pth --dry-run       only list what would change
+  jellyml load model.pth --to ../look    into a new folder, this one stays as it is
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    add_model(parser)
+    add_code_dir(parser)
+    parser.add_argument(
+        "--to", type=Path, metavar="DIR", help="write the code into DIR, missing or empty"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list what would change, change nothing"
+    )
+    add_max_unpacked(parser)
+
+
+def run(args: Namespace, terminal: Terminal) -> None:
+    outcome = Workspace(args.code_dir).load(
+        args.model, to=args.to, dry_run=args.dry_run, max_unpacked=args.max_unpacked
+    )
+    if args.dry_run:
+        terminal.changes(outcome)
+    else:
+        terminal.outcome(outcome)

@@ -1,0 +1,101 @@
+"""``jellyml fix``: what is rarely needed."""
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from jellyml.cli.parser import Parser, add_code_dir, add_common, add_model, add_yes
+from jellyml.extract_bundle import write_bundle
+from jellyml.terminal import Terminal
+from jellyml.workspace import Workspace
+
+DESCRIPTION = """
+You will rarely need this.
+
+  delete-last-history-item   take the newest entry off the undo stack
+  clear-history              take all entries off it
+  get-history-path           print the folder in which JellyML keeps the history
+  extract-bundle             write the git bundle of a checkpoint into a file
+
+The first two only shorten what undo walks back: every state stays in jellyml history, and
+jellyml restore still goes to it. jellyml history --prune is what frees the space.
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT", help="see above")
+    for name, (about, add, function) in _PARTS.items():
+        part = kinds.add_parser(name, description=about)
+        part.plain = parser.plain
+        part.set_defaults(function=function)
+        add_common(part)
+        add(part)
+
+
+def run(args: Namespace, terminal: Terminal) -> None:
+    args.function(args, terminal)
+
+
+def _add_asking(parser: Parser) -> None:
+    add_yes(parser)
+    add_code_dir(parser)
+
+
+def _add_bundle(parser: Parser) -> None:
+    add_model(parser)
+    parser.add_argument(
+        "-o",
+        "--output_path",
+        "--output-path",
+        type=Path,
+        metavar="PATH",
+        help="a file, or a folder for <model_file>.bundle (default: the current folder)",
+    )
+
+
+def _forget_last(args: Namespace, terminal: Terminal) -> None:
+    if terminal.agrees("Take the newest entry off the undo stack?", yes=args.yes):
+        terminal.outcome(Workspace(args.code_dir).forget_last())
+
+
+def _forget_all(args: Namespace, terminal: Terminal) -> None:
+    if terminal.agrees("Take all entries off the undo stack?", yes=args.yes):
+        terminal.outcome(Workspace(args.code_dir).forget_all())
+
+
+def _show_path(args: Namespace, terminal: Terminal) -> None:
+    terminal.path(Workspace(args.code_dir).folder)
+
+
+def _extract(args: Namespace, terminal: Terminal) -> None:
+    written = write_bundle(args.model, args.output_path)
+    terminal.note(f"Wrote the bundle to {written}.")
+
+
+_Add = Callable[[Parser], None]
+_Run = Callable[[Namespace, Terminal], None]
+_PARTS: dict[str, tuple[str, _Add, _Run]] = {
+    "delete-last-history-item": (
+        "Take the newest entry off the undo stack: the next jellyml undo takes back the one\n"
+        "before it. Its states stay in jellyml history.",
+        _add_asking,
+        _forget_last,
+    ),
+    "clear-history": (
+        "Take all entries off the undo stack. Their states stay in jellyml history, and\n"
+        "jellyml restore goes to any of them.",
+        _add_asking,
+        _forget_all,
+    ),
+    "get-history-path": (
+        "Print the folder in which JellyML keeps the history of this repository.",
+        add_code_dir,
+        _show_path,
+    ),
+    "extract-bundle": (
+        "Write the git bundle inside a checkpoint into a file, byte for byte. git clones and\n"
+        "fetches from such a file as from any repository.",
+        _add_bundle,
+        _extract,
+    ),
+}

@@ -1,0 +1,36 @@
+"""``jellyml git``: use git on the code inside a checkpoint."""
+
+import argparse
+from argparse import Namespace
+
+from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked, add_model
+from jellyml.git import run_git
+from jellyml.terminal import Terminal
+
+DESCRIPTION = """
+Run git with the code inside a checkpoint as a repository: {} in any argument stands for
+it. Everything after model_file goes to git, and git's exit code comes back.
+
+examples:
+  jellyml git model.pth clone {} look       the whole project, into the folder look
+  jellyml git model.pth fetch {}            into this repository, as FETCH_HEAD
+  jellyml git model.pth ls-remote {}        only the commit
+
+The code is checked first, as for a load, and hooks and file system monitors are off. From
+there on it is git: a clone or checkout of somebody else's code can start the filter
+programs that your own git configuration names.
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    add_model(parser)
+    parser.add_argument(
+        "args", nargs=argparse.REMAINDER, metavar="ARGS", help="what git is to be given"
+    )
+    add_code_dir(parser)
+    add_max_unpacked(parser)
+
+
+def run(args: Namespace, terminal: Terminal) -> int:
+    terminal.flush()
+    return run_git(args.model, args.args, args.code_dir, args.max_unpacked)

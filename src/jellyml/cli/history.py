@@ -1,0 +1,88 @@
+"""``jellyml history``: show every state there was, or prune them."""
+
+import re
+from argparse import ArgumentTypeError, Namespace
+from dataclasses import dataclass
+
+from jellyml.cli.parser import Parser, add_code_dir, add_yes, size
+from jellyml.errors import UsageError
+from jellyml.terminal import Terminal
+from jellyml.workspace import Workspace
+
+DESCRIPTION = """
+Show every state there was before or after a command, newest first: when, which command and
+model, branch and commit, and how many files the command changed. A star marks where you
+are. jellyml restore N goes to any of them.
+
+States are kept until you prune them; nothing is ever pruned by itself.
+
+examples:
+  jellyml history
+  jellyml history --prune 30d      forget states older than 30 days (also: 12h, 8w, 1y)
+  jellyml history --prune 2GB      forget the oldest until 2 GB are left (also: 500MB)
+  jellyml history --prune --all    take everything of JellyML out of this repository
+"""
+
+_SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What ``--prune`` was given: an age in seconds, a size in bytes, or neither."""
+
+    age: float | None = None
+    size: int | None = None
+
+
+def age_or_size(text: str) -> Limit:
+    """``30d`` or ``2GB``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([hdwy])", text.lower())
+    if match:
+        return Limit(age=float(match[1]) * _SECONDS[match[2]])
+    try:
+        return Limit(size=size(text))
+    except ArgumentTypeError:
+        raise ArgumentTypeError(
+            f"{text!r} is neither an age (30d, 12h, 8w, 1y) nor a size (500MB, 2GB)"
+        ) from None
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the history as JSON")
+    parser.add_argument(
+        "--prune",
+        nargs="?",
+        const=Limit(),
+        type=age_or_size,
+        metavar="AGE|SIZE",
+        help="forget states that are older than AGE, or the oldest until SIZE is left",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="with --prune: forget everything, undo included"
+    )
+    add_yes(parser)
+    add_code_dir(parser)
+
+
+def run(args: Namespace, terminal: Terminal) -> None:
+    workspace = Workspace(args.code_dir)
+    if args.prune is not None or args.all:
+        _prune(workspace, args, terminal)
+    elif args.json:
+        terminal.history_json(workspace.history())
+    else:
+        terminal.history(workspace.history())
+
+
+def _prune(workspace: Workspace, args: Namespace, terminal: Terminal) -> None:
+    limit: Limit | None = args.prune
+    if limit is None or (limit == Limit()) != args.all:
+        raise UsageError(
+            "What to prune is an age, a size, or --all.",
+            "jellyml history --prune 30d, or --prune 2GB, or --prune --all",
+        )
+    what = "Everything that JellyML keeps here" if args.all else "Old states"
+    if terminal.agrees(f"{what} will be gone for good. Go ahead?", yes=args.yes):
+        terminal.outcome(
+            workspace.prune(older_than=limit.age, larger_than=limit.size, everything=args.all)
+        )

@@ -1,0 +1,114 @@
+"""The words after a command: options that many commands share, and help worth reading."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from jellyml.cli import art
+from jellyml.errors import UsageError
+from jellyml.terminal import Terminal, has_colour, is_terminal
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+NO_DONUT = ("--no_donut", "--no-donut")
+
+
+class Parser(argparse.ArgumentParser):
+    """Abbreviations off, errors as ours, and the command's picture above its help."""
+
+    plain = False
+
+    def __init__(self, prog: str, description: str = "", **more: Any) -> None:
+        super().__init__(
+            prog,
+            description=description.strip(),
+            formatter_class=_HelpFormatter,
+            allow_abbrev=False,
+            **more,
+        )
+        if sys.version_info >= (3, 14):
+            self.color = False
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message[:1].upper() + message[1:] + ".", f"{self.prog} -h")
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        text = self.format_help()
+        command = self.prog.split()[1]
+        if not self.plain and shows_pictures():
+            drawn = art.picture(command, colour=has_colour(sys.stdout))
+            text = f"{drawn}\n\n{text}\n{art.clue(command)}\n"
+        Terminal().result(text.rstrip("\n"))
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Options on one line each: ``-c, --code_dir DIR``, without the spelling variants."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        names = ", ".join(action.option_strings[:2])
+        return f"{names} {self._format_args(action, action.dest.upper())}"
+
+
+def shows_pictures() -> bool:
+    """True on a terminal that can draw them."""
+    return is_terminal(sys.stdout) and art.is_drawable(sys.stdout.encoding)
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """What every command takes."""
+    parser.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print only what was asked for, warnings and errors",
+    )
+    parser.add_argument(*NO_DONUT, action="store_true", help="no pictures in the help")
+
+
+def add_code_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c",
+        "--code_dir",
+        "--code-dir",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="any folder in the repository of your code (default: here)",
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", type=Path, metavar="model_file", help="the checkpoint that carries the code"
+    )
+
+
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask, go ahead")
+
+
+def add_max_unpacked(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-unpacked",
+        type=size,
+        default=size("4GiB"),
+        metavar="SIZE",
+        help="refuse a snapshot that would unpack to more (default: 4GiB)",
+    )
+
+
+def size(text: str) -> int:
+    """``500MB`` as bytes."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(I?)B", text.upper())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB or 2GB")
+    number, power, binary = match.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(power or " "))

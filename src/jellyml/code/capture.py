@@ -1,0 +1,249 @@
+"""The working tree as a filling: look, choose, build in a scratch directory, keep.
+
+Nothing of the user's is written: not the index, not HEAD, not the object store, no file.
+"""
+
+import base64
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from jellyml.code import cache, filling, history
+from jellyml.code.cache import Cache
+from jellyml.code.guard import LeftOut
+from jellyml.code.history import History
+from jellyml.code.manifest import CodeFacts, Nested
+from jellyml.code.repository import Repository
+from jellyml.code.scan import Scan, scan
+from jellyml.code.scratch import ChangedMeanwhile, Scratch, scratch
+from jellyml.code.selection import Contents, Selection, changes, key, select
+
+MAX_FILE_SIZE = 50_000_000
+MAX_UNTRACKED = 250_000_000
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a capture may hold. Sizes in bytes, ``timeout`` in seconds.
+
+    ``history``: ``"auto"`` (all of it within 64 MB and 1.5 s of counting), ``"full"``,
+    ``"none"``, or a number of commits below the snapshot.
+    """
+
+    history: History = "auto"
+    max_file_size: int = MAX_FILE_SIZE
+    max_untracked: int = MAX_UNTRACKED
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A filling and what is known about the code in it."""
+
+    filling: bytes
+    facts: CodeFacts
+
+
+def capture(folder: Path, options: Options, kept: Path | None) -> Capture:
+    """Capture the working tree that holds ``folder``; ``kept`` is the cache's folder.
+
+    Raises NotARepository, GitError, TookTooLong, OSError. Changes nothing.
+    """
+    repository = Repository.find(folder, time.monotonic() + options.timeout)
+    store = Cache.open(kept) if kept else None
+    if store is None:
+        return _look(repository, options, None)[0]
+    asked = (options.history, options.max_file_size, options.max_untracked)
+    with store.turn(repository.root, repr(asked)) as turn:
+        last = turn.result()
+        hit = store.get(str(last["key"])) if last else None
+        if last and hit:
+            return _rebuilt(hit, cast("dict[str, object]", last["seen"]), repository)
+        began = cache.now()
+        found, name = _look(repository, options, store)
+        if name:
+            turn.leave(began, {"key": name, "seen": _seen_as_json(found.facts)})
+    return found
+
+
+def _look(
+    repository: Repository, options: Options, store: Cache | None
+) -> tuple[Capture, str | None]:
+    """Scan; then take the capture from the cache or build it. The name is None if not kept."""
+    for left in reversed(range(_TRIES)):
+        found = scan(repository)
+        selection = select(
+            found, max_file_size=options.max_file_size, max_untracked=options.max_untracked
+        )
+        before = _signatures(selection)
+        contents = Contents(selection)
+        name = key(selection, contents, options.history)
+        hit = store.get(name) if store else None
+        if hit is None:
+            try:
+                with scratch(found) as place:
+                    hit = _build(place, selection, contents, options.history)
+            except ChangedMeanwhile:
+                if not left:
+                    raise
+                continue
+            # Only what stood still while it was read may be found again under this name.
+            if _signatures(selection) != before or contents.unreadable:
+                name = ""
+            elif store:
+                store.put(name, *hit)
+        return _captured(hit, _seen(selection, contents.unreadable)), name or None
+    raise AssertionError("the last try raises or returns")
+
+
+def _signatures(selection: Selection) -> list[object]:
+    """What tells that a file on disk has changed, for every file that is read."""
+    top = os.fsencode(selection.root)
+    signatures: list[object] = []
+    for path, found in selection.overlay.items():
+        if found and found.oid is None:
+            try:
+                seen = os.lstat(os.path.join(top, path))
+            except OSError:
+                signatures.append(None)
+            else:
+                signatures.append((seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino))
+    return signatures
+
+
+def _build(
+    place: Scratch, selection: Selection, contents: Contents, wanted: History
+) -> tuple[bytes, dict[str, object]]:
+    """The filling, and the facts that are kept beside it."""
+    commit = _commit(place, selection, contents)
+    packed = history.pack(place, selection.scan, commit, wanted)
+    bundle = packed.path.read_bytes()
+    head = filling.header(
+        bundle,
+        commit=packed.commit,
+        stands_for=commit if packed.commit != commit else None,
+        object_format=selection.scan.repository.object_format,
+    )
+    facts: dict[str, object] = {
+        "commit": commit,
+        "cut": packed.cut,
+        "texts": {one: base64.b64encode(text).decode() for one, text in packed.texts.items()},
+        "raw": _filtered(place, selection),
+    }
+    return head + bundle, facts
+
+
+def _commit(place: Scratch, selection: Selection, contents: Contents) -> str:
+    """HEAD itself where its tree is the tree to be captured, else a child of it."""
+    head = selection.scan.head
+    if selection.is_head and head:
+        return head
+    date, tree = 0, None
+    if head:
+        (text,) = place.git.read_objects([head])
+        tree = text[5:].split(b"\n", 1)[0].decode()
+        date = int(text[text.index(b"\ncommitter ") :].split(b"\n", 2)[1].split()[-2])
+    commit = place.commit(header(date, head), changes(selection, contents, place))
+    return head if head and place.git.line("rev-parse", f"{commit}^{{tree}}") == tree else commit
+
+
+def header(date: int, parent: str | None) -> bytes:
+    """A commit of ours: nothing in it differs between two captures of the same code."""
+    who = b"JellyML <jellyml@localhost> %d +0000\n" % max(date, 0)
+    message = b"JellyML snapshot\n"
+    head = b"author %scommitter %sdata %d\n%s" % (who, who, len(message), message)
+    return head + (b"from %s\n" % parent.encode() if parent else b"")
+
+
+def _filtered(place: Scratch, selection: Selection) -> list[str]:
+    """Files taken as they lie although an external filter stands between disk and blob."""
+    named: list[str] = []
+    for prefix, layer in selection.scan.layers():
+        if not layer.attributes:
+            continue
+        paths = [path for path, found in layer.overlay.items() if found and found.oid is None]
+        rules = place.attributes(layer, ["filter"], paths)
+        named += (os.fsdecode(prefix + path) for path, _, value in rules if value not in _NO_FILTER)
+    return named
+
+
+_NO_FILTER = (b"unspecified", b"unset", b"set")
+
+
+def _seen(selection: Selection, unreadable: Iterable[LeftOut]) -> CodeFacts:
+    """What the look says of the repository; the capture's own facts come on top."""
+    found = selection.scan
+    return CodeFacts(
+        root=selection.root,
+        base=found.head,
+        branch=found.branch,
+        remotes=_remotes(found),
+        left_out=(*selection.left_out, *unreadable),
+        nested=tuple(
+            Nested(os.fsdecode(prefix[:-1]), layer.head, layer.branch, _remotes(layer))
+            for prefix, layer in found.layers()
+            if prefix and not layer.plain
+        ),
+    )
+
+
+def _remotes(found: Scan) -> dict[str, str]:
+    return {
+        name.removeprefix("remote.").removesuffix(".url"): address
+        for name, address in found.config.items()
+        if name.startswith("remote.") and name.endswith(".url")
+    }
+
+
+def _captured(hit: tuple[bytes, dict[str, object]], seen: CodeFacts) -> Capture:
+    data, kept = hit
+    texts = cast("Mapping[str, str]", kept["texts"])
+    commit = str(kept["commit"])
+    return Capture(
+        data,
+        replace(
+            seen,
+            commit=commit,
+            dirty=commit != seen.base,
+            cut=str(kept["cut"]),
+            raw=tuple(cast("list[str]", kept["raw"])),
+            commit_texts={one: base64.b64decode(text) for one, text in texts.items()},
+            bundle_sha256=filling.parse_header(data[: filling.HEADER_SIZE]).sha256,
+        ),
+    )
+
+
+def _seen_as_json(facts: CodeFacts) -> dict[str, object]:
+    wanted = ("base", "branch", "remotes", "left_out", "nested")
+    return {name: value for name, value in asdict(facts).items() if name in wanted}
+
+
+def _rebuilt(
+    hit: tuple[bytes, dict[str, object]], seen: dict[str, object], repository: Repository
+) -> Capture:
+    """Another process's look, read back."""
+    rows = cast("dict[str, list[dict[str, object]]]", seen)
+    facts = CodeFacts(
+        root=repository.root,
+        base=cast("str | None", seen["base"]),
+        branch=cast("str | None", seen["branch"]),
+        remotes=cast("dict[str, str]", seen["remotes"]),
+        left_out=tuple(LeftOut(**row) for row in rows["left_out"]),  # type: ignore[arg-type]
+        nested=tuple(Nested(**row) for row in rows["nested"]),  # type: ignore[arg-type]
+    )
+    return _captured(hit, facts)
+
+
+def describe(facts: CodeFacts) -> list[str]:
+    """What a user should hear of at once: code that is missing, or is not as git would have it."""
+    said = []
+    if facts.cut and facts.cut != "as asked":
+        said.append(f"The history was left out of the snapshot: {facts.cut}.")
+    missing = [one for one in facts.left_out if one.reason != "checkpoint"]
+    said += (f"{one.path} was left out of the snapshot: {one.explained}." for one in missing)
+    said += (f"{path} was captured as it lies: its filter was not run." for path in facts.raw)
+    return said

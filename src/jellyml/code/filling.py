@@ -1,0 +1,243 @@
+"""A snapshot as bytes, a header of 1,024 and then the git bundle; and the manifest likewise.
+
+JellyML 1.0 reads the first four fields of a filling's header, passes over the others, and
+takes all that follows the header as the bundle. ``docs/format.md`` is the specification.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from jellyml.errors import BadSnapshot, UsageError
+from jellyml.formats import CODE, MANIFEST, Kind, Record
+
+HEADER_SIZE = 1024
+VERSION = "january-7-2023"
+MANIFEST_VERSION = "1"
+LARGEST_MANIFEST = 4 << 20
+# JSON made of next to nothing but brackets takes thirty times its room when parsed.
+_MOST_VALUES = 250_000
+_DEEPEST = 32
+_FIRST_LINES = (b"# v2 git bundle\n", b"# v3 git bundle\n")
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_OBJECT_FORMAT = re.compile(r"sha1|sha256")
+
+
+class NewerSnapshot(BadSnapshot):
+    """Told from the rest so that nobody falls back on an older one that lies beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a filling says of itself, in the right form; whether it is true the bytes must show.
+
+    JellyML 1.0 wrote ``size`` and ``offset`` only. ``stands_for`` is the commit that was
+    captured, where the bundle's own one is a parentless stand-in for it.
+    """
+
+    size: int
+    offset: int = HEADER_SIZE
+    sha256: str | None = None
+    commit: str | None = None
+    stands_for: str | None = None
+    object_format: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+def header(
+    bundle: bytes,
+    *,
+    commit: str,
+    stands_for: str | None = None,
+    object_format: str | None = None,
+) -> bytes:
+    """What goes before a bundle whose ``HEAD`` is ``commit`` to make a filling of it."""
+    optional = {"stands_for": stands_for, "object_format": object_format}
+    return _padded(
+        {
+            "magic_number": "jelly_ml_snapshot",
+            "snapshot_offset": HEADER_SIZE,
+            "snapshot_size": len(bundle),
+            "version": VERSION,
+            "sha256": hashlib.sha256(bundle).hexdigest(),
+            "commit": commit,
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+    )
+
+
+def parse_header(head: bytes) -> Header:
+    """The header at the start of ``head``; BadSnapshot says what is wrong with it."""
+    fields = _fields(head, CODE, VERSION)
+    fields.pop("magic_number")
+    header = Header(
+        offset=_count(fields, "snapshot_offset"),
+        size=_count(fields, "snapshot_size"),
+        sha256=_text(fields, "sha256", _DIGEST),
+        commit=_text(fields, "commit", _COMMIT),
+        stands_for=_text(fields, "stands_for", _COMMIT),
+        object_format=_text(fields, "object_format", _OBJECT_FORMAT),
+        extra=fields,
+    )
+    if header.offset < HEADER_SIZE:
+        raise BadSnapshot("The snapshot's header places the bundle inside itself.")
+    return header
+
+
+def bare_header(size: int, manifest: Mapping[str, object]) -> Header:
+    """What the header would say of a bundle that lies alone beside its manifest."""
+    digest = _text(dict(manifest), "bundle_sha256", _DIGEST)
+    return Header(offset=0, size=size, sha256=digest)
+
+
+def prove(file: BinaryIO, record: Record) -> Header:
+    """The record's header, once the bundle behind it is found to be what the header says."""
+    header = parse_header(record.head(file, HEADER_SIZE))
+    prove_bundle(file, record, header)
+    return header
+
+
+def prove_bundle(file: BinaryIO, record: Record, header: Header) -> None:
+    chunks = bundle(file, record, header)
+    next(chunks)
+    if header.sha256 or record.deflated:
+        for _ in chunks:
+            pass
+
+
+def bundle(file: BinaryIO, record: Record, header: Header) -> Iterator[bytes]:
+    """Exactly the bundle's bytes, a little at a time.
+
+    BadSnapshot comes before the first of them when it is no bundle or has no room in the
+    record, and after the last when they are too few or not those of the digest.
+    """
+    end = header.offset + header.size
+    if end > record.most:
+        raise BadSnapshot(f"The snapshot is cut off: it should have {end} bytes.")
+    start, size, digest = b"", 0, hashlib.sha256()
+    for chunk in _behind(record.chunks(file, end), header.offset):
+        start += chunk[: len(_FIRST_LINES[0]) - len(start)]
+        if not any(line.startswith(start) for line in _FIRST_LINES):
+            break
+        size += len(chunk)
+        digest.update(chunk)
+        yield chunk
+    if start not in _FIRST_LINES:
+        raise BadSnapshot("What follows the snapshot's header is not a git bundle.")
+    if size < header.size:
+        raise BadSnapshot(f"The snapshot is cut off: {size} of {header.size} bytes are there.")
+    if header.sha256 not in (None, digest.hexdigest()):
+        raise BadSnapshot("The snapshot's bytes are not those that were saved.")
+
+
+def manifest_record(manifest: Mapping[str, object]) -> bytes:
+    """The manifest's record; UsageError when it is no JSON or more than we would read."""
+    try:
+        # ASCII, so that names of files that are not UTF-8 come through.
+        content = json.dumps(dict(manifest), allow_nan=False).encode("ascii")
+        parse_json(content)
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise UsageError(f"The manifest cannot be written as JSON: {problem}.") from None
+    except BadSnapshot as problem:
+        raise UsageError(problem.problem, "give create_snapshot fewer or shorter notes.") from None
+    fields = {
+        "magic_number": "jelly_ml_manifest",
+        "manifest_offset": HEADER_SIZE,
+        "manifest_size": len(content),
+        "version": MANIFEST_VERSION,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return _padded(fields) + content
+
+
+def parse_manifest(data: bytes) -> dict[str, object]:
+    """The manifest in a record's bytes; BadSnapshot when it is not whole or not JSON."""
+    fields = _fields(data, MANIFEST, MANIFEST_VERSION)
+    offset, size = _count(fields, "manifest_offset"), _count(fields, "manifest_size")
+    content = data[offset : offset + size]
+    if offset < HEADER_SIZE or len(content) < size:
+        raise BadSnapshot("The manifest is cut off.")
+    digest = _text(fields, "sha256", _DIGEST)
+    if digest not in (None, hashlib.sha256(content).hexdigest()):
+        raise BadSnapshot("The manifest's bytes are not those that were saved.")
+    return parse_json(content)
+
+
+def parse_json(content: bytes) -> dict[str, object]:
+    """JSON from outside: an object, and its size, number of values and depth bounded."""
+    values = sum(content.count(mark) for mark in (b"[", b"{", b","))
+    if len(content) > LARGEST_MANIFEST or values > _MOST_VALUES:
+        raise BadSnapshot("The manifest is larger than JellyML reads.")
+    try:
+        parsed = json.loads(content.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise BadSnapshot("What should be JSON is not.") from None
+    if not isinstance(parsed, dict) or _deeper(parsed, _DEEPEST):
+        raise BadSnapshot("What should be a JSON object of little depth is not.")
+    return parsed
+
+
+def read_manifest(file: BinaryIO, record: Record) -> dict[str, object]:
+    return parse_manifest(record.head(file, HEADER_SIZE + LARGEST_MANIFEST))
+
+
+def _padded(fields: Mapping[str, object]) -> bytes:
+    packed = json.dumps(fields).encode("ascii")
+    if len(packed) > HEADER_SIZE:
+        raise ValueError("the header's fields do not fit")
+    return packed.ljust(HEADER_SIZE, b"\0")
+
+
+def _behind(chunks: Iterator[bytes], skip: int) -> Iterator[bytes]:
+    for chunk in chunks:
+        if len(chunk) > skip:
+            yield chunk[skip:]
+        skip = max(0, skip - len(chunk))
+
+
+def _fields(head: bytes, kind: Kind, version: str) -> dict[str, object]:
+    if not head.startswith(kind.magic) or len(head) < HEADER_SIZE:
+        raise BadSnapshot("The header is cut off.")
+    fields = parse_json(head[:HEADER_SIZE].rstrip(b"\0"))
+    written = fields.pop("version", None)
+    if not isinstance(written, str):
+        raise BadSnapshot("The header has no version.")
+    if written != version:
+        # Its repr shows no control character as it is.
+        raise NewerSnapshot(
+            f"It was written by a newer JellyML (version {written!r}).",
+            "pip install --upgrade jellyml",
+        )
+    return fields
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _deeper(value: object, levels: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(each, levels - 1) for each in inner)
+
+
+def _count(fields: dict[str, object], name: str) -> int:
+    value = fields.pop(name, None)
+    if type(value) is not int or value < 0:
+        raise BadSnapshot(f"The header's {name} is not a size.")
+    return value
+
+
+def _text(fields: dict[str, object], name: str, form: re.Pattern[str]) -> str | None:
+    value = fields.pop(name, None)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not form.fullmatch(value):
+        raise BadSnapshot(f"The header's {name} does not have its form.")
+    return value

@@ -1,0 +1,159 @@
+"""How much history a bundle carries: all of it, or stand-ins where it is cut.
+
+A bundle cannot be shallow: every commit in it needs its parents. So a cut history ends in a
+stand-in, the same commit without the parents that are left behind (and without signatures,
+which would no longer hold). The true texts go into the manifest; whoever has the parents
+rebuilds the true commit from them and checks its id.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from jellyml.code.scan import Scan
+from jellyml.code.scratch import PACK, Scratch
+from jellyml.errors import GitError, TookTooLong
+
+History = Literal["auto", "full", "none"] | int
+
+# Budget of the automatic choice: what a checkpoint may grow by, and how long counting may take.
+AUTO_SIZE = 64_000_000
+AUTO_SECONDS = 1.5
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A bundle file; ``texts`` maps true commit ids to their raw text where it was cut."""
+
+    path: Path
+    commit: str
+    cut: str = ""  # why, as the rest of a sentence
+    texts: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def pack(scratch: Scratch, scan: Scan, commit: str, history: History) -> Packed:
+    """Write ``commit`` with as much history as asked for as a bundle."""
+    path = scratch.directory / "bundle"
+    reason = ""
+    if history == "full" or history == "auto":
+        shallow = (scan.repository.common_dir / "shallow").exists()
+        if shallow and history == "full":
+            raise GitError(
+                "The history of this repository is itself cut (a shallow clone).",
+                "git fetch --unshallow, or ask for history='auto'.",
+            )
+        reason = "this is a shallow clone" if shallow else _whole(scratch, commit, path, history)
+        if not reason:
+            return Packed(path, commit)
+    keep = history if isinstance(history, int) else 0
+    stand_in, texts = _cut(scratch, scan, commit, keep)
+    _write_header(path, stand_in, scan.repository.object_format)
+    with path.open("ab") as out:
+        scratch.pack([stand_in], [], out)
+    cut = (reason or "as asked") if texts else ""
+    return Packed(path, stand_in, cut, texts)
+
+
+def _write_header(path: Path, commit: str, object_format: str) -> None:
+    version = "v2" if object_format == "sha1" else "v3"
+    capability = "" if object_format == "sha1" else f"@object-format={object_format}\n"
+    path.write_text(f"# {version} git bundle\n{capability}{commit} HEAD\n\n")
+
+
+def _whole(scratch: Scratch, commit: str, path: Path, history: History) -> str:
+    """Pack everything; or, in an automatic choice, say why it was given up."""
+    object_format = "sha1" if len(commit) == 40 else "sha256"
+    _write_header(path, commit, object_format)
+    if history == "full":
+        with path.open("ab") as out:
+            scratch.pack([commit], [], out)
+        return ""
+    with scratch.git.start(*PACK) as process, path.open("ab") as out:
+        assert process.stdin and process.stdout
+        process.stdin.write(f"{commit}\n".encode())
+        process.stdin.close()
+        process.stdin = None
+        counting = threading.Timer(AUTO_SECONDS, process.kill)
+        counting.start()
+        block = os.read(process.stdout.fileno(), _BLOCK)
+        counting.cancel()
+        size = 0
+        while block:
+            size += out.write(block)
+            if size > AUTO_SIZE:
+                return f"it would take more than {AUTO_SIZE // 1_000_000} MB"
+            block = os.read(process.stdout.fileno(), _BLOCK)
+        try:
+            scratch.git.collect(process, None)
+        except TookTooLong:
+            raise
+        except GitError:
+            if not size and process.returncode < 0:
+                return f"it took more than {AUTO_SECONDS} s to count"
+            return "some of its objects are not here"
+    return ""
+
+
+def _cut(scratch: Scratch, scan: Scan, commit: str, keep: int) -> tuple[str, dict[str, bytes]]:
+    """Rewrite ``commit`` and ``keep`` commits below it so that nothing further is needed."""
+    chain = [commit]
+    if keep and scan.head:
+        extra = keep + (commit == scan.head)
+        # The user's own git: in a shallow clone it knows where history ends.
+        listed = scan.repository.git.run(
+            "rev-list", "--topo-order", f"--max-count={extra}", scan.head
+        )
+        chain += [one for one in listed.decode().split() if one != commit]
+    rewritten: dict[str, str] = {}
+    texts: dict[str, bytes] = {}
+    folder = scratch.directory / "commits"
+    folder.mkdir()
+    chain.reverse()
+    for one, text in zip(chain, scratch.git.read_objects(chain), strict=True):
+        stand_in = _stand_in(text, rewritten)
+        rewritten[one] = _commit_id(stand_in, one)
+        if rewritten[one] != one:
+            texts[one] = text
+            (folder / rewritten[one]).write_bytes(stand_in)
+    if texts:
+        paths = "".join(f"{folder.name}/{path.name}\n" for path in folder.iterdir()).encode()
+        scratch.git.run("hash-object", "-t", "commit", "-w", "--stdin-paths", stdin=paths)
+    shutil.rmtree(folder)
+    return rewritten[commit], texts
+
+
+_HEADER = re.compile(rb"([\w-]+) [^\n]*\n(?: [^\n]*\n)*")
+
+
+def _stand_in(text: bytes, rewritten: Mapping[str, str]) -> bytes:
+    """A commit's text with the parents we carry, rewritten, and no others."""
+    head, _, message = text.partition(b"\n\n")
+    kept = []
+    changed = False
+    signed = (b"gpgsig", b"mergetag")
+    for match in _HEADER.finditer(head + b"\n"):
+        name, line = match[1], match[0]
+        if name == b"parent":
+            parent = line[7:].strip().decode()
+            new = rewritten.get(parent)
+            changed |= new != parent
+            if new:
+                kept.append(b"parent %s\n" % new.encode())
+        else:
+            kept.append(line)
+    if not changed:
+        return text
+    lines = [line for line in kept if not line.startswith(signed)]
+    return b"".join(lines) + b"\n" + message
+
+
+def _commit_id(text: bytes, like: str) -> str:
+    algorithm = "sha1" if len(like) == 40 else "sha256"
+    return hashlib.new(algorithm, b"commit %d\0" % len(text) + text).hexdigest()

@@ -1,0 +1,153 @@
+"""How a model was made, as one record: the code, the command, the environment, the notes.
+
+``docs/manifest.md`` is the schema. Every text in it is masked where secrets may stand in it, and
+whatever a program or a machine is like, there is a record and JSON can encode it.
+"""
+
+import base64
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from jellyml.code import environment
+from jellyml.code.guard import LeftOut
+from jellyml.code.masking import mask_data, mask_text, mask_url
+
+SCHEMA = 1
+# The record is to stay small, whatever lies in the folder.
+_MOST_LEFT_OUT = 1000
+_DEEPEST = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A submodule or nested repository whose files are in the snapshot as ordinary files."""
+
+    path: str
+    commit: str | None
+    branch: str | None
+    remotes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFacts:
+    """What a capture knows of the code; addresses as git has them, masked when recorded."""
+
+    root: Path
+    commit: str | None = None  # the snapshot's
+    base: str | None = None  # HEAD's
+    branch: str | None = None
+    remotes: Mapping[str, str] = field(default_factory=dict)
+    dirty: bool = False
+    left_out: tuple[LeftOut, ...] = ()
+    nested: tuple[Nested, ...] = ()
+    raw: tuple[str, ...] = ()  # files captured as they lie, their filter not run
+    cut: str = ""  # why the history is not whole
+    commit_texts: Mapping[str, bytes] = field(default_factory=dict)  # true commits, where it is cut
+    bundle_sha256: str | None = None
+    error: str | None = None
+
+
+def record(
+    code: CodeFacts, *, version: str, notes: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """The manifest of a snapshot taken now; ``version`` is JellyML's own."""
+    root = code.root
+    sections: dict[str, Callable[[], object]] = {
+        "code": lambda: _code(code),
+        "command": lambda: environment.command(root),
+        "notebook": lambda: environment.notebook(root),
+        "python": environment.python,
+        "machine": environment.machine,
+        "torch": environment.torch,
+        "distributions": lambda: environment.distributions(root),
+        "indexes": lambda: environment.indexes(root),
+        "lock_files": lambda: environment.lock_files(root),
+        "variables": environment.variables,
+        "notes": lambda: mask_data(_plain(notes)) if notes else None,
+    }
+    made = {name: _attempt(look) for name, look in sections.items()}
+    head = {
+        "schema": SCHEMA,
+        "jellyml": version,
+        "created": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        "bundle_sha256": code.bundle_sha256,
+    }
+    return head | {name: facts for name, facts in made.items() if facts is not None}
+
+
+def commit_texts(code: Mapping[str, object]) -> Iterator[bytes]:
+    """The texts of true commits that a manifest's ``code`` carries, the oldest first; unproved."""
+    texts = code.get("commit_texts")
+    for text in texts.values() if isinstance(texts, dict) else ():
+        encoded = text.get("base64") if isinstance(text, dict) else None
+        if isinstance(text, str):
+            yield text.encode("utf-8", "replace")
+        elif isinstance(encoded, str):
+            with suppress(ValueError):
+                yield base64.b64decode(encoded)
+
+
+def _code(code: CodeFacts) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "commit": code.commit,
+        "base": code.base,
+        "branch": code.branch,
+        "dirty": code.dirty,
+        "remotes": _without_credentials(code.remotes),
+        "left_out": [asdict(one) for one in code.left_out[:_MOST_LEFT_OUT]],
+        "nested": [
+            {**asdict(one), "remotes": _without_credentials(one.remotes)} for one in code.nested
+        ],
+    }
+    further = {
+        "left_out_more": max(0, len(code.left_out) - _MOST_LEFT_OUT),
+        "raw": list(code.raw),
+        "cut": code.cut,
+        "commit_texts": {oid: _encoded(text) for oid, text in code.commit_texts.items()},
+        "error": mask_text(code.error or ""),
+    }
+    return facts | {name: value for name, value in further.items() if value}
+
+
+def _without_credentials(remotes: Mapping[str, str]) -> dict[str, str]:
+    return {name: mask_url(url) for name, url in remotes.items()}
+
+
+def _encoded(text: bytes) -> object:
+    """Every byte counts, or the commit's id could not be checked; so nothing is masked."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(text).decode()}
+
+
+def _attempt(look: Callable[[], object]) -> object:
+    """A section as JSON; without it the record is still worth having, whatever went wrong."""
+    try:
+        return _plain(look())
+    except Exception as problem:  # noqa: BLE001
+        return {"error": mask_text(f"{type(problem).__name__}: {problem}")}
+
+
+def _plain(value: object, depth: int = 0) -> object:
+    """As JSON has it: numbers of numpy and torch are numbers, what is nothing of it is text."""
+    if isinstance(value, str):
+        # Names from the system may hold bytes that are no text: shown as \udc80, kept encodable.
+        return value.encode("utf-8", "backslashreplace").decode()
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(value)
+    if depth == _DEEPEST:
+        return "..."
+    if isinstance(value, Mapping):
+        return {str(_plain(str(key))): _plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item, depth + 1) for item in value]
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return _plain(value.item(), depth + 1)
+    return _plain(str(value))

@@ -1,0 +1,30 @@
+"""One capture for all ranks of a process group: the only collective of this package."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+T = TypeVar("T")
+
+
+def on_first_rank(group: "ProcessGroup", make: Callable[[], T]) -> T:
+    """What ``make`` returns on the group's first rank, on every rank; called by all of them.
+
+    What it raises there is raised everywhere, so that no rank waits for the others.
+    """
+    from torch import distributed
+
+    answer: list[T | Exception | None] = [None]
+    if distributed.get_rank(group) == 0:
+        try:
+            answer = [make()]
+        except Exception as error:  # noqa: BLE001 (it is raised on every rank, below)
+            answer = [error]
+    source = distributed.get_global_rank(group, 0)
+    distributed.broadcast_object_list(answer, src=source, group=group)
+    (result,) = answer
+    if isinstance(result, Exception):
+        raise result
+    return result  # type: ignore[return-value]

@@ -1,0 +1,303 @@
+"""Speak to git. The only module that starts it."""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import IO
+
+from jellyml.errors import GitError, NotARepository, TookTooLong
+
+# Inside a hook git exports GIT_DIR and friends; obeying them would act on
+# another repository. The user's configuration stays: containers carry
+# safe.directory that way.
+_INHERITED = (
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_KEY_",
+    "GIT_CONFIG_VALUE_",
+    "GIT_CEILING_DIRECTORIES",
+)
+# Optional locks off: reading must not rewrite the user's index.
+# Replace refs off: a snapshot is what the objects say, not what stands in for them.
+_SET = {
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "LC_ALL": "C",
+}
+# No configuration but ours, for whatever came out of a checkpoint.
+_ISOLATED = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+}
+_STEADY = {
+    # An empty hooksPath makes git look for /post-index-change; the null device has no entries.
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+    "core.splitIndex": "false",
+    "core.quotePath": "true",
+    "submodule.recurse": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "advice.graftFileDeprecated": "false",
+}
+_WITHOUT_USER_FILES = {
+    "core.attributesFile": os.devnull,
+    "core.excludesFile": os.devnull,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """How git is to be started: where, on which directory and index, with which configuration.
+
+    ``deadline`` is a ``time.monotonic()`` value; a command still running then is killed
+    and raises ``TookTooLong``.
+    """
+
+    folder: Path
+    directory: Path | None = None
+    work_tree: Path | None = None
+    index: Path | None = None
+    objects: tuple[Path, ...] = ()
+    config: dict[str, str] = field(default_factory=dict)
+    isolated: bool = False
+    deadline: float | None = None
+
+    def configured(self, **options: str) -> "Git":
+        """The same git with ``section__name="value"`` set for every command."""
+        named = {key.replace("__", "."): value for key, value in options.items()}
+        return replace(self, config=self.config | named)
+
+    def run(
+        self,
+        *args: str | bytes,
+        stdin: bytes | IO[bytes] = b"",
+        stdout: IO[bytes] | None = None,
+        accept: Sequence[int] = (0,),
+    ) -> bytes:
+        """Run one command and return what it printed; a status not in ``accept`` is a GitError.
+
+        With ``stdout`` the output goes to that file and the result is empty.
+        """
+        source = None if isinstance(stdin, bytes) else stdin
+        with self.start(*args, stdin=source, stdout=stdout) as process:
+            given = stdin if isinstance(stdin, bytes) else None
+            return self.collect(process, given, accept=accept)[0]
+
+    def collect(
+        self,
+        process: "subprocess.Popen[bytes]",
+        stdin: bytes | None = b"",
+        *,
+        accept: Sequence[int] = (0,),
+    ) -> tuple[bytes, bytes]:
+        """What a started command prints, and what it says beside it, once it has ended."""
+        words = process.args
+        assert isinstance(words, list)
+        command = _text(words[1 + len(self._options())])
+        try:
+            output, errors = process.communicate(stdin, timeout=self._left())
+        except subprocess.TimeoutExpired:
+            raise TookTooLong(f"git {command} did not finish in time.") from None
+        if process.returncode not in accept:
+            raise refusal(command, errors, self.folder)
+        return output or b"", errors
+
+    def line(self, *args: str | bytes) -> str:
+        return os.fsdecode(self.run(*args).removesuffix(b"\n"))
+
+    def succeeds(self, *args: str | bytes, stdin: bytes = b"") -> bool:
+        """True for status 0; for questions whose *no* is a status."""
+        try:
+            self.run(*args, stdin=stdin)
+        except TookTooLong:
+            raise
+        except GitError:
+            return False
+        return True
+
+    def read_objects(self, ids: Iterable[str]) -> Iterator[bytes]:
+        """The raw content of each object, in order; a missing one is a GitError."""
+        with self.start("cat-file", "--batch", "--buffer") as process:
+            assert process.stdin and process.stdout
+            asked = list(ids)
+            # One thread feeds: the answers may fill the pipe before the questions are read.
+            feeder = threading.Thread(target=_feed, args=(process.stdin, asked))
+            feeder.start()
+            try:
+                for one in asked:
+                    head = process.stdout.readline().split()
+                    if len(head) != 3:
+                        raise GitError(f"The object {one} is missing.", "git fsck")
+                    yield process.stdout.read(int(head[2]))
+                    process.stdout.read(1)
+            finally:
+                process.kill()
+                feeder.join()
+
+    @contextmanager
+    def start(
+        self,
+        *args: str | bytes,
+        stdin: IO[bytes] | None = None,
+        stdout: IO[bytes] | None = None,
+    ) -> Iterator["subprocess.Popen[bytes]"]:
+        """A running command, fed through a pipe unless ``stdin`` is a file.
+
+        It is killed if the block is left while it still runs.
+        """
+        try:
+            process = subprocess.Popen(
+                ["git", *self._options(), *args],
+                cwd=self.folder,
+                env=self._environment(),
+                stdin=stdin or subprocess.PIPE,
+                stdout=stdout or subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except FileNotFoundError:
+            if not self.folder.is_dir():
+                raise NotARepository(f"There is no folder {self.folder}.") from None
+            raise GitError(
+                "The program git was not found.",
+                "install git 2.34 or newer and make sure that it is on PATH.",
+            ) from None
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream:
+                    with suppress(BrokenPipeError):
+                        stream.close()
+
+    def attached(self, *args: str) -> int:
+        """Run git on our own terminal, as the user would: their environment, their settings.
+
+        Only hooks and file system monitors are off. Returns git's status as a shell would.
+        """
+        off = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false")
+        with subprocess.Popen(["git", *off, *args], cwd=self.folder) as process:
+            while process.returncode is None:
+                # An interrupt reaches git too; what it means is for git to decide.
+                with suppress(KeyboardInterrupt):
+                    process.wait()
+        return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+    def _left(self) -> float | None:
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    def _options(self) -> list[str]:
+        settings = _STEADY | (_WITHOUT_USER_FILES if self.isolated else {}) | self.config
+        return [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+
+    def _environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("GIT_") or (name.startswith(_INHERITED) and not self.isolated)
+        }
+        places = {
+            "GIT_DIR": self.directory,
+            "GIT_WORK_TREE": self.work_tree,
+            "GIT_INDEX_FILE": self.index,
+        }
+        private = {name: str(path) for name, path in places.items() if path}
+        if self.objects:
+            private["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = os.pathsep.join(
+                _quoted(path) for path in self.objects
+            )
+        return kept | _SET | (_ISOLATED if self.isolated else {}) | private
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The user's repository: where its parts lie, and git started in it."""
+
+    root: Path
+    git_dir: Path
+    common_dir: Path
+    object_format: str
+    deadline: float | None = None
+
+    @classmethod
+    def find(cls, folder: Path, deadline: float | None = None) -> "Repository":
+        """The repository whose working tree holds ``folder``; raises NotARepository, GitError."""
+        git = Git(folder, deadline=deadline)
+        questions = ("--show-object-format", "--show-toplevel", "--absolute-git-dir")
+        answer = git.run("rev-parse", *questions, "--git-common-dir")
+        lines = answer.removesuffix(b"\n").split(b"\n")
+        if len(lines) != 4:  # a path holds a newline: ask for each alone
+            asked = (*questions, "--git-common-dir")
+            lines = [git.run("rev-parse", one).removesuffix(b"\n") for one in asked]
+        object_format, root, git_dir, common = map(os.fsdecode, lines)
+        return cls(
+            Path(root),
+            Path(git_dir),
+            folder.resolve() / common,
+            object_format,
+            deadline,
+        )
+
+    @cached_property
+    def git(self) -> Git:
+        return Git(self.root, deadline=self.deadline)
+
+    @cached_property
+    def objects(self) -> Path:
+        return self.common_dir / "objects"
+
+    @cached_property
+    def index(self) -> Path:
+        return self.git_dir / "index"
+
+    def commit(self) -> str | None:
+        """The id HEAD stands at, or None when it is unborn."""
+        answer = self.git.run("rev-parse", "-q", "--verify", "HEAD^{commit}", accept=(0, 1, 128))
+        return answer.decode().strip() or None
+
+
+def _feed(stream: IO[bytes], lines: Sequence[str]) -> None:
+    with suppress(BrokenPipeError):
+        stream.write("".join(f"{line}\n" for line in lines).encode())
+        stream.close()
+
+
+def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotARepository:
+    """What git's own words mean for the user."""
+    reason = os.fsdecode(errors).strip()
+    if "not a git repository" in reason:
+        return NotARepository(f"{folder} is not a git repository.")
+    if "must be run in a work tree" in reason:
+        return NotARepository(f"{folder} has no working tree (it lies in a bare repository).")
+    if "dubious ownership" in reason:
+        return GitError(
+            f"The repository at {folder} belongs to another user, so git will not read it.",
+            f"git config --global --add safe.directory {folder}",
+        )
+    return GitError(f"git {command} failed: {reason or 'no reason given'}.")
+
+
+def _text(word: str | bytes) -> str:
+    return os.fsdecode(word)
+
+
+def _quoted(path: Path) -> str:
+    """As the alternates variable wants it: a name with a separator or quote is C-quoted."""
+    text = str(path)
+    if os.pathsep not in text and not text.startswith('"'):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,205 @@
+"""A throw-away git directory: it sees the user's objects and leaves them as they are.
+
+Trees, commits and packs are made here. One ``fast-import`` turns an overlay into a commit,
+one ``pack-objects`` turns a commit into a pack; the user's own git directory is read through
+alternates and stays identical to the byte.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+from jellyml.code.repository import Git
+from jellyml.code.scan import SYMLINK, Found, Scan, default_attributes_file
+from jellyml.errors import GitError
+
+
+class ChangedMeanwhile(GitError):
+    """A file changed while it was read; the next look finds it as it is then."""
+
+
+_BLOCK = 1 << 20
+_REF = b"refs/heads/scratch"
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """The directory and the git that works in it."""
+
+    directory: Path
+    git: Git
+
+    def commit(self, header: bytes, changes: Iterable["Change"]) -> str:
+        """Make one commit of ``header`` (author to ``from``) and changes; return its id.
+
+        Deletions must come first: a file may become a folder.
+        """
+        with self.git.configured(fastimport__unpackLimit="0").start(
+            "fast-import", "--done", "--quiet", "--date-format=raw"
+        ) as process:
+            assert process.stdin
+            try:
+                process.stdin.write(b"commit %s\nmark :1\n%s" % (_REF, header))
+                for change in changes:
+                    change.write(process.stdin)
+                process.stdin.write(b"\nget-mark :1\ndone\n")
+            except BrokenPipeError:
+                pass  # its own words, read below, say why it went
+            output, _ = self.git.collect(process)
+        return output.decode().strip()
+
+    def pack(self, wanted: Iterable[str], without: Iterable[str], out: IO[bytes]) -> None:
+        """Write the pack of all that ``wanted`` reaches and ``without`` does not to ``out``."""
+        revisions = [*wanted, *(f"^{one}" for one in without)]
+        self.git.run(*PACK, stdin="".join(f"{one}\n" for one in revisions).encode(), stdout=out)
+
+    def blobs(self, scan: Scan, paths: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Store files as git would, after its own end-of-line rules; no filter is ever started.
+
+        ``paths`` are relative to the scan's root; the result maps each to its blob id.
+        """
+        names = list(paths)
+        if not names:
+            return {}
+        git = self.ruled(scan)
+        listed = b"".join(quoted(path) + b"\n" for path in names)
+        ids = git.run("hash-object", "-w", "--stdin-paths", stdin=listed).split()
+        return dict(zip(names, ids, strict=True))
+
+    def attributes(
+        self, scan: Scan, names: Iterable[str], paths: Iterable[bytes]
+    ) -> list[tuple[bytes, bytes, bytes]]:
+        """(path, attribute, value) for each path of the scan's working tree."""
+        listed = b"".join(path + b"\0" for path in paths)
+        if not listed:
+            return []
+        answer = self.ruled(scan).run("check-attr", "-z", "--stdin", *names, stdin=listed)
+        parts = answer.split(b"\0")[:-1]
+        return list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
+
+    def ruled(self, scan: Scan) -> Git:
+        """Git under the end-of-line rules of the user's repository, and none of its filters."""
+        attributes = scan.repository.common_dir / "info" / "attributes"
+        if attributes.exists():
+            (self.directory / "info").mkdir(exist_ok=True)
+            shutil.copyfile(attributes, self.directory / "info" / "attributes")
+        rules = {"core.attributesFile": str(default_attributes_file())} | scan.conversion()
+        root = scan.repository.root
+        return replace(self.git, folder=root, work_tree=root, config=self.git.config | rules)
+
+
+PACK = ("pack-objects", "--revs", "--stdout", "--delta-base-offset", "--window=0", "-q")
+
+
+@contextmanager
+def scratch(
+    scan: Scan, *, objects: tuple[Path, ...] = (), near: Path | None = None
+) -> Iterator[Scratch]:
+    """A scratch directory that sees the objects of every repository of ``scan``.
+
+    ``near`` is the folder to make it in; the system's temporary one by default.
+    """
+    layers = [inner for _, inner in scan.layers() if not inner.plain]
+    outer = scan.repository
+    seen = [layer.repository.objects for layer in layers]
+    directory = Path(tempfile.mkdtemp(prefix="jellyml-", dir=near))
+    try:
+        make_bare(directory, outer.object_format)
+        git = Git(
+            directory,
+            directory=directory,
+            objects=(*seen, *objects),
+            config={"core.fsync": "none", "gc.auto": "0"},
+            isolated=True,
+            deadline=outer.deadline,
+        )
+        yield Scratch(directory, git)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def make_bare(directory: Path, object_format: str) -> None:
+    """What ``git init --bare`` would make, without starting it."""
+    version, extension = ("0", "")
+    if object_format != "sha1":
+        version, extension = "1", f"[extensions]\n\tobjectformat = {object_format}\n"
+    config = f"[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extension}"
+    for name in ("objects/pack", "objects/info", "refs/heads"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    (directory / "config").write_text(config)
+    (directory / "HEAD").write_text("ref: refs/heads/none\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a commit: a deletion (no mode), an object that is there, or new bytes."""
+
+    path: bytes
+    mode: bytes | None = None
+    oid: bytes | None = None
+    content: bytes | Path | None = None
+
+    def write(self, stream: IO[bytes]) -> None:
+        name = quoted(self.path)
+        if self.mode is None:
+            stream.write(b"D %s\n" % name)
+        elif self.oid is not None:
+            stream.write(b"M %s %s %s\n" % (self.mode, self.oid, name))
+        else:
+            stream.write(b"M %s inline %s\n" % (self.mode, name))
+            _data(stream, self.content)
+
+
+def _data(stream: IO[bytes], content: bytes | Path | None) -> None:
+    if not isinstance(content, Path):
+        stream.write(b"data %d\n%s\n" % (len(content or b""), content or b""))
+        return
+    with content.open("rb") as file:
+        left = os.fstat(file.fileno()).st_size
+        stream.write(b"data %d\n" % left)
+        while left and (block := file.read(min(left, _BLOCK))):
+            stream.write(block)
+            left -= len(block)
+        if left:
+            raise ChangedMeanwhile(f"{content} became shorter while it was read.", "try again.")
+        stream.write(b"\n")
+
+
+def bytes_on_disk(root: Path, path: bytes, found: Found) -> bytes | Path:
+    """A path's content: its bytes, or for a large file the place to read them from.
+
+    Raises OSError where it cannot be read or is no longer what it was.
+    """
+    place = os.path.join(os.fsencode(root), path)
+    if found.mode == SYMLINK:
+        return os.readlink(place)
+    descriptor = os.open(
+        place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    )
+    with open(descriptor, "rb") as file:
+        if os.fstat(descriptor).st_size > 8 * _BLOCK:
+            return Path(os.fsdecode(place))
+        return file.read()
+
+
+_NEEDS_QUOTES = (b"\n", b"\r", b'"', b"\\")
+
+
+def quoted(path: bytes) -> bytes:
+    """A path for one line of git's input, C-quoted where it must be."""
+    if not any(mark in path for mark in _NEEDS_QUOTES) and not path.startswith(b" "):
+        return path
+    escapes: Mapping[bytes, bytes] = {
+        b"\\": b"\\\\",
+        b'"': b'\\"',
+        b"\n": b"\\n",
+        b"\r": b"\\r",
+    }
+    for plain, escaped in escapes.items():
+        path = path.replace(plain, escaped)
+    return b'"' + path + b'"'

@@ -1,0 +1,364 @@
+"""Every entry of a stranger's tree: its name, its kind, and how much there is of it.
+
+Nothing is unfolded: each distinct folder is read once and what lies below it is added up,
+for 832 bytes of pack can name 10^10 files.
+"""
+
+import os
+import re
+import tempfile
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import IO, Protocol
+
+from jellyml.errors import BadSnapshot
+
+_RAISE = "if you trust whoever made it, allow more with --max-unpacked."
+
+# No file system takes a longer path, nor a longer target of a symlink.
+_LONGEST = 4096
+# What the path of an entry may take, on average: whoever writes the files holds them all.
+_PATH_BYTES = 128
+# As many ids as fit in the smallest pipe (4 KiB): they are written before answers are read.
+_ASKED_AT_ONCE = 60
+_PIECE = 1 << 16
+_FOLDS_NAMED = 100
+
+# As git writes them. A zero in front, and 100664, are how old versions wrote the same.
+_KINDS = {
+    b"40000": "folder",
+    b"100644": "file",
+    b"100755": "file",
+    b"100664": "file",
+    b"120000": "symlink",
+    b"160000": "submodule",
+}
+_PLAIN = re.compile(rb"\w[\w.-]*")  # no rule below has anything against such a name
+_DRIVE = re.compile(rb"[A-Za-z]:")
+# On NTFS also by its short name, with dots and spaces behind it, or as a stream of it.
+_DOT_GIT = re.compile(r"(?:\.git|git~1)[ .]*(?::.*)?", re.IGNORECASE | re.DOTALL)
+# Code points that HFS+ does not see.
+_UNSEEN = dict.fromkeys(
+    [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
+)
+
+
+class Process(Protocol):
+    """A running git, as far as it is needed here."""
+
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+    stderr: IO[bytes] | None
+
+    def wait(self) -> int: ...
+
+
+Start = Callable[..., AbstractContextManager[Process]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much code may be unpacked: bytes of files, and number of files and folders."""
+
+    size: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """What the newest commit of a bundle holds."""
+
+    tree: str
+    entries: int
+    size: int
+    names_that_fold: tuple[str, ...]
+
+
+def check_tip(start: Start, commit: str, limits: Limits, scratch: Path) -> Tip:
+    """Raise BadSnapshot unless all that the commit's tree names may be written.
+
+    ``start`` starts git where the commit is; ``scratch`` is a folder for temporary files.
+    """
+    with tempfile.TemporaryFile(dir=scratch) as files:
+        walk = _Walk(limits, files)
+        with start("cat-file", "--batch") as process:
+            objects = _Objects(process)
+            tree = _tree_of(objects, commit)
+            walk.read_folders(objects, tree)
+            _check_symlinks(objects, walk.symlinks)
+        files.seek(0)
+        with start("cat-file", "--batch-check=%(objectsize)", "--buffer", stdin=files) as process:
+            walk.read_sizes(process)
+    whole = walk.added_up(tree)
+    _check_sums(whole, limits)
+    return Tip(tree.hex(), whole.entries, whole.size, tuple(sorted(walk.names_that_fold)))
+
+
+def check_name(name: bytes) -> None:
+    """Raise BadSnapshot for a name that some file system takes for another place."""
+    if _PLAIN.fullmatch(name):
+        return
+    parts = name.split(b"\\")  # as Windows would
+    if (
+        name in (b"", b".")
+        or b"/" in name
+        or b".." in parts
+        or (len(parts) > 1 and not parts[0])
+        or _DRIVE.match(name)
+        or any(map(is_dot_git, parts))
+    ):
+        raise BadSnapshot(
+            f"The code in this checkpoint names a file {_shown(name)}, "
+            "which could be written to another place than its own folder."
+        )
+
+
+def is_dot_git(name: bytes) -> bool:
+    """Whether some file system takes this name for ``.git``."""
+    text = name.decode(errors="surrogateescape").translate(_UNSEEN)
+    return _DOT_GIT.fullmatch(text) is not None
+
+
+def folded(name: bytes) -> bytes:
+    """The same for two names that some file system takes for one."""
+    if name.isascii():
+        return name.lower().rstrip(b". ")
+    text = name.decode(errors="surrogateescape").translate(_UNSEEN)
+    text = unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
+    return text.encode(errors="surrogateescape").rstrip(b". ")
+
+
+class _Objects:
+    """Objects asked of one ``git cat-file --batch``, each read a piece at a time."""
+
+    def __init__(self, process: Process) -> None:
+        assert process.stdin and process.stdout
+        self._questions, self._answers = process.stdin, process.stdout
+
+    def read(self, ids: Iterable[bytes], kind: bytes) -> Iterator[tuple[bytes, Iterator[bytes]]]:
+        """Each id and the pieces of its object, to be taken before the next is asked for."""
+        waiting = iter(ids)
+        while batch := list(islice(waiting, _ASKED_AT_ONCE)):
+            self._ask(batch)
+            for each in batch:
+                answer = self._answers.readline().split()
+                if not answer:
+                    raise takes_too_much()
+                if answer[1] != kind:  # or "missing"
+                    raise BadSnapshot(
+                        "The code in this checkpoint is no bundle of commits: "
+                        f"{each.hex()} should be a {kind.decode()}, and is {_shown(answer[1])}."
+                    )
+                pieces = self._pieces(int(answer[2]))
+                yield each, pieces
+                deque(pieces, maxlen=0)  # what was not wanted
+                self._answers.read(1)
+
+    def _ask(self, ids: Iterable[bytes]) -> None:
+        try:
+            self._questions.write(b"".join(b"%s\n" % each.hex().encode() for each in ids))
+            self._questions.flush()
+        except OSError:  # it has ended
+            raise takes_too_much() from None
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        while size:
+            piece = self._answers.read(min(size, _PIECE))
+            if not piece:
+                raise takes_too_much()
+            size -= len(piece)
+            yield piece
+
+
+@dataclass(slots=True)
+class _Folder:
+    """The sums of one tree object; with ``folders`` empty, of everything below it too."""
+
+    folders: tuple[tuple[bytes, int], ...] = ()  # id, length of the name
+    files: int = 0
+    entries: int = 0
+    size: int = 0
+    path_bytes: int = 0
+    longest: int = 0
+
+    def note(self, name: bytes) -> None:
+        self.entries += 1
+        self.path_bytes += len(name)
+        self.longest = max(self.longest, len(name))
+
+    def add(self, below: "_Folder", name_length: int) -> None:
+        self.entries += below.entries
+        self.size += below.size
+        self.path_bytes += below.path_bytes + below.entries * (name_length + 1)
+        self.longest = max(self.longest, name_length + 1 + below.longest)
+
+
+class _Siblings:
+    """The names of one folder, as file systems that fold names would see them."""
+
+    def __init__(self) -> None:
+        self._names: set[bytes] = set()
+        self._symlinks: set[bytes] = set()
+
+    def folds(self, name: bytes, *, symlink: bool) -> bool:
+        """Take one more in; true when it folds with one before it.
+
+        Refused when either is a symlink: what is written to the one would follow the other.
+        """
+        key = folded(name)
+        known = key in self._names
+        if known and (symlink or key in self._symlinks):
+            raise BadSnapshot(
+                f"The code in this checkpoint holds {_shown(name)} twice as some file systems "
+                "read it, once as a symlink."
+            )
+        self._names.add(key)
+        if symlink:
+            self._symlinks.add(key)
+        return known
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What the distinct folders of a tree hold."""
+
+    limits: Limits
+    files: IO[bytes]  # the ids of all files, folder by folder: git is asked for their sizes
+    folders: dict[bytes, _Folder] = field(default_factory=dict)
+    symlinks: set[bytes] = field(default_factory=set)
+    names_that_fold: set[str] = field(default_factory=set)
+    entries: int = 0
+
+    def read_folders(self, objects: _Objects, tree: bytes) -> None:
+        level = {tree}
+        for _ in range(_LONGEST // 2):  # a path through more folders is longer than _LONGEST
+            for each, pieces in objects.read(level, b"tree"):
+                self.folders[each] = self._read(_entries(pieces, len(tree)))
+            level = {below for each in level for below, _ in self.folders[each].folders}
+            level -= self.folders.keys()
+            if not level:
+                return
+        raise _path_too_long()
+
+    def _read(self, entries: Iterable[tuple[str, bytes, bytes]]) -> _Folder:
+        folder, siblings = _Folder(), _Siblings()
+        folders: list[tuple[bytes, int]] = []
+        for kind, name, each in entries:
+            check_name(name)
+            self._note(name, folds=siblings.folds(name, symlink=kind == "symlink"))
+            folder.note(name)
+            if kind == "folder":
+                folders.append((each, len(name)))
+            elif kind != "submodule":
+                folder.files += 1
+                self.files.write(b"%s\n" % each.hex().encode())
+            if kind == "symlink":
+                self.symlinks.add(each)
+        folder.folders = tuple(folders)
+        return folder
+
+    def _note(self, name: bytes, *, folds: bool) -> None:
+        self.entries += 1
+        if self.entries > self.limits.entries:
+            raise _too_many(self.limits)
+        if folds and len(self.names_that_fold) < _FOLDS_NAMED:
+            self.names_that_fold.add(os.fsdecode(name))
+
+    def read_sizes(self, process: Process) -> None:
+        assert process.stdout
+        for folder in self.folders.values():
+            folder.size = sum(map(int, islice(process.stdout, folder.files)))
+        if process.wait():
+            raise takes_too_much()
+
+    def added_up(self, tree: bytes) -> _Folder:
+        """The sums of everything below one folder, however often the same folder lies there."""
+        stack = [tree]
+        while stack:
+            folder = self.folders[stack[-1]]
+            first = [each for each, _ in folder.folders if self.folders[each].folders]
+            if first:
+                stack += first
+                continue
+            for each, name_length in folder.folders:
+                folder.add(self.folders[each], name_length)
+            folder.folders = ()
+            stack.pop()
+        return self.folders[tree]
+
+
+def _tree_of(objects: _Objects, commit: str) -> bytes:
+    for _, pieces in objects.read([bytes.fromhex(commit)], b"commit"):
+        first_line = next(pieces, b"").partition(b"\n")[0]  # "tree ", as --strict has checked
+    return bytes.fromhex(first_line[5:].decode())
+
+
+def _entries(pieces: Iterable[bytes], width: int) -> Iterator[tuple[str, bytes, bytes]]:
+    """(kind, name, id) of each entry of a tree object."""
+    entry = re.compile(rb"0*([0-7]{1,6}) ([^\0]*)\0(.{%d})" % width, re.DOTALL)
+    rest = b""
+    for piece in pieces:
+        rest += piece
+        end = 0
+        while found := entry.match(rest, end):
+            mode, name, each = found.groups()
+            end = found.end()
+            if mode not in _KINDS:
+                raise BadSnapshot(
+                    f"The code in this checkpoint holds {_shown(name)}, which is neither a file "
+                    "nor a folder, a symlink or a submodule."
+                )
+            yield _KINDS[mode], name, each
+        rest = rest[end:]
+        if len(rest) > _LONGEST + _PIECE:
+            raise _path_too_long()
+
+
+def _check_symlinks(objects: _Objects, symlinks: set[bytes]) -> None:
+    """One may point anywhere, for it is never followed; only not where git keeps its hooks."""
+    for _, pieces in objects.read(symlinks, b"blob"):
+        target = next(pieces, b"")
+        if not 0 < len(target) < _LONGEST or b"\0" in target:
+            raise BadSnapshot("The code in this checkpoint holds a symlink without a valid target.")
+        if any(map(is_dot_git, re.split(rb"[/\\]", target))):
+            raise BadSnapshot(
+                f"The code in this checkpoint holds a symlink into .git ({_shown(target)})."
+            )
+
+
+def _check_sums(whole: _Folder, limits: Limits) -> None:
+    if whole.entries > limits.entries:
+        raise _too_many(limits)
+    if whole.longest > _LONGEST or whole.path_bytes > _LONGEST + _PATH_BYTES * limits.entries:
+        raise _path_too_long()
+    if whole.size > limits.size:
+        raise BadSnapshot(
+            f"The code in this checkpoint would take {whole.size:,} bytes, "
+            f"more than the {limits.size:,} allowed.",
+            _RAISE,
+        )
+
+
+def _too_many(limits: Limits) -> BadSnapshot:
+    return BadSnapshot(
+        f"The code in this checkpoint holds more than {limits.entries:,} files and folders.",
+        _RAISE,
+    )
+
+
+def _path_too_long() -> BadSnapshot:
+    return BadSnapshot("The code in this checkpoint has paths that are too long to be written.")
+
+
+def takes_too_much() -> BadSnapshot:
+    return BadSnapshot("The code in this checkpoint takes too much time or memory.", _RAISE)
+
+
+def _shown(name: bytes) -> str:
+    """Short, and without a byte that a terminal could obey."""
+    return ascii(os.fsdecode(name[:60]))

@@ -1,0 +1,60 @@
+"""Every error this package raises on purpose.
+
+JellyError                something the user can act on
+├── UsageError            an argument is wrong
+├── NoSnapshot            the checkpoint carries no code
+├── BadSnapshot           it carries something that is not to be trusted
+├── NotARepository        the folder is in no git repository
+├── GitError              git refused
+│   └── TookTooLong       git did not finish in the time it was given
+└── UnsafeToContinue      going on could lose the user's work
+
+JellyWarning              a capture that left something out, or an undo that is not exact
+"""
+
+
+class JellyError(Exception):
+    """A problem and, when we know it, its fix.
+
+    Subclasses keep this constructor: errors cross between training processes,
+    and pickle rebuilds them by calling it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, fix: str = "") -> None:
+        super().__init__(problem, fix)
+        self.problem = problem
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.problem} Fix: {self.fix}" if self.fix else self.problem
+
+
+class UsageError(JellyError):
+    """Named so that a wrong argument is told from a broken environment."""
+
+    exit_code = 2
+
+
+class NoSnapshot(JellyError): ...
+
+
+class BadSnapshot(JellyError): ...
+
+
+class NotARepository(JellyError): ...
+
+
+class GitError(JellyError): ...
+
+
+class TookTooLong(GitError): ...
+
+
+class UnsafeToContinue(JellyError):
+    exit_code = 3
+
+
+class JellyWarning(UserWarning):
+    """Something was left out, or could not be done exactly; the message says what."""

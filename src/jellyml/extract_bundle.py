@@ -1,0 +1,42 @@
+"""``jellyml.extract_bundle``: write the git bundle inside a checkpoint into a file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jellyml.checkpoint import Checkpoint
+from jellyml.errors import UsageError
+from jellyml.files import replace
+from jellyml.terminal import Terminal
+
+
+class ExtractBundleArgs:
+    """What ``extract_bundle`` reads; any object with these attributes will do."""
+
+    model: str
+    output_path: str | None
+
+
+@dataclass
+class ExtractBundleArgs_dataclass(ExtractBundleArgs):  # noqa: N801 - the name of 1.0
+    model: str
+    output_path: str | None = None
+
+
+def extract_bundle(args: ExtractBundleArgs) -> int:
+    output = None if args.output_path is None else Path(args.output_path)
+    write_bundle(Path(args.model), output)
+    return 0
+
+
+def write_bundle(model: Path, output: Path | None = None) -> Path:
+    """Write it to a file, or into a folder under the model's name; whole or not at all."""
+    checkpoint = Checkpoint.open(model)
+    if checkpoint.passed_over:
+        Terminal().warnings([f"A damaged snapshot was passed over: {checkpoint.passed_over}"])
+    target = output or Path()
+    if target.is_dir():
+        target /= f"{model.resolve().name}.bundle"
+    if target.exists() and target.samefile(model):
+        raise UsageError(f"{target} is the checkpoint itself.", "choose another output path.")
+    replace(target, checkpoint.bundle(), mode=0o666)
+    return target

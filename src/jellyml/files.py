@@ -1,0 +1,186 @@
+"""Replace files whole, lock them, and make what was written last.
+
+Write beside, sync, rename, sync the folder: a reader sees the old file or the new one,
+and a power cut leaves one of the two.
+"""
+
+import ctypes
+import errno
+import functools
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from jellyml.errors import UnsafeToContinue
+
+_EXCHANGE = 2  # RENAME_EXCHANGE, linux/fs.h
+_AT_FDCWD = -100
+
+
+def replace(
+    path: Path, chunks: Iterable[bytes], *, mode: int = 0o600, durable: bool = True
+) -> None:
+    """Write a file whole or not at all; one that is there is replaced. Raises OSError."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with open(descriptor, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            if durable:
+                file.flush()
+                os.fsync(descriptor)
+        os.replace(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder last; a no-op where folders cannot be opened (Windows)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync(root: Path, folders: Iterable[Path]) -> None:
+    """Make what was renamed in ``folders`` last: one ``syncfs`` where there is one."""
+    if _syncfs(root):
+        return
+    for folder in folders:
+        with suppress(FileNotFoundError):
+            sync_folder(folder)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make all that lies below a folder last."""
+    if _syncfs(folder):
+        return
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            if not path.is_symlink():
+                with path.open("rb+" if os.name == "nt" else "rb") as file:
+                    os.fsync(file.fileno())
+        sync_folder(Path(parent))
+
+
+def _syncfs(folder: Path) -> bool:
+    """Sync the file system that holds a folder (200 files: 32 ms instead of 85)."""
+    syncfs = getattr(_libc(), "syncfs", None)
+    if syncfs is None:
+        return False
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if syncfs(descriptor) == 0:
+            return True
+        number = ctypes.get_errno()
+    finally:
+        os.close(descriptor)
+    if number in (errno.ENOSYS, errno.EINVAL):
+        return False
+    raise OSError(number, os.strerror(number), str(folder))
+
+
+@functools.cache
+def _libc() -> "ctypes.CDLL | None":
+    if not sys.platform.startswith("linux"):
+        return None
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swap two paths in one step, so that neither is ever missing; False where that cannot be.
+
+    Raises FileNotFoundError when one of the two is not there.
+    """
+    rename = getattr(_libc(), "renameat2", None)
+    if rename is None:
+        return False
+    done = rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE)
+    if done == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL):
+        return False
+    raise OSError(number, os.strerror(number), str(one), None, str(other))
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder of ours, whatever modes lie in it."""
+
+    def unlock(function: Callable[..., object], path: str, _: object) -> None:
+        with suppress(OSError):
+            os.chmod(os.path.dirname(path), 0o700)
+            if not os.path.islink(path):
+                os.chmod(path, 0o700)
+            function(path)
+
+    if folder.exists():
+        shutil.rmtree(folder, onerror=unlock)
+
+
+@contextmanager
+def locked(path: Path, *, wait: float) -> Iterator[bool]:
+    """Hold the lock at ``path``; yields False when it was not to be had within ``wait`` seconds.
+
+    The system drops it when the process ends, however it ends.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield _acquired(descriptor, time.monotonic() + wait)
+    finally:
+        os.close(descriptor)
+
+
+def _acquired(descriptor: int, until: float) -> bool:
+    pause = 0.002
+    while not _try_lock(descriptor):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+    return True
+
+
+if os.name == "nt":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+@contextmanager
+def only_one(path: Path, *, wait: float, doing: str) -> Iterator[None]:
+    """Hold the lock or raise UnsafeToContinue saying what another process is ``doing``."""
+    with locked(path, wait=wait) as held:
+        if not held:
+            raise UnsafeToContinue(
+                f"Another jellyml command is {doing}.", "wait until it has ended, then try again."
+            )
+        yield

@@ -1,0 +1,307 @@
+"""Find the tensors saved under a key by walking a pickle's opcodes; nothing is built or run.
+
+A pickle is a program for a machine with a stack and a memo. This one moves both as the real
+machine would, but knows only what leads from a key to the place of its bytes: short strings,
+numbers, names of types, short tuples, byte storages, tensors. All else is ``None``. Nothing
+is hashed but strings and numbers; steps, stack and memo are bounded; so no pickle can make
+it slow or large. What it finds is a hint, which the bytes have to prove.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+_MOST_STEPS = 4_000_000  # some 100,000 tensors
+_DEEPEST_STACK = 20_000
+_MOST_REMEMBERED = 150_000
+_MOST_HITS = 1_000
+_LONGEST_TEXT = 24  # our keys, the numbers of storages, ``torch``, ``ByteStorage``
+_LONGEST_TUPLE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One-dimensional, uint8, without gaps: ``size`` bytes at ``offset`` of a storage."""
+
+    storage: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Global:
+    name: str  # "module name"
+
+
+@dataclass(frozen=True, slots=True)
+class _Storage:
+    key: str
+
+
+_Value: TypeAlias = str | int | tuple[object, ...] | _Global | _Storage | Tensor | None
+
+
+def tensors(pickle: bytes, key: str) -> list[Tensor]:
+    """Those saved under ``key`` in any dictionary: the outermost first, and of these the last.
+
+    A pickle that breaks off, or does what this machine does not know, gives what was found
+    until there.
+    """
+    machine = _Machine(pickle, key)
+    with contextlib.suppress(IndexError, KeyError, ValueError):
+        machine.run()
+    last_first = reversed(machine.hits)
+    return [tensor for _, tensor in sorted(last_first, key=lambda hit: hit[0])]
+
+
+class _Machine:
+    def __init__(self, pickle: bytes, key: str) -> None:
+        self.pickle = pickle
+        self.key = key
+        self.at = 0
+        self.stack: list[_Value] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, _Value] = {}
+        self.memorised = 0
+        self.hits: list[tuple[int, Tensor]] = []  # with how many dictionaries were open around it
+
+    def run(self) -> None:
+        stack = self.stack
+        for _ in range(_MOST_STEPS):
+            opcode = self.pickle[self.at]
+            self.at += 1
+            if opcode == _STOP or len(stack) + len(self.marks) > _DEEPEST_STACK:
+                return
+            if plain := _PLAIN.get(opcode):
+                argument, taken, given = plain
+                self.at += argument
+                if taken:
+                    del stack[-taken:]
+                if given:
+                    stack.append(None)
+            else:
+                _ACTIONS[opcode](self)
+
+    # Reading the argument of an opcode.
+
+    def take(self, size: int) -> bytes:
+        start = self.at
+        self.at += size
+        return self.pickle[start : self.at]
+
+    def number(self, width: int) -> int:
+        return int.from_bytes(self.take(width), "little")
+
+    def line(self) -> bytes:
+        start = self.at
+        self.at = self.pickle.index(b"\n", start) + 1
+        return self.pickle[start : self.at - 1]
+
+    def integer_line(self) -> int:
+        line = self.line().rstrip(b"L")
+        return int(line) if len(line) <= _LONGEST_TEXT else -1  # neither a size nor an index
+
+    # What the opcodes do.
+
+    def push(self, value: _Value) -> None:
+        self.stack.append(value)
+
+    def push_integer(self, size: int) -> None:
+        number = int.from_bytes(self.take(min(size, 9)), "little", signed=True)
+        self.at += max(0, size - 9)
+        self.push(number if size <= 8 else None)
+
+    def push_counted(self, width: int, *, text: bool) -> None:
+        size = self.number(width)
+        if text and size <= _LONGEST_TEXT:
+            self.push(self.take(size).decode(errors="replace"))
+        else:
+            self.at += size
+            self.push(None)
+
+    def push_text_line(self) -> None:
+        line = self.line().strip(b"'\"")
+        self.push(line.decode(errors="replace") if len(line) <= _LONGEST_TEXT else None)
+
+    def push_line(self) -> None:
+        self.line()
+        self.push(None)
+
+    def push_integer_line(self) -> None:
+        self.push(self.integer_line())
+
+    def push_global(self, module: _Value, name: _Value) -> None:
+        known = isinstance(module, str) and isinstance(name, str)
+        self.push(_Global(f"{module} {name}") if known else None)
+
+    def push_global_lines(self) -> None:
+        self.push_text_line()
+        self.push_text_line()
+        self.stack_global()
+
+    def stack_global(self) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self.push_global(module, name)
+
+    def instance(self) -> None:
+        self.line()
+        self.line()
+        self.replace_marked()
+
+    def mark(self) -> None:
+        self.marks.append(len(self.stack))
+
+    def marked(self) -> list[_Value]:
+        """Take off everything above the last mark, and the mark."""
+        start = self.marks.pop()
+        items = self.stack[start:]
+        del self.stack[start:]
+        return items
+
+    def replace_marked(self) -> None:
+        self.marked()
+        self.push(None)
+
+    def pop(self) -> None:
+        if self.marks and self.marks[-1] == len(self.stack):
+            self.marks.pop()
+        else:
+            self.stack.pop()
+
+    def tuple_of(self, size: int) -> None:
+        items = self.stack[-size:]
+        del self.stack[-size:]
+        self.push(_short_tuple(items))
+
+    def set_items(self, items: list[_Value]) -> None:
+        for key, value in zip(items[::2], items[1::2], strict=False):
+            if key == self.key and isinstance(value, Tensor) and len(self.hits) < _MOST_HITS:
+                self.hits.append((len(self.marks), value))
+
+    def set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self.set_items([key, value])
+
+    def dictionary(self) -> None:
+        self.set_items(self.marked())
+        self.push(None)
+
+    def put(self, index: int) -> None:
+        self.memorised += 1
+        value = self.stack[-1]
+        # Nobody refers to a number or a tuple again, and a None that is not there reads the same.
+        if isinstance(value, (str, _Global, Tensor)) and len(self.memo) < _MOST_REMEMBERED:
+            self.memo[index] = value
+        else:
+            self.memo.pop(index, None)
+
+    def get(self, index: int) -> None:
+        self.push(self.memo.get(index))
+
+    def storage(self) -> None:
+        match self.stack.pop():
+            case ("storage", _Global("torch ByteStorage"), str(key), *_):
+                self.push(_Storage(key))
+            case _:
+                self.push(None)
+
+    def call(self) -> None:
+        """No function is called; the arguments alone say whether a tensor would come of it."""
+        arguments = self.stack.pop()
+        self.stack.pop()
+        match arguments:
+            case (_Storage(key), int(offset), (int(size),), (1,), *_):
+                self.push(Tensor(key, offset, size))
+            case (Tensor() as tensor, *_):  # a Parameter around it
+                self.push(tensor)
+            case _:
+                self.push(None)
+
+
+def _short_tuple(items: list[_Value]) -> _Value:
+    """A tuple as long and as deep as the arguments of a one-dimensional tensor, else None."""
+    if len(items) > _LONGEST_TUPLE:
+        return None
+    return tuple(item if _plain_enough(item) else None for item in items)
+
+
+def _plain_enough(item: _Value) -> bool:
+    return not isinstance(item, tuple) or (len(item) == 1 and not isinstance(item[0], tuple))
+
+
+_STOP = ord(".")
+
+# Opcode: bytes of its argument, values it takes off the stack, values it puts there.
+_PLAIN = {
+    0x80: (1, 0, 0),  # PROTO
+    0x95: (8, 0, 0),  # FRAME
+    0x98: (0, 0, 0),  # READONLY_BUFFER
+    0x97: (0, 0, 1),  # NEXT_BUFFER
+    0x82: (1, 0, 1),  # EXT1
+    0x83: (2, 0, 1),  # EXT2
+    0x84: (4, 0, 1),  # EXT4
+    0x88: (0, 0, 1),  # NEWTRUE
+    0x89: (0, 0, 1),  # NEWFALSE
+    0x8F: (0, 0, 1),  # EMPTY_SET
+    ord("N"): (0, 0, 1),  # NONE
+    ord("}"): (0, 0, 1),  # EMPTY_DICT
+    ord("]"): (0, 0, 1),  # EMPTY_LIST
+    ord("G"): (8, 0, 1),  # BINFLOAT
+    ord("a"): (0, 1, 0),  # APPEND
+    ord("b"): (0, 1, 0),  # BUILD
+    0x81: (0, 2, 1),  # NEWOBJ
+    0x92: (0, 3, 1),  # NEWOBJ_EX
+}
+
+_ACTIONS: dict[int, Callable[[_Machine], object]] = {
+    ord("K"): lambda m: m.push(m.number(1)),  # BININT1
+    ord("M"): lambda m: m.push(m.number(2)),  # BININT2
+    ord("J"): lambda m: m.push_integer(4),  # BININT
+    0x8A: lambda m: m.push_integer(m.number(1)),  # LONG1
+    0x8B: lambda m: m.push_integer(m.number(4)),  # LONG4
+    ord("I"): _Machine.push_integer_line,  # INT
+    ord("L"): _Machine.push_integer_line,  # LONG
+    ord("S"): _Machine.push_text_line,  # STRING
+    ord("V"): _Machine.push_text_line,  # UNICODE
+    ord("F"): _Machine.push_line,  # FLOAT
+    ord("P"): _Machine.push_line,  # PERSID
+    ord("X"): lambda m: m.push_counted(4, text=True),  # BINUNICODE
+    0x8C: lambda m: m.push_counted(1, text=True),  # SHORT_BINUNICODE
+    0x8D: lambda m: m.push_counted(8, text=True),  # BINUNICODE8
+    ord("T"): lambda m: m.push_counted(4, text=True),  # BINSTRING
+    ord("U"): lambda m: m.push_counted(1, text=True),  # SHORT_BINSTRING
+    ord("B"): lambda m: m.push_counted(4, text=False),  # BINBYTES
+    ord("C"): lambda m: m.push_counted(1, text=False),  # SHORT_BINBYTES
+    0x8E: lambda m: m.push_counted(8, text=False),  # BINBYTES8
+    0x96: lambda m: m.push_counted(8, text=False),  # BYTEARRAY8
+    ord("("): _Machine.mark,  # MARK
+    ord("0"): _Machine.pop,  # POP
+    ord("1"): _Machine.marked,  # POP_MARK
+    ord("2"): lambda m: m.push(m.stack[-1]),  # DUP
+    ord(")"): lambda m: m.push(()),  # EMPTY_TUPLE
+    0x85: lambda m: m.tuple_of(1),  # TUPLE1
+    0x86: lambda m: m.tuple_of(2),  # TUPLE2
+    0x87: lambda m: m.tuple_of(3),  # TUPLE3
+    ord("t"): lambda m: m.push(_short_tuple(m.marked())),  # TUPLE
+    ord("l"): _Machine.replace_marked,  # LIST
+    0x91: _Machine.replace_marked,  # FROZENSET
+    ord("o"): _Machine.replace_marked,  # OBJ
+    ord("i"): _Machine.instance,  # INST
+    ord("e"): _Machine.marked,  # APPENDS
+    0x90: _Machine.marked,  # ADDITEMS
+    ord("d"): _Machine.dictionary,  # DICT
+    ord("s"): _Machine.set_item,  # SETITEM
+    ord("u"): lambda m: m.set_items(m.marked()),  # SETITEMS
+    ord("c"): _Machine.push_global_lines,  # GLOBAL
+    0x93: _Machine.stack_global,  # STACK_GLOBAL
+    ord("p"): lambda m: m.put(m.integer_line()),  # PUT
+    ord("q"): lambda m: m.put(m.number(1)),  # BINPUT
+    ord("r"): lambda m: m.put(m.number(4)),  # LONG_BINPUT
+    0x94: lambda m: m.put(m.memorised),  # MEMOIZE
+    ord("g"): lambda m: m.get(m.integer_line()),  # GET
+    ord("h"): lambda m: m.get(m.number(1)),  # BINGET
+    ord("j"): lambda m: m.get(m.number(4)),  # LONG_BINGET
+    ord("Q"): _Machine.storage,  # BINPERSID
+    ord("R"): _Machine.call,  # REDUCE
+}

@@ -1,0 +1,29 @@
+"""Any file at all: look for the bytes that ours begin with, from the end first."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from jellyml.formats.record import CHUNK, Kind, Record, read_at, size_of
+
+name = "scan"
+
+
+def recognises(file: BinaryIO) -> bool:
+    return True
+
+
+def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
+    """Whatever was appended comes first."""
+    return inside(file, Record(0, size_of(file)), kind)
+
+
+def inside(file: BinaryIO, whole: Record, kind: Kind) -> Iterator[Record]:
+    """Every place in a stretch of the file; where what begins there stops, its header knows."""
+    overlap = len(kind.magic) - 1  # a match may begin in one block and end in the next
+    for start in reversed(range(0, whole.size, CHUNK)):
+        size = min(CHUNK + overlap, whole.size - start)
+        block = read_at(file, whole.offset + start, size)
+        place = block.rfind(kind.magic)
+        while place >= 0:
+            yield Record(whole.offset + start + place, whole.size - start - place)
+            place = block.rfind(kind.magic, 0, place + overlap)

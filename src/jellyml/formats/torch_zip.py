@@ -1,0 +1,91 @@
+"""What ``torch.save`` and TorchScript write today: a zip archive with one record per tensor."""
+
+from collections.abc import Iterable, Iterator
+from heapq import nlargest
+from typing import BinaryIO
+
+from jellyml.formats import pickle_walk, scan
+from jellyml.formats.record import Kind, Record
+from jellyml.formats.zip_directory import Directory, Entry, read_directory
+
+name = "torch zip"
+
+# A dictionary is saved in its order, and a snapshot and its manifest are usually added last.
+_LIKELY = 4
+# It is held whole. A larger one is not looked into: then every record is.
+_LARGEST_PICKLE = 16 << 20
+
+
+def recognises(file: BinaryIO) -> bool:
+    directory = read_directory(file)
+    if not directory:
+        return False
+    ours = (_inside(directory, b"data.pkl"), _inside(directory, b"data/"))
+    return any(entry.name.startswith(ours) for entry in directory)
+
+
+def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
+    """By name, by number, by the pickle; at last all of them, which is JellyML 1.0's way."""
+    directory = read_directory(file)
+    if not directory:
+        return
+    yield from _located(file, directory, _appended(directory, kind))
+    data_pkl = _pickle(file, directory)
+    pickle = data_pkl.head(file, _LARGEST_PICKLE)
+    # Saying *no* is a thousand times cheaper than the walk. Two uses of the key are most likely
+    # one checkpoint inside another: only the walk knows which of them is the outer one's.
+    uses = pickle.count(kind.key.encode())
+    if uses == 1:
+        yield from _located(file, directory, _last_numbered(directory))
+    if uses:
+        yield from _keyed(file, directory, pickle_walk.tensors(pickle, kind.key))
+    yield from scan.inside(file, data_pkl, kind)  # saved as bytes, not as a tensor
+    yield from _located(file, directory, reversed(directory))
+
+
+def _inside(directory: Directory, name: bytes) -> bytes:
+    """The name with the archive's prefix, which is never taken from the path: files get renamed."""
+    return directory[0].name.split(b"/")[0] + b"/" + name
+
+
+def _located(file: BinaryIO, directory: Directory, entries: Iterable[Entry]) -> Iterator[Record]:
+    for entry in entries:
+        if record := directory.locate(file, entry):
+            yield record
+
+
+def _appended(directory: Directory, kind: Kind) -> Iterator[Entry]:
+    """Records added beside the pickle, the newest first; TorchScript's ``_extra_files`` too."""
+    ending = b"/" + kind.key.encode()
+    return (entry for entry in reversed(directory) if entry.name.endswith(ending))
+
+
+def _last_numbered(directory: Directory) -> list[Entry]:
+    start = _inside(directory, b"data/")
+    numbered = (
+        entry
+        for entry in directory
+        if entry.name.startswith(start) and entry.name[len(start) :].isdigit()
+    )
+    # torch 1 wrote them in the order of their names, so that 10 came before 9.
+    return nlargest(_LIKELY, numbered, key=lambda entry: (len(entry.name), entry.name))
+
+
+def _keyed(
+    file: BinaryIO, directory: Directory, tensors: list[pickle_walk.Tensor]
+) -> Iterator[Record]:
+    names = {_inside(directory, b"data/" + tensor.storage.encode()) for tensor in tensors}
+    entries = {entry.name: entry for entry in directory if entry.name in names}
+    for tensor in tensors:
+        entry = entries.get(_inside(directory, b"data/" + tensor.storage.encode()))
+        storage = entry and directory.locate(file, entry)
+        if storage and (part := storage.part(tensor.offset, tensor.size)):
+            yield part
+
+
+def _pickle(file: BinaryIO, directory: Directory) -> Record:
+    """Where the pickle lies; nowhere if there is none, or one too large to be looked into."""
+    wanted = _inside(directory, b"data.pkl")
+    entry = next((entry for entry in directory if entry.name == wanted), None)
+    record = entry and directory.locate(file, entry)
+    return record if record and record.size <= _LARGEST_PICKLE else Record(0, 0)

@@ -1,0 +1,233 @@
+"""``create_snapshot``: the code that is training, as something to save with the model.
+
+``torch.save({..., **snapshot}, path)``. The snapshot maps two keys to one-dimensional uint8
+tensors: the filling (the code) and the manifest (how the model was made).
+"""
+
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import jellyml
+from jellyml import files
+from jellyml.code import filling, manifest
+from jellyml.code.capture import MAX_FILE_SIZE, MAX_UNTRACKED, Capture, Options, capture, describe
+from jellyml.code.guard import LeftOut
+from jellyml.code.history import History
+from jellyml.code.manifest import CodeFacts
+from jellyml.code.newborn import make_repository
+from jellyml.errors import JellyError, JellyWarning, NotARepository, UsageError
+from jellyml.formats import KEY, MANIFEST_KEY
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.distributed import ProcessGroup
+
+
+class Snapshot(dict[str, "Tensor"]):
+    """Key -> uint8 tensor, and what is known about the code.
+
+    It pickles as an ``OrderedDict``, so that ``torch.load(weights_only=True)`` takes it, saved
+    whole or spread into another dictionary. Its tensors are made when first asked for; the
+    bytes (``filling``, ``manifest``) need no torch.
+    """
+
+    commit: str | None  #: the snapshot's commit, None when nothing could be captured
+    error: str | None  #: why nothing could be captured
+    left_out: tuple[LeftOut, ...]  #: what was left out, with size and reason
+    filling: bytes  #: header and git bundle; empty when nothing could be captured
+    manifest: bytes  #: header and JSON: how the model was made
+
+    def __init__(self, filling: bytes, manifest: bytes, facts: CodeFacts) -> None:
+        self.filling = filling
+        self.manifest = manifest
+        self.commit = facts.commit
+        self.error = facts.error
+        self.left_out = facts.left_out
+        records = {KEY: filling, MANIFEST_KEY: manifest}
+        self._unmade = {key: record for key, record in records.items() if record}
+        # Places only: without them len() and ``in`` would not know of the keys.
+        super().__init__(dict.fromkeys(self._unmade))  # type: ignore[arg-type]
+
+    def _made(self) -> "dict[str, Tensor]":
+        """Every tensor in its place. Without the overrides below a copy would get the places."""
+        for key in list(self._unmade):
+            super().__setitem__(key, _tensor(self._unmade[key]))
+            del self._unmade[key]
+        return super()
+
+    def __getitem__(self, key: str) -> "Tensor":
+        return self._made().__getitem__(key)
+
+    def __setitem__(self, key: str, value: "Tensor") -> None:
+        self._made().__setitem__(key, value)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._made().__iter__()
+
+    def keys(self) -> Any:
+        return self._made().keys()
+
+    def values(self) -> Any:
+        return self._made().values()
+
+    def items(self) -> Any:
+        return self._made().items()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._made().get(key, default)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        return self._made().pop(key, *default)
+
+    def popitem(self) -> "tuple[str, Tensor]":
+        return self._made().popitem()
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        return self._made().setdefault(key, default)
+
+    def copy(self) -> "dict[str, Tensor]":
+        return dict(self.items())
+
+    def __or__(self, other: Any) -> Any:
+        return self.copy() | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self.copy()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{key}: {len(self.filling)} bytes" for key in (KEY,) if self.filling)
+        return f"<Snapshot of commit {self.commit}{'; ' + sizes if sizes else ''}>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return OrderedDict, (), None, None, iter(list(self.items()))
+
+
+def _tensor(data: bytes) -> "Tensor":
+    try:
+        import torch
+    except ImportError:
+        raise JellyError(
+            "The tensors of a snapshot need torch, which is not installed here.",
+            "pip install torch, or use the bytes: snapshot.filling and snapshot.manifest.",
+        ) from None
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
+
+
+def create_snapshot(
+    git_repo_path: "str | os.PathLike[str] | None" = None,
+    out_git_bundle_path: "str | os.PathLike[str] | None" = None,
+    create_git_repo: bool = False,
+    *,
+    history: History = "auto",
+    max_file_size: int = MAX_FILE_SIZE,
+    max_untracked: int = MAX_UNTRACKED,
+    strict: bool = False,
+    timeout: float = 60.0,
+    group: "ProcessGroup | None" = None,
+    notes: Mapping[str, object] | None = None,
+) -> Snapshot:
+    """Capture the code of the repository that holds ``git_repo_path``; change nothing in it.
+
+    git_repo_path        any folder in the repository; the current one by default
+    out_git_bundle_path  a file to which the bare git bundle is written as well
+    create_git_repo      make a repository (with an ignore file) where there is none
+    history              ``"auto"`` (all, within 64 MB and 1.5 s), ``"full"``, ``"none"``, or a
+                         number of commits below the snapshot
+    max_file_size        bytes; a larger untracked file is left out, and named
+    max_untracked        bytes; of more untracked files the largest are left out, and named
+    strict               raise where a capture fails, instead of warning
+    timeout              seconds after which the capture counts as failed
+    group                a process group of torch.distributed: a collective, called by every
+                         rank of it; its first rank captures, all get the same snapshot
+    notes                what you want to find in the manifest again (JSON)
+
+    A capture that fails gives a snapshot with the manifest alone (``commit`` None, ``error``
+    set) and a JellyWarning: it never ends a training run. Raises NotARepository where there
+    is no repository, UsageError for wrong arguments, and with ``strict`` any JellyError.
+    """
+    options = Options(_history(history), max_file_size, max_untracked, timeout)
+    folder = _folder(git_repo_path)
+    bundle = _bundle_path(out_git_bundle_path)
+    if group is not None:
+        from jellyml.code.ranks import on_first_rank
+
+        taken = on_first_rank(group, lambda: _taken(folder, options, create_git_repo, strict))
+    else:
+        taken = _taken(folder, options, create_git_repo, strict)
+    if bundle and taken.filling:
+        files.replace(bundle, [taken.filling[filling.HEADER_SIZE :]], mode=0o666)
+    recorded = manifest.record(taken.facts, version=jellyml.__version__, notes=notes)
+    return Snapshot(taken.filling, filling.manifest_record(recorded), taken.facts)
+
+
+create_jelly_filling = create_snapshot
+
+
+def _taken(folder: Path, options: Options, create: bool, strict: bool) -> Capture:
+    try:
+        try:
+            taken = capture(folder, options, _cache_folder())
+        except NotARepository:
+            if not create:
+                raise
+            make_repository(folder)
+            taken = capture(folder, options, _cache_folder())
+    except NotARepository as error:
+        raise NotARepository(
+            error.problem,
+            "run git init in your project's folder, or pass create_git_repo=True.",
+        ) from None
+    except (JellyError, OSError) as error:
+        if strict:
+            raise
+        _warn([f"The code was not captured. {error}"])
+        return Capture(b"", CodeFacts(root=folder, error=str(error)))
+    _warn(describe(taken.facts))
+    return taken
+
+
+def _warn(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        warnings.warn(sentence, JellyWarning, stacklevel=4)
+
+
+def _history(history: History) -> History:
+    number = isinstance(history, int) and not isinstance(history, bool) and history >= 0
+    if number or history in ("auto", "full", "none"):
+        return history
+    raise UsageError(
+        f"history={history!r} is not a choice.",
+        'use "auto", "full", "none" or a number of commits.',
+    )
+
+
+def _folder(path: "str | os.PathLike[str] | None") -> Path:
+    folder = Path.cwd() if path is None else Path(path).absolute()
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder.", "pass a folder inside the repository.")
+    return folder
+
+
+def _bundle_path(path: "str | os.PathLike[str] | None") -> Path | None:
+    if path is None:
+        return None
+    bundle = Path(path).absolute()
+    if bundle.is_dir() or not bundle.parent.is_dir():
+        problem = "is a folder" if bundle.is_dir() else "lies in a folder that does not exist"
+        raise UsageError(f"{bundle} {problem}.", "pass the path of a file to write.")
+    return bundle
+
+
+def _cache_folder() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("jellyml", appauthor=False)

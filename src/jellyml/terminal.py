@@ -1,0 +1,237 @@
+"""Turn results into words: the only module that prints.
+
+Results go to standard output, all else to standard error. What comes from a checkpoint,
+a file name or git is never trusted to be harmless on a terminal: ``safe`` writes control
+and bidirectional characters out as escapes. Nothing printed to a pipe is wrapped or coloured.
+"""
+
+import json
+import os
+import sys
+import unicodedata
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from jellyml.errors import JellyError
+    from jellyml.workspace import Change, Entry, Finding, Outcome
+
+_RED, _YELLOW, _GREEN, _BOLD = "31", "33", "32", "1"
+_COLOUR_OF_CHANGE = {"add": _GREEN, "modify": _YELLOW, "delete": _RED, "move aside": _YELLOW}
+# Some scripts and most emoji need the two joiners; every other format character can only hide.
+_JOINERS = "\u200c\u200d"
+_ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+class ReaderGone(Exception):
+    """Whoever read our output has stopped reading (``jellyml history | head``)."""
+
+
+def safe(text: str) -> str:
+    """The text with all that could steer a terminal, or hide in it, written out as escapes."""
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character in _JOINERS or unicodedata.category(character) not in _ESCAPED:
+        return character
+    if "\udc80" <= character <= "\udcff":  # a byte of a file name that is no UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+class Terminal:
+    """Where one command speaks: two streams to write to and one to ask."""
+
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        source: TextIO | None = None,
+    ) -> None:
+        # Looked up now, not at import: tests and notebooks exchange these streams.
+        self.out = out or sys.stdout
+        self.err = err or sys.stderr
+        self.source = source or sys.stdin
+        self.quiet = quiet
+
+    # Results.
+
+    def result(self, text: str = "") -> None:
+        """A line that was asked for, printed even with ``-q``."""
+        _write(self.out, text + "\n")
+
+    def path(self, path: Path) -> None:
+        """A path: byte for byte into a pipe, harmless on a terminal."""
+        raw = getattr(self.out, "buffer", None)
+        if raw is None or is_terminal(self.out):
+            self.result(safe(str(path)))
+        else:
+            self.out.flush()
+            raw.write(os.fsencode(path) + b"\n")
+
+    def flush(self) -> None:
+        """Hand everything on, before another program writes to the same place or we end."""
+        _write(self.out, "", flush=True)
+        _write(self.err, "", flush=True)
+
+    def outcome(self, outcome: "Outcome") -> None:
+        """What a command did to the workspace."""
+        if not self.quiet:
+            for number, sentence in enumerate(outcome.message):
+                text = _indented(sentence)
+                self.result(_painted(text, _BOLD, self.out) if number == 0 else text)
+        self.warnings(outcome.warnings)
+
+    def changes(self, outcome: "Outcome") -> None:
+        """What a command would do, and nothing else, on standard output."""
+        for change in outcome.changes:
+            self.result(self._change(change))
+        if not self.quiet:
+            for sentence in outcome.message:
+                self.note(sentence)
+        self.warnings(outcome.warnings)
+
+    def _change(self, change: "Change") -> str:
+        kind = _painted(f"{change.kind:<12}", _COLOUR_OF_CHANGE[change.kind], self.out)
+        return kind + safe(change.path)
+
+    def history(self, entries: "Sequence[Entry]") -> None:
+        """The entries as a table; none at all is a note, so that a pipe gets nothing."""
+        if not entries:
+            self.note("Nothing has been loaded here yet.")
+        elif is_terminal(self.out):
+            _show_table(self.out, entries)
+        else:
+            for entry in entries:
+                self.result("  ".join(_row(entry)))
+
+    def history_json(self, entries: "Sequence[Entry]") -> None:
+        records = [asdict(entry) | {"time": _moment(entry).isoformat()} for entry in entries]
+        self.result(json.dumps(records, indent=2))
+
+    def findings(self, findings: "Iterable[Finding]") -> None:
+        """What the doctor looked at; with ``-q`` only what was or is not well."""
+        for finding in findings:
+            mark, colour = _mark(finding)
+            if self.quiet and mark == "well":
+                continue
+            self.result(f"{_painted(f'{mark:<8}', colour, self.out)}{_indented(finding.what)}")
+            for label, text in (("Done", finding.done), ("Fix", finding.fix)):
+                if text:
+                    self.result(f"        {label}: {_indented(text)}")
+
+    # All else.
+
+    def note(self, sentence: str) -> None:
+        if not self.quiet:
+            _write(self.err, _indented(sentence) + "\n")
+
+    def warnings(self, sentences: "Iterable[str]") -> None:
+        for sentence in sentences:
+            label = _painted("Warning:", _YELLOW, self.err)
+            _write(self.err, f"{label} {_indented(sentence)}\n")
+
+    def error(self, error: "JellyError") -> None:
+        label = _painted("Error:", _RED, self.err)
+        _write(self.err, f"{label} {_indented(error.problem)}\n")
+        if error.fix:
+            _write(self.err, f"Fix: {_indented(error.fix)}\n")
+
+    def agrees(self, question: str, *, yes: bool) -> bool:
+        """True to go ahead: told so beforehand, or nobody there to ask, or asked and agreed."""
+        if yes or self.quiet or not (is_terminal(self.source) and is_terminal(self.err)):
+            return True
+        _write(self.err, f"{_indented(question)} [y/N] ", flush=True)
+        if self.source.readline().strip().lower() in ("y", "yes"):
+            return True
+        self.note("Nothing was changed.")
+        return False
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    # A notebook's or a test's stand-in for a stream may lack the method; a closed stream raises.
+    try:
+        return stream is not None and stream.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
+def has_colour(stream: TextIO | None) -> bool:
+    """A terminal that shows colours, whose user did not switch them off."""
+    if not is_terminal(stream) or os.environ.get("NO_COLOR"):
+        return False
+    if os.name == "nt":  # the old console prints the codes
+        return any(name in os.environ for name in ("WT_SESSION", "TERM", "ANSICON", "ConEmuANSI"))
+    return os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+
+
+def _painted(text: str, code: str, stream: TextIO | None) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if has_colour(stream) else text
+
+
+def _indented(text: str) -> str:
+    """Made safe; a second line is indented, so that none can pose as one of ours."""
+    return "\n    ".join(safe(line) for line in text.strip("\n").split("\n"))
+
+
+def _write(stream: TextIO | None, text: str, *, flush: bool = False) -> None:
+    if stream is None:  # a program without a console
+        return
+    try:
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:  # a name that the stream's encoding lacks
+            encoding = stream.encoding or "ascii"
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        if flush:
+            stream.flush()
+    except BrokenPipeError as problem:
+        raise ReaderGone from problem
+
+
+def _moment(entry: "Entry") -> datetime:
+    return datetime.fromtimestamp(entry.time, timezone.utc)
+
+
+def _mark(finding: "Finding") -> tuple[str, str]:
+    """The word for how it stands, and the word's colour."""
+    if finding.well:
+        return "well", _GREEN
+    return ("mended", _YELLOW) if finding.done else ("open", _RED)
+
+
+_TITLES = ("", "when", "state", "model", "branch", "code", "differed")
+
+
+def _row(entry: "Entry") -> tuple[str, ...]:
+    number = f"{'*' if entry.current else ' '}{entry.number:>4}"
+    when = _moment(entry).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    state = f"{entry.moment} {entry.verb}"
+    commit = (entry.commit or "-")[:8]
+    files = f"{entry.changed} path{'' if entry.changed == 1 else 's'}"
+    head, model = safe(entry.head), safe(entry.model or "-")
+    return number, when, f"{state:<14}", model, f"{head:<8}", f"{commit:<8}", files
+
+
+def _show_table(stream: TextIO, entries: "Sequence[Entry]") -> None:
+    """Only here a terminal's width matters, so only here rich is worth its start-up time."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in _TITLES:
+        table.add_column(title, overflow="fold", no_wrap=title not in ("model",))
+    for entry in entries:
+        style = "bold" if entry.current else "" if entry.undoable else "dim"
+        # Text, not str: rich reads markup out of a str.
+        table.add_row(*(Text(cell.rstrip(), style=style) for cell in _row(entry)))
+    Console(file=stream, highlight=False).print(table)

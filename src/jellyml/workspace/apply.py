@@ -1,0 +1,246 @@
+"""Files moved into place, path by path: never torn, never missing while they are replaced.
+
+New files lie staged beside, on the same file system, and are swapped with what is there. What
+was displaced lies in the trash until the operation is done, and is looked at again then:
+bytes that somebody typed meanwhile are not ours to throw away.
+"""
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jellyml import files
+from jellyml.errors import UnsafeToContinue
+from jellyml.workspace import disk
+from jellyml.workspace.disk import parents
+from jellyml.workspace.journal import Move
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What goes with the moves: modes, empty folders, things set aside and brought back."""
+
+    modes: Mapping[bytes, int] = field(default_factory=dict)  # files to chmod
+    make: tuple[bytes, ...] = ()  # folders to be there, empty
+    unmake: tuple[bytes, ...] = ()  # empty folders to be gone
+    folders: Mapping[bytes, int] = field(default_factory=dict)  # modes of folders that we make
+    aside: Mapping[str, str] = field(default_factory=dict)  # path -> place below the private folder
+    returns: Mapping[str, str] = field(default_factory=dict)
+
+
+class Mover:
+    """Moves within one working tree; ``private`` is our folder for it."""
+
+    def __init__(self, root: Path, private: Path, object_format: str) -> None:
+        self.root = root
+        self.private = private
+        self.object_format = object_format
+        self.stage = private / "stage"
+        self.trash = private / "trash"
+        self._top = os.fsencode(root)
+        self._displaced = 0
+        self._real: set[bytes] = {b""}
+        self._touched: set[Path] = set()
+
+    def prepare(self) -> None:
+        """Empty folders to stage and to displace into; what lay there is gone through first."""
+        for folder in (self.stage, self.trash):
+            files.remove_tree(folder)
+            folder.mkdir(mode=0o700, parents=True)
+
+    def check_writable(self, moves: Iterable[Move]) -> None:
+        """Raise UnsafeToContinue for a folder that cannot be changed, before anything is."""
+        for folder in sorted({self._nearest_folder(move.path) for move in moves}):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                name = os.fsdecode(folder)
+                raise UnsafeToContinue(
+                    f"The folder {name} is not writable. Nothing was changed.", f"chmod u+wx {name}"
+                )
+
+    def _nearest_folder(self, path: bytes) -> bytes:
+        for parent in parents(path):
+            place = os.path.join(self._top, parent)
+            if os.path.isdir(place) and not os.path.islink(place):
+                return place
+        return self._top
+
+    def move(self, moves: Sequence[Move], around: Around, standing: Path | None = None) -> None:
+        """Do all of it. ``standing`` is a folder that stays, empty (somebody's current one)."""
+        gone = [move.path for move in moves if move.after is None]
+        for path in gone:
+            self._displace(path)
+        self._remove_empty(gone, around, standing)
+        for name, place in around.aside.items():
+            self._carry(self._place(os.fsencode(name)), self.private / place)
+        for move in moves:
+            if move.after is not None:
+                self._put(move.path, around)
+        for path, mode in around.modes.items():
+            with suppress(FileNotFoundError):
+                os.chmod(self._place(path), mode)
+        for path in around.make:
+            self._make_folder(path, around)
+        for name, place in around.returns.items():
+            self._make_folder(os.path.dirname(os.fsencode(name)), around)
+            self._carry(self.private / place, self._place(os.fsencode(name)))
+        files.sync(self.root, self._touched)
+
+    def _place(self, path: bytes) -> Path:
+        return Path(os.fsdecode(os.path.join(self._top, path)))
+
+    def _displace(self, path: bytes) -> None:
+        """Take a path away, into the trash."""
+        place = self._place(path)
+        if not self._below_real_folders(path):
+            return
+        self._touched.add(place.parent)
+        with suppress(FileNotFoundError):
+            rename(place, self._next_in_trash())
+
+    def _next_in_trash(self) -> Path:
+        self._displaced += 1
+        return self.trash / f"{self._displaced:08}"
+
+    def _below_real_folders(self, path: bytes) -> bool:
+        """False when a parent is missing or a link: then nothing of ours lies there."""
+        chain = [parent for parent in parents(path) if parent not in self._real]
+        for parent in reversed(chain):
+            place = os.path.join(self._top, parent)
+            if os.path.islink(place) or not os.path.isdir(place):
+                return False
+            self._real.add(parent)
+        return True
+
+    def _remove_empty(self, gone: Iterable[bytes], around: Around, standing: Path | None) -> None:
+        """Folders that nothing is left in, deepest first."""
+        emptied = {parent for path in gone for parent in parents(path)} | set(around.unmake)
+        for folder in sorted(emptied - set(around.make), key=lambda one: -one.count(b"/")):
+            place = self._place(folder)
+            if standing is not None and (place == standing or place in standing.parents):
+                continue
+            if place.is_symlink():
+                continue
+            with suppress(OSError):  # not empty, or gone already
+                place.rmdir()
+                self._real.discard(folder)
+                self._touched.add(place.parent)
+
+    def _make_folder(self, path: bytes, around: Around) -> None:
+        for parent in (*reversed(list(parents(path))), path):
+            if parent and parent not in self._real:
+                place = self._place(parent)
+                with suppress(FileExistsError):
+                    place.mkdir()
+                    self._touched.add(place.parent)
+                    if parent in around.folders:
+                        place.chmod(around.folders[parent])
+                if place.is_symlink() or not place.is_dir():
+                    raise UnsafeToContinue(f"{place} came into the way of a folder.")
+                self._real.add(parent)
+
+    def _put(self, path: bytes, around: Around) -> None:
+        """Swap the staged file in; what was there goes to the trash."""
+        self._make_folder(os.path.dirname(path), around)
+        staged, place = (
+            Path(os.fsdecode(os.path.join(os.fsencode(self.stage), path))),
+            self._place(path),
+        )
+        self._touched.add(place.parent)
+        if place.is_dir() and not place.is_symlink():
+            place.rmdir()  # an empty folder that the state holds, or OSError: somebody's
+        if not os.path.lexists(place):
+            try:
+                _put_new(staged, place)
+                return
+            except FileExistsError:
+                pass  # it came this moment: swap it out and look at it at the end
+        swap(staged, place, self._next_in_trash())
+
+    def _carry(self, source: Path, target: Path) -> None:
+        """Rename something that is not ours, whole."""
+        if not os.path.lexists(source):
+            return
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.path.lexists(target):
+            raise UnsafeToContinue(f"{target} came into the way of {source}.")
+        source.rename(target)
+        self._touched.update((source.parent, target.parent))
+
+    def rescue(self, known: Iterable[str], where: Path) -> list[Path]:
+        """Keep what lies in trash or stage and is none of ``known`` (blob ids); name it."""
+        ids = set(known)
+        saved: list[Path] = []
+        for folder in (self.trash, self.stage):
+            for path in _files_below(folder):
+                one = disk.identity(folder, path, self.object_format)
+                if one is None or one[1].decode() in ids:
+                    continue
+                target = where / os.fsdecode(path)
+                target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                rename(folder / os.fsdecode(path), target)
+                saved.append(target)
+        return saved
+
+    def sweep(self) -> None:
+        """The operation is done: drop what was displaced."""
+        files.remove_tree(self.stage)
+        files.remove_tree(self.trash)
+
+
+def _files_below(folder: Path) -> Iterator[bytes]:
+    top = os.fsencode(folder)
+    for parent, folders, names in os.walk(top):
+        for name in (*names, *folders):
+            path = os.path.join(parent, name)
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                yield os.path.relpath(path, top)
+
+
+def _put_new(staged: Path, place: Path) -> None:
+    """A new path: a link fails where a rename would overwrite what came this moment."""
+    try:
+        os.link(staged, place, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links here, or another file system
+        rename(staged, place)
+    else:
+        staged.unlink()
+
+
+def swap(staged: Path, place: Path, displaced: Path) -> None:
+    """Put ``staged`` at ``place`` and what was there at ``displaced``; never is it missing."""
+    try:
+        if files.exchange(staged, place):
+            staged.rename(displaced)
+            return
+    except FileNotFoundError:
+        rename(staged, place)  # it was taken away this moment
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    try:
+        os.link(place, displaced, follow_symlinks=False)
+    except OSError:  # no hard links: a copy will do to look at
+        with suppress(FileNotFoundError):
+            shutil.copy2(place, displaced, follow_symlinks=False)
+    rename(staged, place)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename over what is there; across file systems copy beside the target first."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = target.with_name(f".{target.name}.jellyml")
+        shutil.copy2(source, beside, follow_symlinks=False)
+        beside.replace(target)
+        source.unlink()

@@ -1,0 +1,165 @@
+"""What lies on disk beyond what git says of it: modes, empty folders, bytes as they are.
+
+Git knows a file's content after its rules and one bit of its mode. Going back exactly needs
+the bytes before the rules, all of the mode, and the folders that hold nothing.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jellyml.code.scan import SYMLINK, Found, Scan, on_disk
+from jellyml.code.scratch import Scratch, bytes_on_disk
+from jellyml.code.selection import raw_id
+
+_RULES = ("text", "crlf", "eol", "ident", "working-tree-encoding", "filter")
+_CONTENT_RULES = (b"ident", b"working-tree-encoding", b"filter")
+_NONE = (b"unspecified", b"unset")
+
+
+@dataclass(slots=True)
+class Layout:
+    """Modes that are not what a new file would get, and empty folders. Paths from the root."""
+
+    modes: dict[bytes, int] = field(default_factory=dict)
+    folders: dict[bytes, int] = field(default_factory=dict)
+    empty: set[bytes] = field(default_factory=set)
+
+
+class Left:
+    """Paths that are left where they lie; a folder stands for all below it."""
+
+    def __init__(self, paths: Iterable[bytes]) -> None:
+        self.paths = frozenset(path.rstrip(b"/") for path in paths)
+
+    def __contains__(self, path: bytes) -> bool:
+        if not self.paths:
+            return False
+        return path in self.paths or any(parent in self.paths for parent in parents(path))
+
+
+def parents(path: bytes) -> Iterator[bytes]:
+    """The folders above a path, nearest first."""
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        yield path
+
+
+def default_modes() -> tuple[int, int]:
+    """What a new file and a new program get under the present umask."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask, 0o777 & ~mask
+
+
+def layout(root: Path, left: Left) -> Layout:
+    """Walk the working tree once; what is left where it lies is not entered."""
+    found = Layout()
+    usual = default_modes()
+    pending = [b""]
+    while pending:
+        parent = pending.pop()
+        prefix = parent + b"/" if parent else b""
+        try:
+            with os.scandir(os.path.join(os.fsencode(root), parent)) as entries:
+                hollow = True
+                for entry in entries:
+                    hollow = False
+                    _note(entry, prefix + entry.name, found, pending, usual, left)
+        except OSError:
+            continue
+        if hollow and parent:
+            found.empty.add(parent)
+    return found
+
+
+def _note(
+    entry: "os.DirEntry[bytes]",
+    path: bytes,
+    found: Layout,
+    pending: list[bytes],
+    usual: tuple[int, int],
+    left: Left,
+) -> None:
+    if entry.name == b".git" or path in left.paths:
+        return
+    mode = entry.stat(follow_symlinks=False).st_mode
+    if stat.S_ISDIR(mode):
+        pending.append(path)
+        if stat.S_IMODE(mode) != usual[1]:
+            found.folders[path] = stat.S_IMODE(mode)
+    elif stat.S_ISREG(mode) and stat.S_IMODE(mode) not in usual:
+        found.modes[path] = stat.S_IMODE(mode)
+
+
+def identity(root: Path, path: bytes, object_format: str) -> tuple[bytes, bytes] | None:
+    """(mode, blob id) of a path as it lies, or None where there is no file or link."""
+    found = on_disk(root, path)
+    if found is None:
+        return None
+    try:
+        return found.mode, raw_id(bytes_on_disk(root, path, found), object_format)
+    except FileNotFoundError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Clean files whose bytes are not their blob's: to be read, or large files in LFS's store."""
+
+    overlay: dict[bytes, Found]
+    lfs: frozenset[bytes]
+
+
+def raw(scan: Scan, scratch: Scratch) -> Raw:
+    """Files that git calls unmodified although rules stand between disk and blob."""
+    overlay: dict[bytes, Found] = {}
+    lfs: set[bytes] = set()
+    for prefix, layer in scan.layers():
+        if not layer.attributes or not layer.head:
+            continue
+        listed = layer.repository.git.run("ls-tree", "-r", "-l", "-z", layer.head)
+        sizes = dict(_sizes(listed, layer))
+        ruled = _ruled(layer, scratch, sizes)
+        for path, rules in ruled.items():
+            size = _size(layer.repository.root, path)
+            if size is None or (
+                size == sizes[path] and not any(r in rules for r in _CONTENT_RULES)
+            ):
+                continue
+            if rules.get(b"filter") == b"lfs" and size != sizes[path]:
+                lfs.add(prefix + path)
+            else:
+                found = on_disk(layer.repository.root, path)
+                if found:
+                    overlay[prefix + path] = found
+    return Raw(overlay, frozenset(lfs))
+
+
+def _sizes(listed: bytes, layer: Scan) -> Iterator[tuple[bytes, int]]:
+    for row in listed.split(b"\0"):
+        fields, _, path = row.partition(b"\t")
+        parts = fields.split()
+        if len(parts) == 4 and parts[1] == b"blob" and parts[0] != SYMLINK:
+            if path not in layer.overlay:
+                yield path, int(parts[3])
+
+
+def _ruled(
+    layer: Scan, scratch: Scratch, paths: Iterable[bytes]
+) -> dict[bytes, dict[bytes, bytes]]:
+    everywhere = layer.config.get("core.autocrlf", "false") != "false"
+    ruled: dict[bytes, dict[bytes, bytes]] = {path: {} for path in paths} if everywhere else {}
+    for path, name, value in scratch.attributes(layer, _RULES, paths):
+        if value not in _NONE:
+            ruled.setdefault(path, {})[name] = value
+    return ruled
+
+
+def _size(root: Path, path: bytes) -> int | None:
+    try:
+        return os.lstat(os.path.join(os.fsencode(root), path)).st_size
+    except OSError:
+        return None

@@ -1,0 +1,144 @@
+"""The list of operations, each written down before anything moves and again when it is done.
+
+One JSON file an operation, replaced whole; none is ever edited by hand or removed but by
+``history --prune``. What can be undone is not stored: it follows from the list.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal, cast
+
+from jellyml import files
+from jellyml.errors import UnsafeToContinue
+
+Verb = Literal["load", "undo", "redo", "restore", "forget"]
+Status = Literal["begun", "done", "rolled back"]
+Side = tuple[str, str] | None  # (mode, blob id), or nothing there
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What an operation does to one path, from the working tree's root."""
+
+    path: bytes
+    before: Side
+    after: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One entry. ``before`` and ``after`` are state numbers; the rest is for going back."""
+
+    number: int
+    verb: Verb
+    status: Status = "begun"
+    time: float = 0.0
+    before: int = 0
+    after: int = 0
+    target: int = 0  # the operation that is undone, redone or forgotten (0: all of them)
+    model: str | None = None
+    commit: str | None = None
+    changed: int = 0
+    moves: tuple[Move, ...] = ()
+    aside: Mapping[str, str] = field(default_factory=dict)  # path -> where it lies meanwhile
+    facts: Mapping[str, object] = field(default_factory=dict)  # HEAD, index, operation wanted
+
+    @property
+    def open(self) -> bool:
+        return self.status == "begun"
+
+
+class Journal:
+    """The operations of one worktree, in the folder ``ops``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def operations(self) -> list[Operation]:
+        """All of them, oldest first. Raises UnsafeToContinue for an entry that is not ours."""
+        if not self.folder.is_dir():
+            return []
+        names = sorted(one for one in os.listdir(self.folder) if one.endswith(".json"))
+        return [_read(self.folder / name) for name in names if name[:8].isdigit()]
+
+    def write(self, operation: Operation) -> None:
+        """Make an entry last: when this returns, a power cut does not take it back."""
+        self.folder.mkdir(exist_ok=True, mode=0o700)
+        files.sync_folder(self.folder.parent)
+        files.replace(self.folder / f"{operation.number:08}.json", [_text(operation)])
+
+    def next(self, verb: Verb, operations: Sequence[Operation]) -> Operation:
+        """An entry yet to be written, with the next number."""
+        return Operation(operations[-1].number + 1 if operations else 1, verb, time=time.time())
+
+    def unfinished(self) -> Operation | None:
+        """The operation that was begun and not done."""
+        return next((one for one in reversed(self.operations()) if one.open), None)
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            (self.folder / f"{number:08}.json").unlink(missing_ok=True)
+        files.sync_folder(self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """What ``undo`` and ``redo`` would take up next, last first."""
+
+    undo: tuple[Operation, ...]
+    redo: tuple[Operation, ...]
+
+
+def stacks(operations: Sequence[Operation]) -> Stacks:
+    """Replay the list: a load or restore clears redo, an undo feeds it."""
+    undo: list[Operation] = []
+    redo: list[Operation] = []
+    for one in operations:
+        if one.status != "done":
+            continue
+        if one.verb in ("load", "restore"):
+            undo.append(one)
+            redo.clear()
+        elif one.verb == "undo":
+            undo = [entry for entry in undo if entry.number != one.target]
+            redo.append(one)
+        elif one.verb == "redo":
+            redo = [entry for entry in redo if entry.number != one.target]
+            undo.append(one)
+        elif one.verb == "forget":
+            undo = [entry for entry in undo if one.target and entry.number != one.target]
+            redo.clear()
+    return Stacks(tuple(undo), tuple(redo))
+
+
+def _text(operation: Operation) -> bytes:
+    record = {name: value for name, value in asdict(operation).items() if name != "moves"}
+    record["moves"] = [(os.fsdecode(one.path), one.before, one.after) for one in operation.moves]
+    return json.dumps(record).encode()
+
+
+def _read(path: Path) -> Operation:
+    try:
+        record = json.loads(path.read_bytes())
+        moves = tuple(_moves(record.pop("moves")))
+        known = set(Operation.__slots__)
+        kept = {name: value for name, value in record.items() if name in known}
+        return replace(Operation(**kept), moves=moves)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnsafeToContinue(
+            f"The journal entry {path} cannot be read ({error}).",
+            "jellyml doctor",
+        ) from None
+
+
+def _moves(rows: object) -> Iterator[Move]:
+    for path, before, after in cast("list[tuple[str, list[str] | None, list[str] | None]]", rows):
+        yield Move(os.fsencode(path), _side(before), _side(after))
+
+
+def _side(value: list[str] | None) -> Side:
+    return None if value is None else (value[0], value[1])

@@ -1,0 +1,238 @@
+"""A snapshot on its way into a workspace: proved, in quarantine, then staged and taken over."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from jellyml.checkpoint import Checkpoint
+from jellyml.code import manifest
+from jellyml.code.bundle import Incoming, quarantined
+from jellyml.code.repository import Git, Repository
+from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError
+from jellyml.workspace import stage
+from jellyml.workspace.journal import Move
+from jellyml.workspace.plan import differences, files_of
+from jellyml.workspace.session import Drafted, Session
+from jellyml.workspace.stage import Staged
+from jellyml.workspace.store import Store
+
+_FEW = 10
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A checkpoint whose code was found good."""
+
+    path: Path
+    checkpoint: Checkpoint
+    incoming: Incoming
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def manifest(self) -> Mapping[str, object]:
+        """The checkpoint's manifest; empty where there is none, or none to be read."""
+        try:
+            return self.checkpoint.manifest or {}
+        except BadSnapshot:
+            return {}
+
+    @property
+    def code(self) -> Mapping[str, object]:
+        """What the manifest says of the code."""
+        code = self.manifest.get("code")
+        return code if isinstance(code, dict) else {}
+
+    def inside(self, root: Path) -> tuple[bytes, ...]:
+        """The checkpoint's own places in a working tree: it never moves."""
+        places = {self.path, self.path.resolve()}
+        inside = [place for place in places if place.is_relative_to(root)]
+        return tuple(os.fsencode(place.relative_to(root)) for place in inside)
+
+    def check_fits(self, session: Session) -> None:
+        """Refuse what this repository or file system cannot hold, before anything moves."""
+        if self.incoming.object_format != session.repository.object_format:
+            raise JellyError(
+                f"The code in {self.path.name} is in git's {self.incoming.object_format} format,"
+                f" this repository in {session.repository.object_format}.",
+                f"jellyml load {self.path} --to NEW-FOLDER",
+            )
+        names = self.incoming.names_that_fold
+        if names and _folds(session.private):
+            raise BadSnapshot(
+                f"Names in the code differ only by case ({names[0]}), and this file system"
+                " does not tell them apart.",
+                "load it on a file system that does.",
+            )
+
+    def stage(self, session: Session, drafted: Drafted) -> Staged:
+        """Write the files that differ below the staging folder; say which paths move."""
+        git = drafted.place.git
+        draft = drafted.draft
+        moves = list(differences(git, files_of(git, draft.state), self.incoming.tree))
+        if draft.converted and draft.scan.head:
+            # A file that git calls unmodified, with the blob that the snapshot has: it stays,
+            # whatever rules stand between its bytes and the blob.
+            differing = {m.path for m in differences(git, draft.scan.head, self.incoming.tree)}
+            same = draft.converted - differing
+            moves = [move for move in moves if move.path not in same]
+        moves = _sparing_nested(git, drafted, self.incoming.tree, moves)
+        return stage.write_snapshot(
+            drafted.place,
+            self.incoming.tree,
+            moves,
+            session.mover.stage,
+            draft.scan.conversion(),
+            session.lfs,
+            session.repository.object_format,
+        )
+
+    def bring_commit(self, store: Store) -> str:
+        """Take the snapshot's commit into the store; the true one where history was cut."""
+        commit = self._true_commit(store.repository) or self.incoming.commit
+        store.take_snapshot(commit, self.incoming.objects)
+        return commit
+
+    def _true_commit(self, repository: Repository) -> str | None:
+        wanted = self.checkpoint.header.stands_for
+        if wanted is None:
+            return None
+        if not self._has_tree(repository.git, wanted):
+            for text in manifest.commit_texts(self.manifest).values():
+                self._rebuild(text, repository.git)
+            if not self._has_tree(self.incoming.git, wanted):
+                self.warnings.append(
+                    "The history was left out of this snapshot, and is not in this repository:"
+                    " its commit stands alone."
+                )
+                return None
+        return wanted
+
+    def _has_tree(self, git: Git, commit: str) -> bool:
+        """True when a commit is there and is of the very tree that came."""
+        question = ("rev-parse", "-q", "--verify", f"{commit}^{{tree}}")
+        return git.run(*question, accept=(0, 1, 128)).decode().strip() == self.incoming.tree
+
+    def _rebuild(self, text: bytes, git: Git) -> None:
+        """A commit whose parents are all here can be made anew from its text."""
+        head = text.partition(b"\n\n")[0].split(b"\n")
+        parents = [line[7:].decode() for line in head if line.startswith(b"parent ")]
+        for parent in parents:
+            here = (git, self.incoming.git)
+            if not any(one.succeeds("cat-file", "-e", f"{parent}^{{commit}}") for one in here):
+                return
+        self.incoming.git.run("hash-object", "-t", "commit", "-w", "--stdin", stdin=text)
+
+    def index(self, session: Session, drafted: Drafted, commit: str, to: Path) -> bool:
+        """Write the index of the loaded code, up to date with the files as they lie."""
+        repository = session.repository
+        git = replace(drafted.place.ruled(drafted.draft.scan), index=to)
+        plain = not drafted.draft.scan.hidden and not any(repository.git_dir.glob("sharedindex.*"))
+        if plain and repository.index.exists():
+            # What did not change keeps its times, so that nothing is read again.
+            shutil.copy2(repository.index, to)
+        git.run("read-tree", "--reset", commit)
+        git.run("update-index", "-q", "--refresh", accept=(0, 1))
+        return True
+
+    def left_out(self) -> list[str]:
+        """What the snapshot did not hold, and so could not be brought back."""
+        rows = self.code.get("left_out")
+        names = (
+            [row.get("path") for row in rows if isinstance(row, dict)]
+            if isinstance(rows, list)
+            else []
+        )
+        said = [f"{name} was not in the snapshot." for name in names[:_FEW]]
+        if len(names) > _FEW:
+            said.append(f"{len(names) - _FEW} more files were not in the snapshot.")
+        return said
+
+
+def _sparing_nested(git: Git, drafted: Drafted, tree: str, moves: list[Move]) -> list[Move]:
+    """A nested repository that the snapshot knows nothing of stays whole."""
+    for prefix, _ in drafted.draft.scan.layers():
+        if prefix:
+            named = git.run("ls-tree", "-r", "--name-only", "-z", tree, b":(literal)" + prefix)
+            if not named:
+                moves = [move for move in moves if not move.path.startswith(prefix)]
+    return moves
+
+
+def _folds(folder: Path) -> bool:
+    """True where two names that differ only by case are one."""
+    probe = folder / "Fold"
+    probe.touch()
+    try:
+        return (folder / "fOLD").exists()
+    finally:
+        probe.unlink()
+
+
+@contextmanager
+def arriving(path: Path, max_unpacked: int) -> Iterator[Arrival]:
+    """Open a checkpoint and put its bundle into quarantine. Raises NoSnapshot, BadSnapshot."""
+    checkpoint = Checkpoint.open(path)
+    with quarantined(
+        checkpoint.bundle(), size=checkpoint.header.size, max_unpacked=max_unpacked
+    ) as incoming:
+        claimed = checkpoint.header.commit
+        if claimed and claimed != incoming.commit:
+            raise BadSnapshot("The snapshot's header names another commit than its bundle holds.")
+        arrival = Arrival(path, checkpoint, incoming)
+        arrival.warnings.extend(arrival.left_out())
+        yield arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the code is to go; ``lying`` are the files that lay in a folder made a repository."""
+
+    repository: Repository
+    new: bool = False
+    lying: tuple[bytes, ...] = ()
+
+
+@contextmanager
+def load_target(
+    folder: Path, object_format: str, *, fresh: bool, dry_run: bool
+) -> Iterator[Target]:
+    """The repository to load into, made where there is none; unmade if that fails."""
+    if fresh:
+        made = _fresh(folder)
+    elif not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder.", f"jellyml load MODEL --to {folder}")
+    else:
+        try:
+            yield Target(Repository.find(folder))
+            return
+        except NotARepository:
+            if (folder / ".git").exists():
+                raise
+            made = False
+    lying = tuple(os.fsencode(name) for name in os.listdir(folder))
+    try:
+        Git(folder).run("init", "-q", f"--object-format={object_format}")
+        yield Target(Repository.find(folder), new=True, lying=lying)
+    except BaseException:
+        _unmake(folder, made)
+        raise
+    if dry_run:
+        _unmake(folder, made)
+
+
+def _fresh(folder: Path) -> bool:
+    """Make a folder, or take an empty one; True when it was made."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        return False
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UsageError(f"{folder} is there and not empty.", "name a new folder.") from None
+    return True
+
+
+def _unmake(folder: Path, made: bool) -> None:
+    shutil.rmtree(folder if made else folder / ".git", ignore_errors=True)

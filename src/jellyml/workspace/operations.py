@@ -1,0 +1,342 @@
+"""``load``, ``undo``, ``redo``, ``restore``: every one of them goes from a state to a state."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jellyml import files
+from jellyml.code.repository import Repository
+from jellyml.errors import JellyError, UnsafeToContinue, UsageError
+from jellyml.workspace import gitdir, past, recovery, stage, words
+from jellyml.workspace.journal import Move, Operation, Verb, stacks
+from jellyml.workspace.loading import Arrival, Target, arriving, load_target
+from jellyml.workspace.outcome import Change, Entry, Finding, Outcome
+from jellyml.workspace.plan import Plan, in_the_way, returning, to_state
+from jellyml.workspace.recovery import Repair
+from jellyml.workspace.session import Drafted, Session, Wanted, held
+from jellyml.workspace.state import Head, State
+
+
+class Workspace:
+    """The repository and working tree that hold a folder.
+
+    Every method raises JellyError (NotARepository, GitError, BadSnapshot, UnsafeToContinue)
+    with the workspace as it was, and first rolls back what an interrupted one left behind.
+    """
+
+    def __init__(self, folder: "str | os.PathLike[str]" = ".") -> None:
+        self._asked = Path(folder).absolute()
+
+    def load(
+        self,
+        model: "str | os.PathLike[str]",
+        *,
+        to: "str | os.PathLike[str] | None" = None,
+        dry_run: bool = False,
+        max_unpacked: int = 4 << 30,
+    ) -> Outcome:
+        """Bring back the code in a checkpoint; ``to`` names a missing or empty folder for it.
+
+        With ``dry_run`` only say what would change. ``max_unpacked`` (bytes) bounds what a
+        stranger's snapshot may unpack to.
+        """
+        checkpoint = Path(model).absolute()
+        with arriving(checkpoint, max_unpacked) as arrival:
+            folder = Path(to).absolute() if to is not None else self._asked
+            known = arrival.incoming.object_format
+            with load_target(folder, known, fresh=to is not None, dry_run=dry_run) as target:
+                with self._held(target.repository) as (session, repaired):
+                    outcome = _load(session, arrival, target, dry_run=dry_run)
+        return _told(outcome, repaired)
+
+    def undo(self) -> Outcome:
+        """Go back to the state before the last load, restore or redo."""
+        with self._held(self._repository()) as (session, repaired):
+            if repaired:
+                return words.rolled_back(session.repository.root, repaired, alone=True)
+            entries = stacks(session.journal.operations()).undo
+            if not entries:
+                return words.nothing("undo", session.repository.root)
+            last = entries[-1]
+            return _go(session, "undo", last.before, last)
+
+    def redo(self) -> Outcome:
+        """Go back to the state before the last undo, edits made there included."""
+        with self._held(self._repository()) as (session, repaired):
+            entries = stacks(session.journal.operations()).redo
+            if not entries:
+                return _told(words.nothing("redo", session.repository.root), repaired)
+            last = entries[-1]
+            return _told(_go(session, "redo", last.before, last), repaired)
+
+    def restore(self, number: int) -> Outcome:
+        """Go to any state that ``history`` lists; that can be undone like a load."""
+        with self._held(self._repository()) as (session, repaired):
+            if number not in past.numbers(session):
+                raise UsageError(f"There is no state {number}.", "jellyml history")
+            return _told(_go(session, "restore", number, None), repaired)
+
+    def history(self) -> list[Entry]:
+        """Every state that can be gone back to, newest first."""
+        repository = self._repository()
+        if not past.has_any(repository):
+            return []
+        with self._held(repository) as (session, _):
+            return past.entries(session)
+
+    def forget_last(self) -> Outcome:
+        """Take the last entry off the undo stack; its state stays reachable by ``restore``."""
+        with self._held(self._repository()) as (session, repaired):
+            return _told(past.forget(session, everything=False), repaired)
+
+    def forget_all(self) -> Outcome:
+        """Empty the undo stack; the states stay reachable by ``restore``."""
+        with self._held(self._repository()) as (session, repaired):
+            return _told(past.forget(session, everything=True), repaired)
+
+    def prune(
+        self,
+        *,
+        older_than: float | None = None,
+        larger_than: int | None = None,
+        everything: bool = False,
+    ) -> Outcome:
+        """Give up states: older than so many seconds, or until the store fits so many bytes.
+
+        With ``everything`` nothing of ours stays in the repository.
+        """
+        repository = self._repository()
+        with self._held(repository) as (session, repaired):
+            outcome = past.prune(session, older_than, larger_than, everything=everything)
+        if everything:
+            session.store.remove()
+        return _told(outcome, repaired)
+
+    def doctor(self) -> list[Finding]:
+        """Check store, journal, locks and leftovers; repair what is safe, and say the rest."""
+        repository = self._repository()
+        if not past.has_any(repository):
+            return []
+        with self._held(repository) as (session, repaired):
+            return past.examine(session, repaired)
+
+    @property
+    def folder(self) -> Path:
+        """The journal's folder, whether anything lies there yet or not."""
+        return past.folder(self._repository())
+
+    def _repository(self) -> Repository:
+        if not self._asked.is_dir():
+            raise UsageError(f"{self._asked} is not a folder.", "pass a folder in a repository.")
+        return Repository.find(self._asked)
+
+    @contextmanager
+    def _held(self, repository: Repository) -> "Iterator[tuple[Session, Repair | None]]":
+        with held(repository) as session:
+            yield session, recovery.repair(session)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """All that an operation needs: staged, planned, and the state before it kept."""
+
+    operation: Operation
+    plan: Plan
+    wanted: Wanted
+
+
+def _load(session: Session, arrival: Arrival, target: Target, *, dry_run: bool) -> Outcome:
+    """The snapshot's tree over the working tree, HEAD at its commit."""
+    root = session.repository.root
+    mine = arrival.inside(root)
+    with session.draft(objects=(arrival.incoming.objects,), keep=target.lying) as drafted:
+        session.mover.prepare()
+        arrival.check_fits(session)
+        staged = arrival.stage(session, drafted)
+        operation = session.journal.next("load", session.journal.operations())
+        plan = in_the_way(
+            root,
+            Plan(staged.moves),
+            operation.number,
+            object_format=session.repository.object_format,
+            staying=mine,
+        )
+        if target.new and plan.around.aside:
+            raise words.other_files_there(root, plan.around.aside, arrival.path)
+        if dry_run:
+            session.mover.sweep()
+            return words.would_load(root, arrival, _changes(plan))
+        commit = arrival.bring_commit(session.store)
+        wanted = Wanted(
+            Head(None, commit), {}, lambda to: arrival.index(session, drafted, commit, to)
+        )
+        operation = replace(operation, model=str(arrival.path), commit=commit)
+        notes = _perform(session, drafted, _Ready(operation, plan, wanted), after=None)
+    said = words.loaded(root, arrival, commit, new=target.new)
+    warnings = (*notes, *words.pointers(staged.pointers), *arrival.warnings)
+    return Outcome("load", root, said, warnings, _changes(plan), commit)
+
+
+def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> Outcome:
+    """From the workspace as it is to a state of the journal."""
+    root = session.repository.root
+    target = session.state(number)
+    with session.draft() as drafted:
+        session.mover.prepare()
+        now = drafted.draft.state
+        object_format = session.repository.object_format
+        operation = session.journal.next(verb, session.journal.operations())
+        plan = to_state(drafted.place.git, now, target, object_format)
+        plan = in_the_way(root, plan, operation.number, object_format=object_format)
+        plan = returning(root, session.private, target.left, past.asides(session), plan)
+        stage.write_blobs(session.store.git, plan.moves, session.mover.stage, target.modes)
+        missing = stage.fill_state_pointers(
+            plan.moves, session.mover.stage, target.lfs, session.lfs
+        )
+        files.sync_tree(session.mover.stage)
+        head, notes = _reachable(session, target)
+        session.store.lend_objects(target.staged)
+        wanted = Wanted(
+            head,
+            session.operation_of(target),
+            lambda to: session.saved_index(target, to),
+        )
+        operation = replace(
+            operation,
+            target=entry.number if entry else 0,
+            model=entry.model if entry else None,
+            commit=head.commit,
+        )
+        notes += words.pointers(missing)
+        notes += _perform(session, drafted, _Ready(operation, plan, wanted), after=number)
+    said = words.went(verb, root, head, entry, first=target.head.commit is None)
+    return Outcome(verb, root, said, tuple(notes), _changes(plan), head.commit)
+
+
+def _reachable(session: Session, target: State) -> tuple[Head, list[str]]:
+    """Where HEAD can stand: a branch that moved or went since is not touched."""
+    head = target.head
+    if head.ref is None:
+        return head, []
+    answer = session.repository.git.run(
+        "rev-parse", "-q", "--verify", head.ref, accept=(0, 1, 128)
+    ).decode().strip()  # fmt: skip
+    if (answer or None) == head.commit:
+        return head, []
+    if head.commit is None:
+        return head, [words.branch_was_born(head.ref)]
+    return Head(None, head.commit), [words.branch_moved(head.ref, head.commit, gone=not answer)]
+
+
+def _perform(session: Session, drafted: Drafted, ready: _Ready, after: int | None) -> list[str]:
+    """Keep the state before, do the operation, note the state after; or take it all back."""
+    notes = _save_commits_on_top(session, drafted.draft.state.head, ready.wanted.head)
+    before = session.keep(drafted)
+    operation = _recorded(ready, before, drafted.draft.state, session)
+    try:
+        saved = session.carry_out(operation, ready.plan, ready.wanted)
+        if after is None:
+            with session.draft(keep=tuple(drafted.draft.state.left.paths)) as arrived:
+                after = session.keep(arrived)
+        session.finish(replace(operation, after=after))
+    except BaseException as error:
+        _take_back(session, operation, error)
+        raise
+    return notes + [words.typed_meanwhile(path) for path in saved]
+
+
+def _take_back(session: Session, operation: Operation, error: BaseException) -> None:
+    """Roll back at once; where that fails too, the next command does it."""
+    unfinished = session.journal.unfinished()
+    if unfinished is None or unfinished.number != operation.number:
+        session.mover.sweep()
+        if isinstance(error, OSError):
+            raise words.failed(operation.verb, error) from error
+        return
+    try:
+        repaired = recovery.repair(session)
+    except (OSError, JellyError) as second:
+        raise UnsafeToContinue(
+            f"The {operation.verb} failed ({error}), and taking it back failed too ({second})."
+            " Nothing is lost: the state before is kept.",
+            "mend the cause, then run: jellyml doctor",
+        ) from error
+    if isinstance(error, OSError):
+        raise words.failed(operation.verb, error, repaired) from error
+
+
+def _recorded(ready: _Ready, before: int, now: State, session: Session) -> Operation:
+    """The entry as it is written before anything moves."""
+    plan, wanted = ready.plan, ready.wanted
+    moves = tuple(_as_on_disk(session, move, now) for move in plan.moves)
+    facts: dict[str, object] = {
+        "head": [wanted.head.ref, wanted.head.commit],
+        "operation": {name: gitdir.digest(data) for name, data in wanted.operation.items()},
+        "returns": dict(plan.around.returns),
+        "modes": _modes_now(session.repository.root, plan),
+    }
+    return replace(
+        ready.operation,
+        before=before,
+        changed=len(moves),
+        moves=moves,
+        aside=dict(plan.around.aside),
+        facts=facts,
+    )
+
+
+def _as_on_disk(session: Session, move: Move, now: State) -> Move:
+    """An LFS file's state holds its pointer; what recovery will find is its content."""
+    if move.path not in now.lfs:
+        return move
+    there = recovery.on_disk_now(session, move.path)
+    return replace(move, before=there)
+
+
+def _modes_now(root: Path, plan: Plan) -> dict[str, int]:
+    modes = {}
+    for path in plan.around.modes:
+        name = os.fsdecode(path)
+        modes[name] = (root / name).lstat().st_mode & 0o7777
+    return modes
+
+
+def _save_commits_on_top(session: Session, now: Head, wanted: Head) -> list[str]:
+    """Commits that no branch holds get one before HEAD leaves them."""
+    if now.ref or not now.commit or now.commit == wanted.commit:
+        return []
+    if session.store.is_snapshot(now.commit):
+        return []
+    held_by = ("refs/heads", "refs/tags", "refs/remotes")
+    git = session.repository.git
+    if git.run("for-each-ref", "--count=1", f"--contains={now.commit}", *held_by):
+        return []
+    name = f"jellyml-{now.commit[:8]}"
+    session.store.user.run("update-ref", f"refs/heads/{name}", now.commit)
+    return [words.commits_saved(name)]
+
+
+def _changes(plan: Plan) -> tuple[Change, ...]:
+    aside = (Change("move aside", name) for name in plan.around.aside)
+    moved = (Change(_kind(move), os.fsdecode(move.path)) for move in plan.moves)
+    return (*aside, *moved)
+
+
+def _kind(move: Move) -> "words.Kind":
+    if move.before is None:
+        return "add"
+    return "delete" if move.after is None else "modify"
+
+
+def _told(outcome: Outcome, repaired: Repair | None) -> Outcome:
+    """Say first what was rolled back before this operation could begin."""
+    if repaired is None:
+        return outcome
+    before = words.rolled_back(outcome.root, repaired, alone=False)
+    return replace(
+        outcome,
+        message=(*before.message, *outcome.message),
+        warnings=(*before.warnings, *outcome.warnings),
+    )

@@ -1,0 +1,50 @@
+"""What an operation tells whoever asked for it; ``terminal`` turns it into words."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened (or would) to one path, from the working tree's root."""
+
+    kind: Literal["add", "modify", "delete", "move aside"]
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One operation's result: sentences, and what they rest on."""
+
+    verb: str
+    root: Path
+    message: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # what was not exact: shown even when all else is quiet
+    changes: tuple[Change, ...] = ()
+    commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A state that can be gone back to. ``time`` in seconds since 1970."""
+
+    number: int
+    time: float
+    verb: str  # the operation it stands before or after
+    moment: Literal["before", "after"]
+    model: str | None
+    commit: str | None  # where HEAD stood
+    head: str  # the branch, or "detached"
+    changed: int  # paths the operation changed
+    current: bool
+    undoable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that ``doctor`` found not to be as it should."""
+
+    problem: str
+    repaired: bool
+    fix: str = ""

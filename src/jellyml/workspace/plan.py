@@ -1,0 +1,166 @@
+"""From one state's files to another's: which paths move, and what is in the way.
+
+A plan is made before anything is touched. What is left where it lies is never in it, unless
+it stands where a file has to be: then it is set aside, whole, and brought back later.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from jellyml.code.repository import Git
+from jellyml.code.scan import GITLINK
+from jellyml.errors import UnsafeToContinue
+from jellyml.workspace import disk
+from jellyml.workspace.apply import Around
+from jellyml.workspace.disk import Left, parents
+from jellyml.workspace.journal import Move, Side
+from jellyml.workspace.state import State
+
+EMPTY_TREE = {
+    "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
+_NOTHING = "000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be moved, and what goes with it."""
+
+    moves: tuple[Move, ...]
+    around: Around = field(default_factory=Around)
+
+
+def differences(git: Git, one: str, other: str) -> Iterator[Move]:
+    """Paths in which two trees differ. A gitlink counts as nothing there: we hold no files of it."""
+    answer = git.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", one, other)
+    fields = answer.split(b"\0")
+    for row, path in zip(fields[:-1:2], fields[1::2], strict=True):
+        mode, other_mode, oid, other_oid, _ = row[1:].decode().split()
+        move = Move(path, _side(mode, oid), _side(other_mode, other_oid))
+        if move.before != move.after:
+            yield move
+
+
+def _side(mode: str, oid: str) -> Side:
+    return None if mode in (_NOTHING, GITLINK.decode()) else (mode, oid)
+
+
+def to_state(git: Git, now: State, target: State, object_format: str) -> Plan:
+    """The way to a state that the store holds, from the state that was just captured."""
+    moves = tuple(
+        move
+        for move in differences(git, files_of(git, now), files_of(git, target))
+        if move.after is not None or move.path not in target.left
+    )
+    placed = {parent for move in moves if move.after for parent in parents(move.path)}
+    return Plan(
+        moves,
+        Around(
+            modes=_chmods(now, target, {move.path for move in moves}),
+            make=tuple(sorted(target.empty - now.empty)),
+            unmake=tuple(sorted(now.empty - target.empty - placed)),
+            folders=target.folders,
+        ),
+    )
+
+
+def files_of(git: Git, state: State) -> str:
+    """The tree of a state's files; a state without files has none."""
+    listed = git.run("ls-tree", "-d", state.commit, "files")
+    if listed:
+        return listed.split()[2].decode()
+    return EMPTY_TREE["sha1" if len(state.commit) == 40 else "sha256"]
+
+
+def _chmods(now: State, target: State, moved: set[bytes]) -> dict[bytes, int]:
+    """Modes that differ although the content does not."""
+    usual, program = disk.default_modes()
+    wanted: dict[bytes, int] = {}
+    for path in (now.modes.keys() | target.modes.keys()) - moved:
+        mode = target.modes.get(path)
+        if mode is None:
+            mode = program if now.modes[path] & 0o100 else usual
+        if now.modes.get(path) != target.modes.get(path):
+            wanted[path] = mode
+    return wanted
+
+
+def in_the_way(
+    root: Path, plan: Plan, number: int, *, object_format: str, staying: Iterable[bytes] = ()
+) -> Plan:
+    """Name what stands where files are to be put: it goes aside, or the file is there already.
+
+    ``staying`` paths never move; a file that would be put there is left out of the plan.
+    """
+    gone = {move.path for move in plan.moves if move.before is not None}
+    stay = frozenset(staying)
+    aside: dict[str, str] = {}
+    moves = []
+    for move in plan.moves:
+        if move.path in stay:
+            continue
+        if move.before is None:
+            if _is_there(root, move, object_format):
+                continue
+            for path in _obstacles(root, move.path, gone):
+                if path in stay:
+                    raise UnsafeToContinue(
+                        f"{os.fsdecode(path)} is the checkpoint itself, and the code in it has a"
+                        " folder of that name.",
+                        "move the checkpoint to another folder, or load with --to DIR.",
+                    )
+                aside.setdefault(os.fsdecode(path), f"aside/{number:08}/{len(aside):04}")
+        moves.append(move)
+    return replace(plan, moves=tuple(moves), around=replace(plan.around, aside=aside))
+
+
+def _is_there(root: Path, move: Move, object_format: str) -> bool:
+    """The very file lies there already, though no state holds it."""
+    place = os.path.join(os.fsencode(root), move.path)
+    if not os.path.lexists(place) or (os.path.isdir(place) and not os.path.islink(place)):
+        return False
+    if any(os.path.islink(os.path.join(os.fsencode(root), up)) for up in parents(move.path)):
+        return False
+    there = disk.identity(root, move.path, object_format)
+    return there is not None and (there[0].decode(), there[1].decode()) == move.after
+
+
+def _obstacles(root: Path, path: bytes, gone: set[bytes]) -> Iterator[bytes]:
+    """A parent that is no folder, or something at the path that will not be gone by then."""
+    top = os.fsencode(root)
+    for parent in parents(path):
+        place = os.path.join(top, parent)
+        if os.path.lexists(place) and parent not in gone:
+            if os.path.islink(place) or not os.path.isdir(place):
+                yield parent
+    place = os.path.join(top, path)
+    if path in gone or not os.path.lexists(place):
+        return
+    if os.path.islink(place) or not os.path.isdir(place) or _holds_more(top, path, gone):
+        yield path
+
+
+def _holds_more(top: bytes, folder: bytes, gone: set[bytes]) -> bool:
+    """True when something would still lie in a folder after ``gone`` is gone."""
+    for parent, folders, names in os.walk(os.path.join(top, folder)):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        for name in (*names, *links):
+            if os.path.relpath(os.path.join(parent, name), top) not in gone:
+                return True
+    return False
+
+
+def returning(root: Path, private: Path, left: Left, asides: Mapping[str, str], plan: Plan) -> Plan:
+    """Bring back what was set aside, where the target state leaves it lying."""
+    put = {move.path for move in plan.moves if move.after is not None}
+    gone = {move.path for move in plan.moves if move.after is None}
+    back = {}
+    for name, place in asides.items():
+        path = os.fsencode(name)
+        free = path in gone or not os.path.lexists(root / name)
+        if path in left and path not in put and free and os.path.lexists(private / place):
+            back[name] = place
+    return replace(plan, around=replace(plan.around, returns=back))

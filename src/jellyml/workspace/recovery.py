@@ -1,0 +1,153 @@
+"""What an interrupted operation left behind, taken back path by path.
+
+As it was before: left. As the operation wanted it, or missing: put back. Anything else is the
+user's, made since: left, and named.
+"""
+
+import os
+from dataclasses import dataclass, replace
+
+from jellyml.workspace import disk, gitdir, stage
+from jellyml.workspace.apply import Around
+from jellyml.workspace.disk import parents
+from jellyml.workspace.journal import Move, Operation, Side
+from jellyml.workspace.session import Session, standing
+from jellyml.workspace.state import Head, State, head_of, operation_files
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """An operation that was rolled back, and what was not touched because it is the user's."""
+
+    operation: Operation
+    put_back: int
+    kept: tuple[str, ...]
+
+
+def repair(session: Session) -> Repair | None:
+    """Roll back the operation that was begun and not done; None when there is none."""
+    operation = session.journal.unfinished()
+    if operation is None:
+        session.mover.rescue((), session.private / "rescue" / "leftover")
+        session.mover.sweep()
+        return None
+    before = session.state(operation.before)
+    _bring_back(session, operation)
+    moves, kept = _three_way(session, operation)
+    known = {side[1] for one in operation.moves for side in (one.before, one.after) if side}
+    where = session.private / "rescue" / f"{operation.number:08}"
+    kept += map(str, session.mover.rescue(known, where))
+    session.mover.prepare()
+    _stage(session, moves, before)
+    session.mover.move(moves, _around(operation, before), standing())
+    kept += _restore_operation(session, operation, before)
+    kept += _restore_head(session, operation, before.head)
+    kept += _restore_index(session, operation, before)
+    session.journal.write(replace(operation, status="rolled back", moves=()))
+    session.mover.sweep()
+    return Repair(operation, len(moves), tuple(kept))
+
+
+def _bring_back(session: Session, operation: Operation) -> None:
+    """Things of the user's that were being carried: back to where they were."""
+    root, private = session.repository.root, session.private
+    returns = operation.facts.get("returns")
+    if isinstance(returns, dict):
+        for name, place in returns.items():
+            if not os.path.lexists(private / place) and os.path.lexists(root / name):
+                (private / place).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                (root / name).rename(private / place)
+
+
+def _three_way(session: Session, operation: Operation) -> tuple[list[Move], list[str]]:
+    root = session.repository.root
+    aside = operation.aside
+    moves: list[Move] = []
+    kept: list[str] = []
+    for move in operation.moves:
+        now = on_disk_now(session, move.path)
+        if now == move.before:
+            continue
+        if now is None or now == move.after:
+            moves.append(Move(move.path, now, move.before))
+        elif os.fsdecode(move.path) not in aside:
+            kept.append(str(root / os.fsdecode(move.path)))
+    return moves, kept
+
+
+def on_disk_now(session: Session, path: bytes) -> Side:
+    """What lies at a path, as the journal writes it."""
+    root = session.repository.root
+    if any(os.path.islink(os.path.join(os.fsencode(root), up)) for up in parents(path)):
+        return None
+    there = disk.identity(root, path, session.repository.object_format)
+    return (there[0].decode(), there[1].decode()) if there else None
+
+
+def _stage(session: Session, moves: list[Move], before: State) -> None:
+    """Write out what is to be put back; an LFS file from LFS's own store."""
+    commit = before.commit
+    rows = {move.path: move for move in moves if move.after is not None}
+    pointers = before.lfs & rows.keys()
+    held = [move for path, move in rows.items() if path not in pointers]
+    for path in pointers:
+        oid = session.store.git.line("rev-parse", b"%s:files/%s" % (commit.encode(), path))
+        held.append(replace(rows[path], after=("100644", oid)))
+    stage.write_blobs(session.store.git, held, session.mover.stage, before.modes)
+    stage.fill_state_pointers(held, session.mover.stage, pointers, session.lfs)
+
+
+def _around(operation: Operation, before: State) -> Around:
+    """Set-aside things come back, folders and modes are as they were."""
+    modes = operation.facts.get("modes")
+    chmods = (
+        {os.fsencode(path): mode for path, mode in modes.items()} if isinstance(modes, dict) else {}
+    )
+    return Around(
+        modes=chmods,
+        make=tuple(sorted(before.empty)),
+        folders=before.folders,
+        returns=dict(operation.aside),
+    )
+
+
+def _restore_operation(session: Session, operation: Operation, before: State) -> list[str]:
+    """File by file: the user may have begun a merge of their own since."""
+    git_dir = session.repository.git_dir
+    was = session.operation_of(before)
+    wanted = operation.facts.get("operation")
+    digests = wanted if isinstance(wanted, dict) else {}
+    now = dict(operation_files(git_dir))
+    strange = [
+        name
+        for name, content in now.items()
+        if content != was.get(name) and gitdir.digest(content) != digests.get(name)
+    ]
+    gitdir.put_operation(git_dir, was | {name: now[name] for name in strange})
+    return [str(git_dir / name) for name in strange]
+
+
+def _restore_head(session: Session, operation: Operation, before: Head) -> list[str]:
+    now = head_of(session.repository)
+    wanted = operation.facts.get("head")
+    if now == before:
+        return []
+    if isinstance(wanted, list) and now == Head(*wanted):
+        gitdir.move_head(session.repository, session.store.user, before, "jellyml: rolled back")
+        return []
+    return [str(session.repository.git_dir / "HEAD")]
+
+
+def _restore_index(session: Session, operation: Operation, before: State) -> list[str]:
+    index = session.repository.index
+    now = gitdir.digest(gitdir.content_of(index))
+    new = session.private / "index"
+    new.unlink(missing_ok=True)
+    there = session.saved_index(before, new)
+    if now == (gitdir.digest(new.read_bytes()) if there else None):
+        return []
+    if now is not None and now != operation.facts.get("index"):
+        return [str(index)]
+    session.store.lend_objects(before.staged)
+    gitdir.put_index(session.repository, new if there else None)
+    return []

@@ -1,0 +1,171 @@
+"""One operation at a time: the locks, the state before, and the steps every operation takes.
+
+The order is what makes it safe to be killed at any of them: the state before is kept and the
+intention written down before anything moves, and what is found half done is taken back.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from jellyml import files
+from jellyml.code.repository import Repository
+from jellyml.code.scratch import Scratch, scratch
+from jellyml.workspace import gitdir, state
+from jellyml.workspace.apply import Mover
+from jellyml.workspace.disk import Left
+from jellyml.workspace.journal import Journal, Operation
+from jellyml.workspace.plan import Plan
+from jellyml.workspace.state import Draft, Head, State
+from jellyml.workspace.store import Store
+
+LOCK_WAIT = 10.0  # seconds for another jellyml command
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an operation leads to, beside the files."""
+
+    head: Head
+    operation: Mapping[str, bytes]  # files of a merge or rebase, to be put back
+    index: Callable[[Path], bool]  # writes the index to a path; False for none
+
+
+class Session:
+    """A workspace held by this process."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self.store = Store.open(repository)
+        self.private = self.store.private
+        self.journal = Journal(self.private / "ops")
+        self.mover = Mover(repository.root, self.private, repository.object_format)
+
+    @cached_property
+    def lfs(self) -> Path:
+        """Where git-lfs keeps content by digest (unless lfs.storage says otherwise)."""
+        return self.repository.common_dir / "lfs"
+
+    def state(self, number: int) -> State:
+        """A state by its number. Raises GitError when it was pruned."""
+        commit = self.store.git.line("rev-parse", "-q", "--verify", f"refs/states/{number}")
+        return state.read(self.store.git, commit)
+
+    def current(self) -> tuple[int, Left]:
+        """The number of the state that the last operation left, and what that leaves lying."""
+        done = [one for one in self.journal.operations() if one.status == "done" and one.after]
+        if not done:
+            return 0, Left(())
+        return done[-1].after, self.state(done[-1].after).left
+
+    @contextmanager
+    def draft(
+        self, objects: tuple[Path, ...] = (), keep: tuple[bytes, ...] = ()
+    ) -> Iterator["Drafted"]:
+        """The workspace as it is now, in a scratch directory that sees ``objects`` too."""
+        _, inherited = self.current()
+        inherited = Left((*inherited.paths, *keep))
+        selection = state.look(self.repository, inherited)
+        left = state.left_lying(selection, inherited)
+        seen = (*objects, self.store.bare / "objects")
+        with scratch(selection.scan, objects=seen, near=self.private) as place:
+            head = state.head_of(self.repository)
+            yield Drafted(place, state.draft(place, selection, left, head, self.repository))
+
+    def keep(self, drafted: "Drafted") -> int:
+        """Keep a draft as a state; the number of the last one when nothing differs from it."""
+        draft = drafted.draft
+        self.store.keep_commits(draft.user_commits)
+        current, _ = self.current()
+        known = []
+        if current:
+            commit = self.store.git.line("rev-parse", f"refs/states/{current}")
+            if commit == draft.state.commit:
+                return current
+            known.append(f"{commit}^{{tree}}")
+        if draft.state.head.commit:
+            known.append(f"{draft.state.head.commit}^{{tree}}")
+        number = self._next_state()
+        self.store.keep_state(drafted.place, draft.state.commit, number, known)
+        return number
+
+    def _next_state(self) -> int:
+        listed = self.store.git.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/states")
+        return max((int(one) for one in listed.split()), default=0) + 1
+
+    def carry_out(self, operation: Operation, plan: Plan, wanted: Wanted) -> list[str]:
+        """Do what was staged; returns where bytes that somebody typed meanwhile were saved."""
+        self.mover.check_writable(plan.moves)
+        self.journal.write(operation)
+        self.mover.move(plan.moves, plan.around, standing())
+        gitdir.put_operation(self.repository.git_dir, wanted.operation)
+        if wanted.head.commit:
+            self.store.lend_snapshot(wanted.head.commit)
+        reason = f"jellyml: {operation.verb}"
+        gitdir.move_head(self.repository, self.store.user, wanted.head, reason)
+        self._move_index(operation, wanted)
+        known = {side[1] for move in plan.moves for side in (move.before, move.after) if side}
+        saved = self.mover.rescue(known, self.private / "rescue" / f"{operation.number:08}")
+        return [str(path) for path in saved]
+
+    def _move_index(self, operation: Operation, wanted: Wanted) -> None:
+        new = self.private / "index"
+        new.unlink(missing_ok=True)
+        there = wanted.index(new)
+        known = gitdir.digest(new.read_bytes()) if there else None
+        self.journal.write(replace(operation, facts={**operation.facts, "index": known}))
+        gitdir.put_index(self.repository, new if there else None)
+
+    def saved_index(self, saved: State, to: Path) -> bool:
+        """Write a state's index to a path, with the time it had: git's race checks need it."""
+        if saved.index is None:
+            return False
+        ids = [saved.index, *saved.shared.values()]
+        content, *shared = self.store.git.read_objects(ids)
+        to.write_bytes(content)
+        os.utime(to, ns=(saved.index_mtime_ns, saved.index_mtime_ns))
+        for name, part in zip(saved.shared, shared, strict=True):
+            if not (self.repository.git_dir / name).exists():
+                files.replace(self.repository.git_dir / name, [part], mode=0o644)
+        return True
+
+    def operation_of(self, saved: State) -> dict[str, bytes]:
+        """The files of the merge or rebase that a state was in the middle of."""
+        contents = self.store.git.read_objects(saved.operation.values())
+        return dict(zip(saved.operation, contents, strict=True))
+
+    def finish(self, operation: Operation) -> None:
+        """Write ``done``, then sweep: from here on nothing is taken back."""
+        self.journal.write(replace(operation, status="done", moves=(), time=time.time()))
+        self.mover.sweep()
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A draft and the scratch directory it lies in."""
+
+    place: Scratch
+    draft: Draft
+
+
+@contextmanager
+def held(repository: Repository) -> Iterator[Session]:
+    """The workspace, held: no other jellyml command works on it, and no git on its index."""
+    session = Session(repository)
+    with ExitStack() as locks:
+        lock = session.private / "lock"
+        locks.enter_context(files.only_one(lock, wait=LOCK_WAIT, doing="at work here"))
+        locks.enter_context(gitdir.index_lock(repository.git_dir, session.private))
+        yield session
+
+
+def standing() -> Path | None:
+    """The current folder, which stays although nothing is left in it."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None

@@ -1,0 +1,157 @@
+"""New files, written out beside the working tree: here a full disk shows, and nothing has moved.
+
+A snapshot's files are written by git's own ``checkout-index`` in a throw-away directory, so
+that end-of-line rules and modes come out right and no filter, hook or submodule is started.
+A state's files are written as they were, to the byte.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jellyml import files
+from jellyml.code.repository import Git
+from jellyml.code.scan import SYMLINK
+from jellyml.code.scratch import Scratch
+from jellyml.workspace import disk
+from jellyml.workspace.journal import Move
+
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:[^\n]+\n)*?"
+    rb"oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
+)
+_POINTER_LIMIT = 1024  # bytes, from the git-lfs specification
+_BLOCK = 1 << 20
+
+
+def write_blobs(git: Git, moves: Sequence[Move], stage: Path, modes: Mapping[bytes, int]) -> None:
+    """Write each move's new content below ``stage``, with the modes that differ from the usual."""
+    wanted = [move for move in moves if move.after is not None]
+    ids = [move.after[1] for move in wanted if move.after]
+    top = os.fsencode(stage)
+    for move, content in zip(wanted, git.read_objects(ids), strict=True):
+        assert move.after
+        mode = move.after[0].encode()
+        path = os.path.join(top, move.path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if mode == SYMLINK:
+            os.symlink(content, path)
+            continue
+        usual = 0o777 if mode == b"100755" else 0o666
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, usual)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+        if move.path in modes:
+            os.chmod(path, modes[move.path])
+
+
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A snapshot's files as they will lie on disk; ``pointers`` are LFS files not to be had."""
+
+    moves: tuple[Move, ...]
+    pointers: tuple[bytes, ...]
+
+
+def write_snapshot(
+    place: Scratch,
+    tree: str,
+    moves: Iterable[Move],
+    stage: Path,
+    conversion: Mapping[str, str],
+    lfs: Path,
+    object_format: str,
+) -> Staged:
+    """Write the files of ``moves`` from a snapshot's tree, as git would check them out.
+
+    A file that comes out as it lies on disk already is dropped from the moves.
+    """
+    asked = list(moves)
+    wanted = [move.path for move in asked if move.after is not None]
+    git = replace(
+        place.git,
+        folder=stage,
+        work_tree=stage,
+        index=place.directory / "stage-index",
+        config=place.git.config | dict(conversion),
+    )
+    git.run("read-tree", tree)
+    listed = b"".join(path + b"\0" for path in wanted)
+    if listed:
+        git.run("checkout-index", "-f", "-q", "-z", "--stdin", stdin=listed)
+    pointers = _fill_pointers(git, stage, wanted, lfs)
+    files.sync_tree(stage)
+    written = (_as_written(move, stage, object_format) for move in asked)
+    return Staged(tuple(move for move in written if move.before != move.after), tuple(pointers))
+
+
+def _as_written(move: Move, stage: Path, object_format: str) -> Move:
+    if move.after is None:
+        return move
+    there = disk.identity(stage, move.path, object_format)
+    assert there, "checkout-index wrote it"
+    return replace(move, after=(move.after[0], there[1].decode()))
+
+
+def _fill_pointers(git: Git, stage: Path, paths: Iterable[bytes], lfs: Path) -> list[bytes]:
+    """Put the content of LFS files in place of their pointers, where it lies here."""
+    small = {}
+    for path in paths:
+        pointer = _pointer(os.path.join(os.fsencode(stage), path))
+        if pointer:
+            small[path] = pointer
+    if not small:
+        return []
+    listed = b"".join(path + b"\0" for path in small)
+    answer = git.run("check-attr", "-z", "--stdin", "filter", stdin=listed).split(b"\0")
+    filtered = [
+        path for path, rule in zip(answer[::3], answer[2::3], strict=False) if rule == b"lfs"
+    ]
+    return [path for path in filtered if not _fill(stage, path, small[path], lfs)]
+
+
+def _pointer(path: bytes) -> tuple[str, int] | None:
+    """(sha256, size in bytes) when the file is an LFS pointer."""
+    if os.path.islink(path) or os.path.getsize(path) > _POINTER_LIMIT:
+        return None
+    match = _POINTER.fullmatch(Path(os.fsdecode(path)).read_bytes())
+    return (match[1].decode(), int(match[2])) if match else None
+
+
+def _fill(stage: Path, path: bytes, pointer: tuple[str, int], lfs: Path) -> bool:
+    oid, size = pointer
+    source = lfs / "objects" / oid[:2] / oid[2:4] / oid
+    if not source.is_file() or source.stat().st_size != size:
+        return False
+    digest = hashlib.sha256()
+    target = stage / os.fsdecode(path)
+    beside = target.with_name(f".{target.name}.lfs")
+    with source.open("rb") as file, beside.open("xb") as out:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            out.write(block)
+    if digest.hexdigest() != oid:
+        beside.unlink()
+        return False
+    beside.chmod(target.stat().st_mode & 0o7777)
+    beside.replace(target)
+    return True
+
+
+def fill_state_pointers(
+    moves: Iterable[Move], stage: Path, names: frozenset[bytes], lfs: Path
+) -> list[bytes]:
+    """A state holds an LFS file as its pointer where LFS has the content; put it back."""
+    missing = []
+    for move in moves:
+        if move.after is not None and move.path in names:
+            pointer = _pointer(os.path.join(os.fsencode(stage), move.path))
+            if pointer and not _fill(stage, move.path, pointer, lfs):
+                missing.append(move.path)
+    return missing

@@ -1,0 +1,259 @@
+"""A state: all of a workspace that an operation could change, as one commit in the store.
+
+HEAD; the index as its own bytes, and the blobs that only it holds; the files as they lie on
+disk, with their modes, and the empty folders; the files of a merge or rebase in progress.
+What is left where it lies (ignored, too large, a checkpoint) is named, not held.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from jellyml.code.capture import MAX_FILE_SIZE, MAX_UNTRACKED, header
+from jellyml.code.repository import Git, Repository
+from jellyml.code.scan import Found, Scan, scan
+from jellyml.code.scratch import Change, Scratch
+from jellyml.code.selection import Contents, Selection, changes, select
+from jellyml.errors import UnsafeToContinue
+from jellyml.workspace import disk
+from jellyml.workspace.disk import Left
+
+# What git keeps of an operation in progress: left by merge, rebase, am, cherry-pick, revert
+# and bisect (git's path.c and worktree.c; MERGE_AUTOSTASH and AUTO_MERGE since 2.27).
+OPERATION = (
+    "MERGE_HEAD", "MERGE_MSG", "MERGE_MODE", "MERGE_RR", "MERGE_AUTOSTASH", "AUTO_MERGE",
+    "SQUASH_MSG", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "BISECT_LOG",
+    "BISECT_START", "BISECT_TERMS", "BISECT_NAMES", "BISECT_EXPECTED_REV", "BISECT_RUN",
+    "BISECT_ANCESTORS_OK", "BISECT_FIRST_PARENT", "rebase-merge", "rebase-apply", "sequencer",
+)  # fmt: skip
+_OBJECT_ID = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where HEAD stands: a branch (full ref name) or not, a commit or (unborn) not."""
+
+    ref: str | None
+    commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state in the store; ``commit`` names it, object ids are blobs there."""
+
+    commit: str
+    head: Head
+    index: str | None
+    index_mtime_ns: int
+    operation: Mapping[str, str]
+    shared: Mapping[str, str] = field(default_factory=dict)  # parts of a split index
+    modes: Mapping[bytes, int] = field(default_factory=dict)
+    folders: Mapping[bytes, int] = field(default_factory=dict)
+    empty: frozenset[bytes] = frozenset()
+    left: Left = field(default_factory=lambda: Left(()))
+    lfs: frozenset[bytes] = frozenset()
+    staged: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A state in a scratch directory, not kept yet."""
+
+    scan: Scan
+    selection: Selection
+    state: State
+    user_commits: tuple[str, ...]
+    converted: frozenset[bytes]  # clean files whose bytes are not their blob's
+
+
+def head_of(repository: Repository) -> Head:
+    """HEAD as it stands now."""
+    ref = repository.git.run("symbolic-ref", "-q", "HEAD", accept=(0, 1)).decode().strip()
+    return Head(ref or None, repository.commit())
+
+
+def look(repository: Repository, inherited: Left, also_left: tuple[bytes, ...] = ()) -> Selection:
+    """Scan for a state: the limits hold, and what was left lying before stays left."""
+    found = scan(repository, ignored=True)
+    selection = select(found, max_file_size=MAX_FILE_SIZE, max_untracked=MAX_UNTRACKED)
+    staying = Left((*inherited.paths, *also_left))
+    untracked = _untracked(selection)
+    overlay = {
+        path: entry
+        for path, entry in selection.overlay.items()
+        if not (path in untracked and path in staying)
+    }
+    return replace(selection, overlay=overlay)
+
+
+def _untracked(selection: Selection) -> frozenset[bytes]:
+    return frozenset(
+        prefix + path for prefix, layer in selection.scan.layers() for path in layer.untracked
+    )
+
+
+def left_lying(selection: Selection, inherited: Left) -> Left:
+    """All that a state leaves where it is: ignored, left out, inherited."""
+    paths = [os.fsencode(one.path) for one in selection.left_out]
+    for prefix, layer in selection.scan.layers():
+        paths += (prefix + path for path in layer.ignored)
+    return Left((*paths, *inherited.paths))
+
+
+def draft(
+    place: Scratch, selection: Selection, left: Left, now: Head, repository: Repository
+) -> Draft:
+    """Build the state of the workspace as it was looked at in a scratch directory."""
+    found = selection.scan
+    raw = disk.raw(found, place)
+    overlay: dict[bytes, Found | None] = {**raw.overlay, **selection.overlay}
+    # A sparse checkout's absent paths are absent: this is the disk, not the code.
+    for prefix, layer in found.layers():
+        overlay |= dict.fromkeys((prefix + path for path in layer.hidden), None)
+    as_is = replace(selection, overlay=overlay)
+    around = disk.layout(repository.root, left)
+    index, mtime = _index(repository)
+    operation = dict(operation_files(repository.git_dir))
+    state = State(
+        commit="",
+        head=now,
+        index="",
+        index_mtime_ns=mtime,
+        operation={},
+        modes=around.modes,
+        folders=around.folders,
+        empty=frozenset(around.empty),
+        left=left,
+        lfs=raw.lfs,
+        staged=frozenset(oid.decode() for oid in found.staged),
+    )
+    contents = Contents(as_is)
+    beside = _beside(state, index, operation, repository)
+    commit = place.commit(header(0, None), _lines(place, as_is, contents, beside))
+    kept = [now.commit, *_named_commits(repository.git, operation.values())]
+    built = read(place.git, commit)
+    converted = frozenset(raw.overlay) | raw.lfs
+    return Draft(found, as_is, built, tuple(one for one in kept if one), converted)
+
+
+def _lines(
+    place: Scratch, as_is: Selection, contents: Contents, beside: list[Change]
+) -> Iterator[Change]:
+    head = as_is.scan.head
+    untracked = _untracked(as_is)
+    if head:
+        tree = place.git.line("rev-parse", f"{head}^{{tree}}")
+        yield Change(b"files", b"040000", tree.encode())
+    for change in changes(as_is, contents, place, convert=False):
+        yield replace(change, path=b"files/" + change.path)
+    tracked = [one.path for one in contents.unreadable if os.fsencode(one.path) not in untracked]
+    if tracked:
+        raise UnsafeToContinue(
+            f"{tracked[0]} cannot be read, so it could not be brought back.",
+            f"chmod u+r {tracked[0]}",
+        )
+    yield from beside
+
+
+def _beside(
+    state: State, index: bytes | None, operation: Mapping[str, bytes], repository: Repository
+) -> list[Change]:
+    """What a state holds beside its files."""
+    lines = [Change(b"state.json", b"100644", content=_as_json(state))]
+    if index is not None:
+        lines.append(Change(b"index", b"100644", content=index))
+    for shared in repository.git_dir.glob("sharedindex.*"):
+        lines.append(Change(os.fsencode(shared.name), b"100644", content=shared.read_bytes()))
+    for name, content in operation.items():
+        lines.append(Change(b"operation/" + os.fsencode(name), b"100644", content=content))
+    for oid in sorted(state.staged):
+        lines.append(Change(b"staged/" + oid.encode(), b"100644", oid=oid.encode()))
+    return lines
+
+
+def _index(repository: Repository) -> tuple[bytes | None, int]:
+    try:
+        with repository.index.open("rb") as file:
+            return file.read(), os.fstat(file.fileno()).st_mtime_ns
+    except FileNotFoundError:
+        return None, 0
+
+
+def operation_files(git_dir: Path) -> Iterator[tuple[str, bytes]]:
+    for name in OPERATION:
+        path = git_dir / name
+        if path.is_dir():
+            for parent, _, names in os.walk(path):
+                for inner in names:
+                    file = Path(parent, inner)
+                    with suppress(FileNotFoundError):
+                        yield file.relative_to(git_dir).as_posix(), file.read_bytes()
+        elif path.exists():
+            yield name, path.read_bytes()
+
+
+def _named_commits(git: Git, contents: Iterable[bytes]) -> list[str]:
+    """Commits that the files of an operation name: a gc must not take them."""
+    named = sorted({one for content in contents for one in _OBJECT_ID.findall(content)})
+    if not named:
+        return []
+    answer = git.run("cat-file", "--batch-check", stdin=b"\n".join(named) + b"\n")
+    return [line.split()[0].decode() for line in answer.splitlines() if b" commit " in line]
+
+
+def _as_json(state: State) -> bytes:
+    def text(path: bytes) -> str:
+        return os.fsdecode(path)
+
+    record = {
+        "ref": state.head.ref,
+        "commit": state.head.commit,
+        "index_mtime_ns": state.index_mtime_ns,
+        "modes": {text(path): mode for path, mode in state.modes.items()},
+        "folders": {text(path): mode for path, mode in state.folders.items()},
+        "empty": sorted(map(text, state.empty)),
+        "left": sorted(map(text, state.left.paths)),
+        "lfs": sorted(map(text, state.lfs)),
+        "staged": sorted(state.staged),
+    }
+    return json.dumps(record).encode()
+
+
+def read(git: Git, commit: str) -> State:
+    """The state that a commit in the store holds. Raises GitError when it is gone."""
+    blobs: dict[str, str] = {}
+    for listed in (
+        git.run("ls-tree", "-z", commit),
+        git.run("ls-tree", "-rz", commit, "operation"),
+    ):
+        for row in listed.split(b"\0")[:-1]:
+            fields, _, path = row.partition(b"\t")
+            blobs[os.fsdecode(path)] = fields.split()[2].decode()
+    (content,) = git.read_objects([blobs["state.json"]])
+    record = json.loads(content)
+
+    def paths(name: str) -> frozenset[bytes]:
+        return frozenset(map(os.fsencode, record[name]))
+
+    return State(
+        commit=commit,
+        head=Head(record["ref"], record["commit"]),
+        index=blobs.get("index"),
+        index_mtime_ns=record["index_mtime_ns"],
+        operation={
+            name.removeprefix("operation/"): oid
+            for name, oid in blobs.items()
+            if name.startswith("operation/")
+        },
+        shared={name: oid for name, oid in blobs.items() if name.startswith("sharedindex.")},
+        modes={os.fsencode(path): mode for path, mode in record["modes"].items()},
+        folders={os.fsencode(path): mode for path, mode in record["folders"].items()},
+        empty=paths("empty"),
+        left=Left(paths("left")),
+        lfs=paths("lfs"),
+        staged=frozenset(record["staged"]),
+    )

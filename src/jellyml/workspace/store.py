@@ -1,0 +1,213 @@
+"""The private object store: what a workspace can be brought back to.
+
+It lies in the repository's common git directory and borrows the user's objects through
+alternates. Commits that the user made are kept alive by refs in the user's repository; all
+else (untracked files, snapshots, states) has objects and refs in the store alone, where no
+push publishes it and no ``gc`` of the user's looks.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from jellyml import files
+from jellyml.code.repository import Git, Repository
+from jellyml.code.scratch import Scratch, make_bare
+from jellyml.errors import GitError
+
+KEEP = "refs/jellyml/keep/"
+# The second is what git before 2.36 knows; a newer one takes the first.
+_DURABLE = {"core__fsync": "all", "core__fsyncObjectFiles": "true"}
+_PACK = ("pack-objects", "--revs", "--delta-base-offset", "--window=0", "-q")
+
+
+@dataclass(frozen=True)
+class Store:
+    """The store of one repository and the private folder of one worktree of it."""
+
+    repository: Repository
+
+    @classmethod
+    def open(cls, repository: Repository) -> "Store":
+        """The store, made where there is none. Raises OSError."""
+        store = cls(repository)
+        store.private.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not (store.bare / "HEAD").exists():
+            make_bare(store.bare, repository.object_format)
+            alternates = store.bare / "objects" / "info" / "alternates"
+            # Relative, so that it holds when the repository is moved.
+            files.replace(alternates, [b"../../../objects\n"])
+            for folder, _, _ in os.walk(store.bare):
+                Path(folder).chmod(0o700)
+        return store
+
+    @cached_property
+    def base(self) -> Path:
+        return self.repository.common_dir / "jellyml"
+
+    @cached_property
+    def bare(self) -> Path:
+        return self.base / "store"
+
+    @cached_property
+    def private(self) -> Path:
+        """The folder of this worktree: journal, lock, and what is being moved."""
+        if self.repository.git_dir == self.repository.common_dir:
+            return self.base / "main"
+        return self.base / "worktrees" / self.repository.git_dir.name
+
+    @cached_property
+    def git(self) -> Git:
+        """Git in the store, writing so that it lasts."""
+        return Git(self.bare, directory=self.bare, isolated=True).configured(**_DURABLE)
+
+    @cached_property
+    def user(self) -> Git:
+        """Git in the user's repository, writing so that it lasts."""
+        return self.repository.git.configured(**_DURABLE)
+
+    def keep_state(self, scratch: Scratch, commit: str, number: int, known: Iterable[str]) -> None:
+        """Take a state's commit over from a scratch directory, as one pack and one ref.
+
+        ``known`` are trees whose objects are kept already.
+        """
+        base = self.bare / "objects" / "pack" / "pack"
+        revisions = [commit, *(f"^{tree}" for tree in known)]
+        git = scratch.git.configured(**_DURABLE)
+        self._pack(git, base, revisions)
+        self.git.run("update-ref", f"refs/states/{number}", commit)
+
+    def keep_commits(self, commits: Iterable[str]) -> None:
+        """Keep commits that the user made, whatever becomes of branches."""
+        wanted = [one for one in set(commits) if not self.is_snapshot(one)]
+        lines = "".join(f"update {KEEP}{one} {one}\n" for one in wanted)
+        if lines:
+            self.user.run("update-ref", "--stdin", stdin=lines.encode())
+
+    def is_snapshot(self, commit: str) -> bool:
+        """True for the commit of a snapshot that was loaded: it comes back from here."""
+        return self.git.succeeds("rev-parse", "-q", "--verify", f"refs/snapshots/{commit}")
+
+    def take_snapshot(self, commit: str, objects: Path) -> None:
+        """Bring a snapshot's commit, with all it needs, into the store and the user's objects."""
+        git = replace(self.git, objects=(objects,))
+        new, edge = self._new_commits(git, commit)
+        self.keep_commits(edge if new else {commit})
+        if not new:
+            return
+        revisions = [commit, *(f"^{one}" for one in sorted(edge))]
+        base = self.bare / "objects" / "pack" / "pack"
+        name = self._pack(git, base, revisions)
+        self.git.run("update-ref", f"refs/snapshots/{commit}", commit)
+        self._lend(name)
+
+    def _tips(self) -> list[str]:
+        listed = self.repository.git.run("for-each-ref", "--format=%(objectname) %(*objectname)")
+        head = self.repository.commit()
+        return sorted({*listed.decode().split(), *([head] if head else [])})
+
+    def _new_commits(self, git: Git, commit: str) -> tuple[bool, set[str]]:
+        """Whether the user lacks ``commit``, and which of the user's commits it grows from."""
+        asked = "".join(f"{one}\n" for one in (commit, "--not", *self._tips())).encode()
+        try:
+            answer = git.run("rev-list", "--boundary", "--stdin", stdin=asked).decode().split()
+        except GitError:
+            return True, set()  # the user's own history has holes: take everything
+        new = [one for one in answer if not one.startswith("-")]
+        return bool(new), {one[1:] for one in answer if one.startswith("-")}
+
+    def lend_snapshot(self, commit: str) -> None:
+        """Give the user's repository a snapshot's objects again, should ``gc`` have taken them."""
+        if not self.is_snapshot(commit):
+            return
+        walk = f"{commit}\n--not\n--all\n".encode()
+        args = ("rev-list", "--objects", "--quiet", "--stdin")
+        if not self.repository.git.succeeds(*args, stdin=walk):
+            base = self.repository.objects / "pack" / "pack"
+            self._pack(self.git, base, [commit, *(f"^{one}" for one in self.kept())])
+
+    def kept(self) -> list[str]:
+        """The user's commits that our refs keep alive."""
+        listed = self.repository.git.run("for-each-ref", "--format=%(objectname)", KEEP)
+        return listed.decode().split()
+
+    def _pack(self, git: Git, base: Path, revisions: Iterable[str]) -> str:
+        """Write one pack and its index to ``<base>-<name>.pack``; returns the name."""
+        asked = "".join(f"{one}\n" for one in revisions).encode()
+        name = git.run(*_PACK, str(base), stdin=asked).decode().strip()
+        files.sync_folder(base.parent)
+        return name
+
+    def lend_objects(self, ids: Iterable[str]) -> None:
+        """Give the user's repository single objects again, should ``gc`` have taken them."""
+        asked = "".join(f"{one}\n" for one in ids).encode()
+        if not asked:
+            return
+        answer = self.repository.git.run("cat-file", "--batch-check", stdin=asked)
+        missing = re.findall(rb"^(\w+) missing$", answer, re.MULTILINE)
+        if missing:
+            base = self.repository.objects / "pack" / "pack"
+            lines = b"".join(one + b"\n" for one in missing)
+            self.git.run("pack-objects", "-q", str(base), stdin=lines)
+            files.sync_folder(base.parent)
+
+    def _lend(self, pack: str) -> None:
+        """One pack of the store as the user's: the same file under two names where that can be."""
+        own = self.bare / "objects" / "pack"
+        theirs = self.repository.objects / "pack"
+        theirs.mkdir(exist_ok=True)
+        for suffix in (".pack", ".rev", ".idx"):  # git looks for the index, so it comes last
+            source = own / f"pack-{pack}{suffix}"
+            if not source.exists():
+                continue
+            with suppress(FileExistsError):
+                try:
+                    (theirs / source.name).hardlink_to(source)
+                except OSError as error:
+                    if isinstance(error, FileExistsError):
+                        raise
+                    files.replace(theirs / source.name, [source.read_bytes()], mode=0o444)
+        files.sync_folder(theirs)
+
+    def size(self) -> int:
+        """Bytes that the store's packs take."""
+        return sum(one.stat().st_size for one in (self.bare / "objects" / "pack").iterdir())
+
+    def drop_states(self, numbers: Iterable[int], needed: Iterable[str]) -> None:
+        """Forget states, and the snapshots that are none of the ``needed`` commits."""
+        wanted = set(needed)
+        listed = self.git.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/snapshots")
+        snapshots = [one for one in listed.decode().split() if one not in wanted]
+        lines = [f"delete refs/states/{number}\n" for number in numbers]
+        lines += [f"delete refs/snapshots/{one}\n" for one in snapshots]
+        self.git.run("update-ref", "--stdin", stdin="".join(lines).encode())
+        self._compact()
+
+    def _compact(self) -> None:
+        """One pack of all that is still needed, then the others go.
+
+        Not ``git repack``: it leaves out what the user's object store happens to hold, and
+        that may be gone tomorrow. Only what our refs keep alive there can be left out.
+        """
+        folder = self.bare / "objects" / "pack"
+        old = {path.stem for path in folder.glob("*.pack")}
+        listed = self.git.run("for-each-ref", "--format=%(objectname)")
+        revisions = [*listed.decode().split(), *(f"^{one}" for one in self.kept())]
+        new = f"pack-{self._pack(self.git, folder / 'pack', revisions)}"
+        for stem in old - {new}:
+            for suffix in (".idx", ".rev", ".pack"):
+                (folder / f"{stem}{suffix}").unlink(missing_ok=True)
+        files.sync_folder(folder)
+
+    def remove(self) -> None:
+        """Take everything of ours out of the repository."""
+        listed = self.repository.git.run("for-each-ref", "--format=%(refname)", KEEP)
+        lines = "".join(f"delete {name}\n" for name in listed.decode().split())
+        if lines:
+            self.user.run("update-ref", "--stdin", stdin=lines.encode())
+        shutil.rmtree(self.base)

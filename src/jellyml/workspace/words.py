@@ -1,0 +1,122 @@
+"""The sentences that operations answer with."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from jellyml.errors import JellyError, UnsafeToContinue
+from jellyml.workspace.journal import Operation
+from jellyml.workspace.outcome import Change, Outcome
+from jellyml.workspace.recovery import Repair
+from jellyml.workspace.state import Head
+
+if TYPE_CHECKING:
+    from jellyml.workspace.loading import Arrival
+
+Kind = Literal["add", "modify", "delete", "move aside"]
+_SHORT = 8
+
+
+def nothing(verb: str, root: Path) -> Outcome:
+    """Said even when all else is quiet: somebody expected something."""
+    return Outcome(verb, root, warnings=(f"There is nothing to {verb}.",))
+
+
+def loaded(root: Path, arrival: "Arrival", commit: str, *, new: bool) -> tuple[str, ...]:
+    """Where the user is after a load, how to go on from there and how to go back."""
+    lines = [f"The code of {arrival.path.name} is loaded into {root}."]
+    if arrival.checkpoint.passed_over:
+        lines.append(
+            f"A likelier snapshot in the file was passed over: {arrival.checkpoint.passed_over}"
+        )
+    branch = arrival.code.get("branch")
+    origin = f", captured on branch {branch}" if isinstance(branch, str) else ""
+    lines.append(
+        f"HEAD is detached at {commit[:_SHORT]}{origin}; git show {commit[:_SHORT]} tells more."
+    )
+    lines.append("To go on from here: git switch -c NEW-BRANCH")
+    lines.append("To go back: jellyml undo")
+    if new:
+        lines.append("There was no git repository here, so one was made.")
+    return tuple(lines)
+
+
+def would_load(root: Path, arrival: "Arrival", changes: tuple[Change, ...]) -> Outcome:
+    count = f"{len(changes)} path{'' if len(changes) == 1 else 's'}"
+    said = f"Loading {arrival.path.name} would change {count} in {root}. Nothing was changed."
+    return Outcome("load", root, (said,), tuple(arrival.warnings), changes)
+
+
+def other_files_there(root: Path, aside: Mapping[str, str], model: Path) -> JellyError:
+    name = next(iter(aside))
+    return UnsafeToContinue(
+        f"{root / name} lies here with other content than in the snapshot. Nothing was changed.",
+        f"jellyml load {model} --to NEW-FOLDER",
+    )
+
+
+def went(
+    verb: str, root: Path, head: Head, entry: Operation | None, *, first: bool
+) -> tuple[str, ...]:
+    """Where the user is after an undo, redo or restore."""
+    done = {
+        "undo": f"The {entry.verb if entry else ''} is undone",
+        "redo": "The undo is undone",
+        "restore": "The state is restored",
+    }[verb]
+    if head.ref:
+        where = f"on branch {head.ref.removeprefix('refs/heads/')}"
+    else:
+        where = f"HEAD is detached at {(head.commit or '')[:_SHORT]}"
+    back = {"undo": "jellyml redo", "redo": "jellyml undo", "restore": "jellyml undo"}[verb]
+    lines = [f"{done}: {root} is as it was, {where}.", f"To go back: {back}"]
+    if verb == "undo" and first and entry and entry.verb == "load":
+        lines.append(
+            f"The repository that the load made is still there. To remove it: rm -r {root / '.git'}"
+        )
+    return tuple(lines)
+
+
+def rolled_back(root: Path, repaired: Repair, *, alone: bool) -> Outcome:
+    """An interrupted operation was taken back; what was not is named."""
+    verb = repaired.operation.verb
+    said = f"A {verb} that was interrupted was rolled back ({repaired.put_back} paths put back)."
+    lines = (said, "Everything is as it was before it.") if alone and not repaired.kept else (said,)
+    kept = tuple(f"{path} was changed since, and was left as it is." for path in repaired.kept)
+    return Outcome("undo", root, lines, kept)
+
+
+def failed(verb: str, error: OSError, repaired: Repair | None = None) -> JellyError:
+    """A fault of the system, after everything was put back."""
+    where = f" ({error.filename})" if error.filename else ""
+    left = "".join(f" {path} was left as it is." for path in repaired.kept) if repaired else ""
+    return UnsafeToContinue(
+        f"The {verb} failed: {error.strerror or error}{where}. The workspace is as it was.{left}",
+        "mend the cause and try again.",
+    )
+
+
+def pointers(paths: Iterable[bytes]) -> list[str]:
+    """Files whose content git-lfs has to fetch."""
+    return [
+        f"{os.fsdecode(path)} is a pointer; its content comes with: git lfs pull" for path in paths
+    ]
+
+
+def typed_meanwhile(path: str) -> str:
+    return f"A file changed while it was being replaced; what it held then is at {path}"
+
+
+def commits_saved(branch: str) -> str:
+    return f"Your commits were on no branch; they are now on branch {branch}"
+
+
+def branch_moved(ref: str, commit: str | None, *, gone: bool) -> str:
+    name = ref.removeprefix("refs/heads/")
+    what = "is gone" if gone else "has moved"
+    return f"The branch {name} {what} since, so HEAD is detached at {(commit or '')[:_SHORT]}"
+
+
+def branch_was_born(ref: str) -> str:
+    return f"The branch {ref.removeprefix('refs/heads/')} has commits since; HEAD is on it"

@@ -1,0 +1,100 @@
+"""What a user does: save a model, and type commands into a pipe or on a terminal."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+import jellyml
+from conftest import Folder
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = (sys.executable, "-m", "jellyml")
+
+
+class Said(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+def save_model(repo: Folder, name: str = "model.pth") -> Path:
+    """A checkpoint that carries the code as it now is."""
+    path = repo.path / name
+    torch.save({"weight": torch.arange(6.0), **jellyml.create_snapshot(repo.path)}, path)
+    return path
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    return kept | {"PYTHONPATH": str(ROOT / "src"), "TERM": "xterm-256color"} | more
+
+
+def type_command(*words: str | Path, cwd: Path, **more: str) -> Said:
+    """Run ``jellyml`` with its output in pipes and nobody to ask."""
+    done = subprocess.run(
+        [*PROGRAM, *map(str, words)],
+        cwd=cwd,
+        env=environment(**more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
+    return Said(done.returncode, _text(done.stdout), _text(done.stderr))
+
+
+def type_on_terminal(
+    *words: str, cwd: Path, answer: bytes = b"", more: Mapping[str, str] | None = None
+) -> Said:
+    """Run ``jellyml`` on a terminal of its own; ``answer`` is typed when it waits at a prompt."""
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    given = environment(COLUMNS="100", LINES="50", **(more or {}))
+    with subprocess.Popen(
+        [*PROGRAM, *words],
+        cwd=cwd,
+        env=given,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=_take_terminal,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            select.select([ours], [], [], 0.1)
+            try:
+                piece = os.read(ours, 65536)
+            except BlockingIOError:
+                continue
+            except OSError:  # Linux: the other side is closed
+                break
+            if not piece:
+                break
+            shown += piece
+            if answer and shown.endswith(b"] "):
+                os.write(ours, answer)
+                answer = b""
+        process.wait(10)
+    os.close(ours)
+    return Said(process.returncode, _text(shown).replace("\r\n", "\n"), "")
+
+
+def _take_terminal() -> None:
+    """Make the new terminal the one that the interrupt key speaks to."""
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="surrogateescape")

@@ -1,0 +1,70 @@
+"""Starting costs next to nothing: no heavy import, and the version at once."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+from at_the_keyboard import ROOT, environment
+
+HEAVY = {"torch", "numpy", "rich", "platformdirs", "sklearn"}
+
+
+def modules_after(code: str) -> set[str]:
+    shown = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{code}\nimport json, sys\nprint('\\n' + json.dumps([*sys.modules]))",
+        ],
+        env=environment(),
+        check=True,
+        capture_output=True,
+    ).stdout
+    return set(json.loads(shown.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import jellyml",
+        "import jellyml.cli; jellyml.cli.main(['--help'])",
+        "import jellyml.cli; jellyml.cli.main(['eat', '-h'])",
+        "import jellyml.cli; jellyml.cli.main(['load', 'missing.pth'])",
+        "import jellyml.cli; jellyml.cli.main(['history', '-c', '/'])",
+        "import jellyml.eat, jellyml.undo, jellyml.git, jellyml.extract_bundle",
+        "import jellyml; jellyml.create_snapshot, jellyml.Workspace, jellyml.JellyError",
+    ],
+)
+def test_nothing_heavy_is_imported(code: str) -> None:
+    assert not modules_after(code) & HEAVY
+
+
+def test_importing_the_package_imports_nothing_else_of_ours() -> None:
+    assert {name for name in modules_after("import jellyml") if "jellyml" in name} == {"jellyml"}
+
+
+def test_the_version_is_there_within_three_times_the_start_of_python() -> None:
+    python = [sys.executable, "-c", "pass"]
+    # What pip writes for a console script.
+    script = "import sys\nfrom jellyml.cli import main\nsys.exit(main())"
+    version = [sys.executable, "-c", script, "--version"]
+    times: dict[str, list[float]] = {"python": [], "version": []}
+    for _ in range(9):
+        for name, command in (("python", python), ("version", version)):
+            began = time.perf_counter()
+            subprocess.run(command, env=environment(), check=True, stdout=subprocess.DEVNULL)
+            times[name].append(time.perf_counter() - began)
+
+    assert statistics.median(times["version"]) < 3 * statistics.median(times["python"])
+
+
+def test_the_version_is_the_changelogs_newest() -> None:
+    import jellyml
+
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    newest = next(line for line in changelog.splitlines() if line.startswith("## ") and "." in line)
+    assert newest.split()[1] == jellyml.__version__
