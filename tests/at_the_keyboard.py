@@ -55,7 +55,7 @@ def type_on_terminal(
     """Run ``jellyml`` on a terminal of its own; ``answer`` is typed when it waits at a prompt."""
     ours, theirs = pty.openpty()
     os.set_blocking(ours, False)
-    given = environment(COLUMNS="100", LINES="50", **(more or {}))
+    given = environment(**({"COLUMNS": "80", "LINES": "24"} | dict(more or {})))
     with subprocess.Popen(
         [*PROGRAM, *words],
         cwd=cwd,

@@ -69,8 +69,8 @@ def script(data: bytes, *, extra: bool) -> bytes:
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        traced = torch.jit.trace(Net(), torch.zeros(1, 3))  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, file, {KEY: data} if extra else {})  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(Net(), torch.zeros(1, 3))
+        torch.jit.save(traced, file, {KEY: data} if extra else {})
     return file.getvalue()
 
 

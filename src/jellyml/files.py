@@ -28,13 +28,13 @@ def replace(
     beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             for chunk in chunks:
                 file.write(chunk)
             if durable:
                 file.flush()
                 os.fsync(descriptor)
-        os.replace(beside, path)
+        beside.replace(path)
     except BaseException:
         with suppress(OSError):
             beside.unlink()
@@ -122,9 +122,9 @@ def remove_tree(folder: Path) -> None:
 
     def unlock(function: Callable[..., object], path: str, _: object) -> None:
         with suppress(OSError):
-            os.chmod(os.path.dirname(path), 0o700)
-            if not os.path.islink(path):
-                os.chmod(path, 0o700)
+            Path(path).parent.chmod(0o700)
+            if not Path(path).is_symlink():
+                Path(path).chmod(0o700)
             function(path)
 
     if folder.exists():

@@ -4,12 +4,11 @@
 tensors: the filling (the code) and the manifest (how the model was made).
 """
 
-import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 import jellyml
 from jellyml import files
@@ -23,6 +22,8 @@ from jellyml.errors import JellyError, JellyWarning, NotARepository, UsageError
 from jellyml.formats import KEY, MANIFEST_KEY
 
 if TYPE_CHECKING:
+    import os
+
     from torch import Tensor
     from torch.distributed import ProcessGroup
 
@@ -57,7 +58,7 @@ class Snapshot(dict[str, "Tensor"]):
         for key in list(self._unmade):
             super().__setitem__(key, _tensor(self._unmade[key]))
             del self._unmade[key]
-        return super()
+        return cast("dict[str, Tensor]", super())
 
     def __getitem__(self, key: str) -> "Tensor":
         return self._made().__getitem__(key)
@@ -101,7 +102,7 @@ class Snapshot(dict[str, "Tensor"]):
     def __eq__(self, other: object) -> bool:
         return self is other
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{key}: {len(self.filling)} bytes" for key in (KEY,) if self.filling)

@@ -116,16 +116,15 @@ class Terminal:
         records = [asdict(entry) | {"time": _moment(entry).isoformat()} for entry in entries]
         self.result(json.dumps(records, indent=2))
 
-    def findings(self, findings: "Iterable[Finding]") -> None:
-        """What the doctor looked at; with ``-q`` only what was or is not well."""
+    def findings(self, findings: "Sequence[Finding]") -> None:
+        """What the doctor found not to be as it should, mended or not."""
         for finding in findings:
-            mark, colour = _mark(finding)
-            if self.quiet and mark == "well":
-                continue
-            self.result(f"{_painted(f'{mark:<8}', colour, self.out)}{_indented(finding.what)}")
-            for label, text in (("Done", finding.done), ("Fix", finding.fix)):
-                if text:
-                    self.result(f"        {label}: {_indented(text)}")
+            mark, colour = ("Mended:", _GREEN) if finding.repaired else ("Open:", _RED)
+            self.result(f"{_painted(mark, colour, self.out)} {_indented(finding.problem)}")
+            if finding.fix:
+                self.result(f"Fix: {_indented(finding.fix)}")
+        if not findings and not self.quiet:
+            self.result("All is well.")
 
     # All else.
 
@@ -198,13 +197,6 @@ def _write(stream: TextIO | None, text: str, *, flush: bool = False) -> None:
 
 def _moment(entry: "Entry") -> datetime:
     return datetime.fromtimestamp(entry.time, timezone.utc)
-
-
-def _mark(finding: "Finding") -> tuple[str, str]:
-    """The word for how it stands, and the word's colour."""
-    if finding.well:
-        return "well", _GREEN
-    return ("mended", _YELLOW) if finding.done else ("open", _RED)
 
 
 _TITLES = ("", "when", "state", "model", "branch", "code", "differed")

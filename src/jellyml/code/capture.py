@@ -17,7 +17,7 @@ from jellyml.code.guard import LeftOut
 from jellyml.code.history import History
 from jellyml.code.manifest import CodeFacts, Nested
 from jellyml.code.repository import Repository
-from jellyml.code.scan import Scan, scan
+from jellyml.code.scan import Scan, at, scan
 from jellyml.code.scratch import ChangedMeanwhile, Scratch, scratch
 from jellyml.code.selection import Contents, Selection, changes, key, select
 
@@ -102,12 +102,11 @@ def _look(
 
 def _signatures(selection: Selection) -> list[object]:
     """What tells that a file on disk has changed, for every file that is read."""
-    top = os.fsencode(selection.root)
     signatures: list[object] = []
     for path, found in selection.overlay.items():
         if found and found.oid is None:
             try:
-                seen = os.lstat(os.path.join(top, path))
+                seen = at(selection.root, path).lstat()
             except OSError:
                 signatures.append(None)
             else:

@@ -52,10 +52,11 @@ def command(root: Path) -> dict[str, object]:
     """How this process was started; places in the repository are relative to its root."""
     main = sys.modules.get("__main__")
     script = getattr(main, "__file__", None)
+    named = isinstance(script, str) and not script.startswith("<")  # <stdin>
     return {
         "argv": _words(getattr(sys, "argv", None)),
         "launched": _words(getattr(sys, "orig_argv", None)),
-        "script": _place(script, root) if isinstance(script, str) else None,
+        "script": _place(str(script), root) if named else None,
         "module": getattr(getattr(main, "__spec__", None), "name", None),
         "cwd": _current_folder(root),
     }
@@ -165,8 +166,8 @@ def distributions(root: Path) -> dict[str, object]:
     for entry in sys.path:
         if not isinstance(entry, str):
             continue
-        folder = Path(entry).absolute()
         try:
+            folder = Path(entry).absolute()
             installed = _installed_in(folder, folder.stat().st_mtime_ns)
         except OSError:  # missing, or a zip file
             continue

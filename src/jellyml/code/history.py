@@ -76,7 +76,8 @@ def _whole(scratch: Scratch, commit: str, path: Path, history: History) -> str:
             scratch.pack([commit], [], out)
         return ""
     with scratch.git.start(*PACK) as process, path.open("ab") as out:
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         process.stdin.write(f"{commit}\n".encode())
         process.stdin.close()
         process.stdin = None

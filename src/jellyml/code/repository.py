@@ -130,7 +130,8 @@ class Git:
     def read_objects(self, ids: Iterable[str]) -> Iterator[bytes]:
         """The raw content of each object, in order; a missing one is a GitError."""
         with self.start("cat-file", "--batch", "--buffer") as process:
-            assert process.stdin and process.stdout
+            assert process.stdin
+            assert process.stdout
             asked = list(ids)
             # One thread feeds: the answers may fill the pipe before the questions are read.
             feeder = threading.Thread(target=_feed, args=(process.stdin, asked))

@@ -190,10 +190,20 @@ def _untracked(path: bytes, rows: _Rows, root: Path, *, executable: bool) -> Non
         rows.untracked.add(path)
 
 
+def at(root: Path, path: bytes) -> Path:
+    """Where a path of git's lies."""
+    return root / os.fsdecode(path)
+
+
+def is_folder(path: Path) -> bool:
+    """True for a folder itself, not for a link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
 def on_disk(root: Path, path: bytes, *, executable: bool = True) -> Found | None:
     """The path as it lies on disk, or None for what git cannot hold (pipes, sockets, gone)."""
     try:
-        mode = os.lstat(os.path.join(os.fsencode(root), path)).st_mode
+        mode = at(root, path).lstat().st_mode
     except OSError:
         return None
     if stat.S_ISLNK(mode):
@@ -225,8 +235,8 @@ def _nested(outer: Repository, paths: set[bytes], ignored: bool) -> dict[bytes, 
     """What lies in submodules and nested repositories; None for one that git will not read."""
     found: dict[bytes, Scan | None] = {}
     for path in sorted(paths):
-        root = outer.root / os.fsdecode(path)
-        if root.is_symlink() or not root.is_dir():
+        root = at(outer.root, path)
+        if not is_folder(root):
             continue
         try:
             inner = Repository.find(root, outer.deadline) if (root / ".git").exists() else None
@@ -248,14 +258,11 @@ def _nested(outer: Repository, paths: set[bytes], ignored: bool) -> dict[bytes, 
 
 def _walk(root: Path) -> Iterator[tuple[bytes, Found]]:
     """Every file below a folder that is no repository."""
-    top = os.fsencode(root)
-    for parent, folders, names in os.walk(top):
-        folders[:] = [name for name in folders if name != b".git"]
-        for name in (
-            *names,
-            *(n for n in folders if os.path.islink(os.path.join(parent, n))),
-        ):
-            path = os.path.relpath(os.path.join(parent, name), top)
+    for parent, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name != ".git"]
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        for name in (*names, *links):
+            path = os.fsencode(Path(parent, name).relative_to(root))
             found = on_disk(root, path)
             if found:
                 yield path, found
@@ -295,8 +302,8 @@ def _has_attributes(
 
 def default_attributes_file() -> Path:
     """Where git looks for the user's attributes when core.attributesFile is not set."""
-    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return Path(base, "git", "attributes")
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "git" / "attributes"
 
 
 def _alike(inner: Repository, outer: Repository) -> bool:

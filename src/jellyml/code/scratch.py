@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from jellyml.code.repository import Git
-from jellyml.code.scan import SYMLINK, Found, Scan, default_attributes_file
+from jellyml.code.scan import SYMLINK, Found, Scan, at, default_attributes_file
 from jellyml.errors import GitError
 
 
@@ -175,15 +175,15 @@ def bytes_on_disk(root: Path, path: bytes, found: Found) -> bytes | Path:
 
     Raises OSError where it cannot be read or is no longer what it was.
     """
-    place = os.path.join(os.fsencode(root), path)
+    place = at(root, path)
     if found.mode == SYMLINK:
-        return os.readlink(place)
+        return os.fsencode(place.readlink())
     descriptor = os.open(
         place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     )
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         if os.fstat(descriptor).st_size > 8 * _BLOCK:
-            return Path(os.fsdecode(place))
+            return place
         return file.read()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jellyml.code import guard
 from jellyml.code.guard import LeftOut
-from jellyml.code.scan import SYMLINK, Found, Scan, default_attributes_file
+from jellyml.code.scan import SYMLINK, Found, Scan, at, default_attributes_file
 from jellyml.code.scratch import Change, Scratch, bytes_on_disk
 
 _BLOCK = 1 << 20
@@ -57,7 +57,7 @@ def select(scan: Scan, *, max_file_size: int, max_untracked: int) -> Selection:
 
 def _size(root: Path, path: bytes) -> int:
     try:
-        return os.lstat(os.path.join(os.fsencode(root), path)).st_size
+        return at(root, path).lstat().st_size
     except OSError:
         return 0
 
@@ -178,13 +178,9 @@ def _converted(selection: Selection, scratch: Scratch) -> Iterable[tuple[bytes, 
             if found and found.oid is None and found.mode != SYMLINK
             and selection.overlay.get(prefix + path) == found
         ]  # fmt: skip
-        readable = [path for path in paths if os.access(_place(layer, path), os.R_OK)]
+        readable = [path for path in paths if os.access(at(layer.repository.root, path), os.R_OK)]
         stored = scratch.blobs(layer, readable)
         yield from ((prefix + path, oid) for path, oid in stored.items())
-
-
-def _place(layer: Scan, path: bytes) -> bytes:
-    return os.path.join(os.fsencode(layer.repository.root), path)
 
 
 def without(selection: Selection, paths: Iterable[bytes]) -> Selection:

@@ -315,8 +315,10 @@ def _entries(pieces: Iterable[bytes], width: int) -> Iterator[tuple[str, bytes, 
                 )
             yield _KINDS[mode], name, each
         rest = rest[end:]
-        if len(rest) > _LONGEST + _PIECE:
+        if len(rest) > _LONGEST + width:
             raise _path_too_long()
+    if rest:
+        raise BadSnapshot("The code in this checkpoint holds a folder that is damaged.")
 
 
 def _check_symlinks(objects: _Objects, symlinks: set[bytes]) -> None:

@@ -8,16 +8,16 @@ bytes that somebody typed meanwhile are not ours to throw away.
 import errno
 import os
 import shutil
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jellyml import files
+from jellyml.code.scan import at, is_folder
 from jellyml.errors import UnsafeToContinue
 from jellyml.workspace import disk
-from jellyml.workspace.disk import parents
+from jellyml.workspace.disk import above, parents
 from jellyml.workspace.journal import Move
 
 
@@ -42,7 +42,6 @@ class Mover:
         self.object_format = object_format
         self.stage = private / "stage"
         self.trash = private / "trash"
-        self._top = os.fsencode(root)
         self._displaced = 0
         self._real: set[bytes] = {b""}
         self._touched: set[Path] = set()
@@ -57,17 +56,14 @@ class Mover:
         """Raise UnsafeToContinue for a folder that cannot be changed, before anything is."""
         for folder in sorted({self._nearest_folder(move.path) for move in moves}):
             if not os.access(folder, os.W_OK | os.X_OK):
-                name = os.fsdecode(folder)
                 raise UnsafeToContinue(
-                    f"The folder {name} is not writable. Nothing was changed.", f"chmod u+wx {name}"
+                    f"The folder {folder} is not writable. Nothing was changed.",
+                    f"chmod u+wx {folder}",
                 )
 
-    def _nearest_folder(self, path: bytes) -> bytes:
-        for parent in parents(path):
-            place = os.path.join(self._top, parent)
-            if os.path.isdir(place) and not os.path.islink(place):
-                return place
-        return self._top
+    def _nearest_folder(self, path: bytes) -> Path:
+        places = (self._place(parent) for parent in parents(path))
+        return next(filter(is_folder, places), self.root)
 
     def move(self, moves: Sequence[Move], around: Around, standing: Path | None = None) -> None:
         """Do all of it. ``standing`` is a folder that stays, empty (somebody's current one)."""
@@ -82,16 +78,16 @@ class Mover:
                 self._put(move.path, around)
         for path, mode in around.modes.items():
             with suppress(FileNotFoundError):
-                os.chmod(self._place(path), mode)
+                self._place(path).chmod(mode)
         for path in around.make:
             self._make_folder(path, around)
         for name, place in around.returns.items():
-            self._make_folder(os.path.dirname(os.fsencode(name)), around)
+            self._make_folder(above(os.fsencode(name)), around)
             self._carry(self.private / place, self._place(os.fsencode(name)))
         files.sync(self.root, self._touched)
 
     def _place(self, path: bytes) -> Path:
-        return Path(os.fsdecode(os.path.join(self._top, path)))
+        return at(self.root, path)
 
     def _displace(self, path: bytes) -> None:
         """Take a path away, into the trash."""
@@ -110,8 +106,7 @@ class Mover:
         """False when a parent is missing or a link: then nothing of ours lies there."""
         chain = [parent for parent in parents(path) if parent not in self._real]
         for parent in reversed(chain):
-            place = os.path.join(self._top, parent)
-            if os.path.islink(place) or not os.path.isdir(place):
+            if not is_folder(self._place(parent)):
                 return False
             self._real.add(parent)
         return True
@@ -139,26 +134,24 @@ class Mover:
                     self._touched.add(place.parent)
                     if parent in around.folders:
                         place.chmod(around.folders[parent])
-                if place.is_symlink() or not place.is_dir():
+                if not is_folder(place):
                     raise UnsafeToContinue(f"{place} came into the way of a folder.")
                 self._real.add(parent)
 
     def _put(self, path: bytes, around: Around) -> None:
         """Swap the staged file in; what was there goes to the trash."""
-        self._make_folder(os.path.dirname(path), around)
-        staged, place = (
-            Path(os.fsdecode(os.path.join(os.fsencode(self.stage), path))),
-            self._place(path),
-        )
+        self._make_folder(above(path), around)
+        staged, place = at(self.stage, path), self._place(path)
         self._touched.add(place.parent)
-        if place.is_dir() and not place.is_symlink():
+        if is_folder(place):
             place.rmdir()  # an empty folder that the state holds, or OSError: somebody's
         if not os.path.lexists(place):
             try:
                 _put_new(staged, place)
-                return
             except FileExistsError:
                 pass  # it came this moment: swap it out and look at it at the end
+            else:
+                return
         swap(staged, place, self._next_in_trash())
 
     def _carry(self, source: Path, target: Path) -> None:
@@ -177,12 +170,12 @@ class Mover:
         saved: list[Path] = []
         for folder in (self.trash, self.stage):
             for path in _files_below(folder):
-                one = disk.identity(folder, path, self.object_format)
+                one = disk.identity(folder, os.fsencode(path), self.object_format)
                 if one is None or one[1].decode() in ids:
                     continue
-                target = where / os.fsdecode(path)
+                target = where / path
                 target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                rename(folder / os.fsdecode(path), target)
+                rename(folder / path, target)
                 saved.append(target)
         return saved
 
@@ -192,13 +185,12 @@ class Mover:
         files.remove_tree(self.trash)
 
 
-def _files_below(folder: Path) -> Iterator[bytes]:
-    top = os.fsencode(folder)
-    for parent, folders, names in os.walk(top):
-        for name in (*names, *folders):
-            path = os.path.join(parent, name)
-            if not stat.S_ISDIR(os.lstat(path).st_mode):
-                yield os.path.relpath(path, top)
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Files and links, from the folder."""
+    for parent, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        for name in (*names, *links):
+            yield Path(parent, name).relative_to(folder)
 
 
 def _put_new(staged: Path, place: Path) -> None:

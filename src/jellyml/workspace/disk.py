@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jellyml.code.scan import SYMLINK, Found, Scan, on_disk
+from jellyml.code.scan import SYMLINK, Found, Scan, at, on_disk
 from jellyml.code.scratch import Scratch, bytes_on_disk
 from jellyml.code.selection import raw_id
 
@@ -47,6 +47,11 @@ def parents(path: bytes) -> Iterator[bytes]:
         yield path
 
 
+def above(path: bytes) -> bytes:
+    """The folder a path lies in; empty for the root."""
+    return path.rpartition(b"/")[0]
+
+
 def default_modes() -> tuple[int, int]:
     """What a new file and a new program get under the present umask."""
     mask = os.umask(0)
@@ -63,7 +68,7 @@ def layout(root: Path, left: Left) -> Layout:
         parent = pending.pop()
         prefix = parent + b"/" if parent else b""
         try:
-            with os.scandir(os.path.join(os.fsencode(root), parent)) as entries:
+            with os.scandir(os.fsencode(at(root, parent))) as entries:
                 hollow = True
                 for entry in entries:
                     hollow = False
@@ -142,9 +147,9 @@ def _sizes(listed: bytes, layer: Scan) -> Iterator[tuple[bytes, int]]:
     for row in listed.split(b"\0"):
         fields, _, path = row.partition(b"\t")
         parts = fields.split()
-        if len(parts) == 4 and parts[1] == b"blob" and parts[0] != SYMLINK:
-            if path not in layer.overlay:
-                yield path, int(parts[3])
+        blob = len(parts) == 4 and parts[1] == b"blob" and parts[0] != SYMLINK
+        if blob and path not in layer.overlay:
+            yield path, int(parts[3])
 
 
 def _ruled(
@@ -160,6 +165,6 @@ def _ruled(
 
 def _size(root: Path, path: bytes) -> int | None:
     try:
-        return os.lstat(os.path.join(os.fsencode(root), path)).st_size
+        return at(root, path).lstat().st_size
     except OSError:
         return None

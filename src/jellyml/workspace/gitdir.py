@@ -33,7 +33,7 @@ def put_index(repository: Repository, new: Path | None) -> None:
     else:
         with new.open("rb+") as file:
             os.fsync(file.fileno())
-        os.replace(new, repository.index)
+        new.replace(repository.index)
     files.sync_folder(repository.git_dir)
 
 

@@ -62,8 +62,7 @@ class Journal:
         """All of them, oldest first. Raises UnsafeToContinue for an entry that is not ours."""
         if not self.folder.is_dir():
             return []
-        names = sorted(one for one in os.listdir(self.folder) if one.endswith(".json"))
-        return [_read(self.folder / name) for name in names if name[:8].isdigit()]
+        return [_read(path) for path in sorted(self.folder.glob("[0-9]*.json"))]
 
     def write(self, operation: Operation) -> None:
         """Make an entry last: when this returns, a power cut does not take it back."""

@@ -100,7 +100,7 @@ class Arrival:
         if wanted is None:
             return None
         if not self._has_tree(repository.git, wanted):
-            for text in manifest.commit_texts(self.manifest).values():
+            for text in manifest.commit_texts(self.code):
                 self._rebuild(text, repository.git)
             if not self._has_tree(self.incoming.git, wanted):
                 self.warnings.append(
@@ -212,7 +212,7 @@ def load_target(
             if (folder / ".git").exists():
                 raise
             made = False
-    lying = tuple(os.fsencode(name) for name in os.listdir(folder))
+    lying = tuple(os.fsencode(path.name) for path in folder.iterdir())
     try:
         Git(folder).run("init", "-q", f"--object-format={object_format}")
         yield Target(Repository.find(folder), new=True, lying=lying)

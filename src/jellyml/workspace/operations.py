@@ -46,9 +46,11 @@ class Workspace:
         with arriving(checkpoint, max_unpacked) as arrival:
             folder = Path(to).absolute() if to is not None else self._asked
             known = arrival.incoming.object_format
-            with load_target(folder, known, fresh=to is not None, dry_run=dry_run) as target:
-                with self._held(target.repository) as (session, repaired):
-                    outcome = _load(session, arrival, target, dry_run=dry_run)
+            with (
+                load_target(folder, known, fresh=to is not None, dry_run=dry_run) as target,
+                self._held(target.repository) as (session, repaired),
+            ):
+                outcome = _load(session, arrival, target, dry_run=dry_run)
         return _told(outcome, repaired)
 
     def undo(self) -> Outcome:
@@ -133,7 +135,7 @@ class Workspace:
         return Repository.find(self._asked)
 
     @contextmanager
-    def _held(self, repository: Repository) -> "Iterator[tuple[Session, Repair | None]]":
+    def _held(self, repository: Repository) -> Iterator[tuple[Session, Repair | None]]:
         with held(repository) as session:
             yield session, recovery.repair(session)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jellyml.code.repository import Git
-from jellyml.code.scan import GITLINK
+from jellyml.code.scan import GITLINK, at, is_folder
 from jellyml.errors import UnsafeToContinue
 from jellyml.workspace import disk
 from jellyml.workspace.apply import Around
@@ -34,7 +34,7 @@ class Plan:
 
 
 def differences(git: Git, one: str, other: str) -> Iterator[Move]:
-    """Paths in which two trees differ. A gitlink counts as nothing there: we hold no files of it."""
+    """Paths in which two trees differ; a gitlink, of which we hold no files, is nothing."""
     answer = git.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", one, other)
     fields = answer.split(b"\0")
     for row, path in zip(fields[:-1:2], fields[1::2], strict=True):
@@ -119,10 +119,7 @@ def in_the_way(
 
 def _is_there(root: Path, move: Move, object_format: str) -> bool:
     """The very file lies there already, though no state holds it."""
-    place = os.path.join(os.fsencode(root), move.path)
-    if not os.path.lexists(place) or (os.path.isdir(place) and not os.path.islink(place)):
-        return False
-    if any(os.path.islink(os.path.join(os.fsencode(root), up)) for up in parents(move.path)):
+    if any(at(root, parent).is_symlink() for parent in parents(move.path)):
         return False
     there = disk.identity(root, move.path, object_format)
     return there is not None and (there[0].decode(), there[1].decode()) == move.after
@@ -130,25 +127,23 @@ def _is_there(root: Path, move: Move, object_format: str) -> bool:
 
 def _obstacles(root: Path, path: bytes, gone: set[bytes]) -> Iterator[bytes]:
     """A parent that is no folder, or something at the path that will not be gone by then."""
-    top = os.fsencode(root)
     for parent in parents(path):
-        place = os.path.join(top, parent)
-        if os.path.lexists(place) and parent not in gone:
-            if os.path.islink(place) or not os.path.isdir(place):
-                yield parent
-    place = os.path.join(top, path)
+        place = at(root, parent)
+        if os.path.lexists(place) and parent not in gone and not is_folder(place):
+            yield parent
+    place = at(root, path)
     if path in gone or not os.path.lexists(place):
         return
-    if os.path.islink(place) or not os.path.isdir(place) or _holds_more(top, path, gone):
+    if not is_folder(place) or _holds_more(root, place, gone):
         yield path
 
 
-def _holds_more(top: bytes, folder: bytes, gone: set[bytes]) -> bool:
+def _holds_more(root: Path, folder: Path, gone: set[bytes]) -> bool:
     """True when something would still lie in a folder after ``gone`` is gone."""
-    for parent, folders, names in os.walk(os.path.join(top, folder)):
-        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+    for parent, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):
-            if os.path.relpath(os.path.join(parent, name), top) not in gone:
+            if os.fsencode(Path(parent, name).relative_to(root)) not in gone:
                 return True
     return False
 

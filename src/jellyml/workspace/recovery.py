@@ -7,6 +7,7 @@ user's, made since: left, and named.
 import os
 from dataclasses import dataclass, replace
 
+from jellyml.code.scan import at
 from jellyml.workspace import disk, gitdir, stage
 from jellyml.workspace.apply import Around
 from jellyml.workspace.disk import parents
@@ -78,7 +79,7 @@ def _three_way(session: Session, operation: Operation) -> tuple[list[Move], list
 def on_disk_now(session: Session, path: bytes) -> Side:
     """What lies at a path, as the journal writes it."""
     root = session.repository.root
-    if any(os.path.islink(os.path.join(os.fsencode(root), up)) for up in parents(path)):
+    if any(at(root, parent).is_symlink() for parent in parents(path)):
         return None
     there = disk.identity(root, path, session.repository.object_format)
     return (there[0].decode(), there[1].decode()) if there else None

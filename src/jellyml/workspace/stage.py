@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jellyml import files
 from jellyml.code.repository import Git
-from jellyml.code.scan import SYMLINK
+from jellyml.code.scan import SYMLINK, at
 from jellyml.code.scratch import Scratch
 from jellyml.workspace import disk
 from jellyml.workspace.journal import Move
@@ -31,21 +31,20 @@ def write_blobs(git: Git, moves: Sequence[Move], stage: Path, modes: Mapping[byt
     """Write each move's new content below ``stage``, with the modes that differ from the usual."""
     wanted = [move for move in moves if move.after is not None]
     ids = [move.after[1] for move in wanted if move.after]
-    top = os.fsencode(stage)
     for move, content in zip(wanted, git.read_objects(ids), strict=True):
         assert move.after
         mode = move.after[0].encode()
-        path = os.path.join(top, move.path)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        path = at(stage, move.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if mode == SYMLINK:
-            os.symlink(content, path)
+            path.symlink_to(os.fsdecode(content))
             continue
         usual = 0o777 if mode == b"100755" else 0o666
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, usual)
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         if move.path in modes:
-            os.chmod(path, modes[move.path])
+            path.chmod(modes[move.path])
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -103,7 +102,7 @@ def _fill_pointers(git: Git, stage: Path, paths: Iterable[bytes], lfs: Path) -> 
     """Put the content of LFS files in place of their pointers, where it lies here."""
     small = {}
     for path in paths:
-        pointer = _pointer(os.path.join(os.fsencode(stage), path))
+        pointer = _pointer(at(stage, path))
         if pointer:
             small[path] = pointer
     if not small:
@@ -116,11 +115,11 @@ def _fill_pointers(git: Git, stage: Path, paths: Iterable[bytes], lfs: Path) -> 
     return [path for path in filtered if not _fill(stage, path, small[path], lfs)]
 
 
-def _pointer(path: bytes) -> tuple[str, int] | None:
+def _pointer(path: Path) -> tuple[str, int] | None:
     """(sha256, size in bytes) when the file is an LFS pointer."""
-    if os.path.islink(path) or os.path.getsize(path) > _POINTER_LIMIT:
+    if path.is_symlink() or path.stat().st_size > _POINTER_LIMIT:
         return None
-    match = _POINTER.fullmatch(Path(os.fsdecode(path)).read_bytes())
+    match = _POINTER.fullmatch(path.read_bytes())
     return (match[1].decode(), int(match[2])) if match else None
 
 
@@ -130,7 +129,7 @@ def _fill(stage: Path, path: bytes, pointer: tuple[str, int], lfs: Path) -> bool
     if not source.is_file() or source.stat().st_size != size:
         return False
     digest = hashlib.sha256()
-    target = stage / os.fsdecode(path)
+    target = at(stage, path)
     beside = target.with_name(f".{target.name}.lfs")
     with source.open("rb") as file, beside.open("xb") as out:
         while block := file.read(_BLOCK):
@@ -151,7 +150,7 @@ def fill_state_pointers(
     missing = []
     for move in moves:
         if move.after is not None and move.path in names:
-            pointer = _pointer(os.path.join(os.fsencode(stage), move.path))
+            pointer = _pointer(at(stage, move.path))
             if pointer and not _fill(stage, move.path, pointer, lfs):
                 missing.append(move.path)
     return missing
