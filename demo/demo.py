@@ -52,12 +52,14 @@ class Story:
 
     def __init__(self, scratch: Path) -> None:
         self.project = scratch / "digits"
-        self.clone = scratch / "from-the-file"
         self.step = 0
         # Your git configuration stays out, so that everyone sees the same story.
         sealed = {
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "advice.detachedHead",
+            "GIT_CONFIG_VALUE_0": "false",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }
@@ -83,7 +85,7 @@ class Story:
         self.quietly("git", "add", "-A")
         self.quietly("git", "commit", "-q", "-m", "Digits, first try")
         self.edit("net.py", "WIDTH = 16", "WIDTH = 128")
-        self.edit("train.py", "import build\n", "import build\n", "from augment import noisy\n")
+        self.edit("train.py", "import torch\n", "import torch\nfrom augment import noisy\n")
         self.edit("train.py", "net(seen[batch])", "net(noisy(seen[batch]))")
         (self.project / "augment.py").write_text(AUGMENT)
         self.show_folder()
@@ -94,11 +96,11 @@ class Story:
         self.run("python", "train.py", "model.pth")
         after = self.everything()
         after.pop("model.pth")
-        self.prove("Saving touched nothing: folder, index, branches and .git", before, after)
+        self.prove("Saving changed nothing.", "files, .git, index, branches", before, after)
         return self.files()
 
     def change_code(self) -> dict[str, str]:
-        self.title("Go on working, until nothing fits the checkpoint any more")
+        self.title("Go on working, until the code no longer fits the checkpoint")
         self.edit("net.py", "nn.ReLU()", "nn.Sigmoid()")
         self.quietly("git", "add", "net.py")
         self.edit("net.py", "WIDTH = 128", "WIDTH = 4")
@@ -112,13 +114,13 @@ class Story:
         self.title("Load the code of the checkpoint")
         self.run("jellyml", "load", "model.pth")
         self.show_folder()
-        self.prove("Every file is what it was when the model was trained", trained, self.files())
+        self.prove("This is the code that trained it.", "bytes and modes", trained, self.files())
 
     def train_again(self, trained: dict[str, str]) -> None:
         self.title("Train again from the loaded code")
         self.run("python", "train.py", "again.pth")
         first, second = (self.weights(name) for name in ("model.pth", "again.pth"))
-        self.prove("The weights are the same, to the last bit", first, second)
+        self.prove("The same weights, to the last bit.", "tensors", first, second)
         (self.project / "again.pth").unlink()
 
     def undo(self, changed: dict[str, str]) -> None:
@@ -126,12 +128,12 @@ class Story:
         self.run("jellyml", "undo")
         self.show_folder()
         wanted, found = map(without_git_folder, (changed, self.everything()))
-        self.prove("Files, staged changes, branches and HEAD are what they were", wanted, found)
+        self.prove("All is as it was in step 3.", "files, index, branches, HEAD", wanted, found)
 
     def show_code_in_file(self) -> None:
         self.title("What is in the checkpoint, from the file alone")
-        self.run("jellyml", "git", "model.pth", "clone", "--quiet", "{}", str(self.clone))
-        self.run("git", "-C", str(self.clone), "show", "--format=commit %h, on top of %p: %s")
+        self.run("jellyml", "git", "model.pth", "clone", "--quiet", "{}", "../from-the-file")
+        self.run("git", "-C", "../from-the-file", "show")
         accuracy = float(torch.load(self.project / "model.pth", weights_only=True)["accuracy"])
         if accuracy < AT_LEAST:
             raise Wrong(f"the accuracy is {accuracy:.1%}, below {AT_LEAST:.0%}")
@@ -171,12 +173,12 @@ class Story:
 
     # Acting and telling.
 
-    def edit(self, name: str, old: str, new: str, more: str = "") -> None:
+    def edit(self, name: str, old: str, new: str) -> None:
         path = self.project / name
         text = path.read_text()
         if old not in text:
             raise Wrong(f"{name} has no {old!r}")
-        path.write_text(text.replace(old, new + more))
+        path.write_text(text.replace(old, new))
 
     def ask(self, *words: str) -> str:
         environment = self.environment | {"GIT_OPTIONAL_LOCKS": "0"}
@@ -188,7 +190,7 @@ class Story:
         subprocess.run(words, cwd=self.project, env=self.environment, check=True)
 
     def run(self, *words: str) -> None:
-        print(paint(f"\n$ {' '.join(words)}".replace(str(self.clone), "../from-the-file"), "1;36"))
+        print(paint(f"\n$ {' '.join(words)}", "1;36"))
         sys.stdout.flush()
         self.quietly(*words)
 
@@ -210,13 +212,13 @@ class Story:
         for name in gone:
             print(f"   {name:<12}deleted")
 
-    def prove(self, claim: str, wanted: dict[str, str], found: dict[str, str]) -> None:
+    def prove(self, claim: str, by: str, wanted: dict[str, str], found: dict[str, str]) -> None:
         different = sorted(
             name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
         )
         if different:
-            raise Wrong(f"not true: {claim}. Different: {', '.join(different)}")
-        print(paint(f"\n   ✓ {claim} ({len(wanted)} compared).", "32"))
+            raise Wrong(f"not true: {claim} Different: {', '.join(different)}")
+        print(paint(f"\n   ✓ {claim} ({len(wanted)} compared: {by})", "32"))
 
 
 STATES = {

@@ -4,8 +4,10 @@ import functools
 import hashlib
 import io
 import json
+import os
 import struct
 import subprocess
+import sys
 import tempfile
 import zipfile
 import zlib
@@ -176,3 +178,51 @@ class Counting(io.BytesIO):
         self.taken += len(data)
         self.times += 1
         return data
+
+
+_OPEN_ALONE = """
+import json, sys, time
+from pathlib import Path
+from jellyml.checkpoint import Checkpoint
+from jellyml.errors import JellyError
+start, told = time.perf_counter(), {"error": ""}
+try:
+    told["size"] = sum(map(len, Checkpoint.open(Path(sys.argv[1])).bundle()))
+except JellyError as error:
+    told |= {"error": type(error).__name__, "problem": error.problem}
+told["seconds"] = time.perf_counter() - start
+told["peak"] = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+told["heavy"] = [name for name in ("torch", "numpy", "pickle", "zipfile") if name in sys.modules]
+print(json.dumps(told))
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of opening a checkpoint, and what it cost a process that did nothing else."""
+
+    size: int | None
+    error: str
+    problem: str
+    seconds: float
+    megabytes: float
+    heavy: list[str]
+
+
+def opened_alone(path: Path) -> Outcome:
+    source = Path(filling.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", _OPEN_ALONE, str(path)],
+        env=os.environ | {"PYTHONPATH": str(source)},
+        capture_output=True,
+        check=True,
+    )
+    told = json.loads(done.stdout)
+    return Outcome(
+        size=told.get("size"),
+        error=told["error"],
+        problem=told.get("problem", ""),
+        seconds=told["seconds"],
+        megabytes=int(told["peak"]) / 1024,
+        heavy=told["heavy"],
+    )

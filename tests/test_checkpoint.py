@@ -2,8 +2,6 @@
 
 import io
 import os
-import subprocess
-import sys
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from checkpoint_files import (
     header_with,
     model,
     old_filling,
+    opened_alone,
     our_filling,
     repacked,
     saved,
@@ -404,26 +403,12 @@ def test_ten_thousand_tensors_in_eight_gigabytes(tmp_path: Path) -> None:
         file.write(whole)
     assert path.stat().st_size > 8_000_000_000
 
-    program = (
-        "import sys, time; from pathlib import Path\n"
-        "from jellyml.checkpoint import Checkpoint\n"
-        "start = time.perf_counter()\n"
-        "Checkpoint.open(Path(sys.argv[1]))\n"
-        "print(time.perf_counter() - start)\n"
-        "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])\n"
-        "print('torch' in sys.modules or 'numpy' in sys.modules or 'pickle' in sys.modules)\n"
-    )
-    source = Path(__file__).parent.parent / "src"
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(path)],
-        env=os.environ | {"PYTHONPATH": str(source)},
-        capture_output=True,
-        check=True,
-    )
-    seconds, kilobytes, heavy = done.stdout.split()
-    assert float(seconds) < 1
-    assert int(kilobytes) < 64 << 10
-    assert heavy == b"False"
+    outcome = opened_alone(path)
+
+    assert outcome.size == len(bundle())
+    assert outcome.seconds < 1
+    assert outcome.megabytes < 40
+    assert outcome.heavy == []
 
 
 def test_a_key_costs_few_bytes_whatever_lies_around_it() -> None:

@@ -108,7 +108,7 @@ def test_nothing_to_undo_is_a_warning_even_when_quiet(repo: Folder) -> None:
         (["history", "--all"], 2, "What to prune is an age, a size, or --all.", ""),
         (["history", "--prune", "3x"], 2, "neither an age (30d, 12h, 8w, 1y) nor a size", ""),
         (["load", "no.pth"], 1, "no.pth", ""),
-        (["load", "train.py"], 1, "carries no JellyML snapshot.", "torch.save("),
+        (["load", "train.py"], 1, "carries no JellyML snapshot.", "put one in"),
         (["load", "train.py", "-c", "/"], 1, "carries no JellyML snapshot.", ""),
         (["undo", "-c", "/"], 1, "/ is not a git repository.", ""),
         (["fix", "extract-bundle", "train.py"], 1, "carries no JellyML snapshot.", ""),

@@ -484,7 +484,7 @@ def test_the_cells_of_a_notebook_are_recorded(folder: Folder) -> None:
         code = program(folder.path, CELLS.format(size=size))
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=folder.path, capture_output=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "JPY_SESSION_NAME": "a.ipynb"},
+            env=os.environ | {"PYTHONPATH": ":".join(sys.path), "JPY_SESSION_NAME": "a.ipynb"},
         )  # fmt: skip
         found = json.loads(done.stdout.rpartition(b"\0")[2])["notebook"]
         return found["name"], [(cell["number"], cell["source"]) for cell in found["cells"]]

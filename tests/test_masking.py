@@ -38,7 +38,7 @@ ORDINARY_NAMES = """
     token_embedding tokenize detokenize tokens_per_second token.dim
     author authors authority pass_rate passes bypass compass passport first_pass low_pass
     secretary password_file secret_name --token-file api_key_env credentials_path auth_type
-    password_length auth_url lr model data/x pwdist
+    password_length auth_url pw_conv lr model data/x pwdist
 """
 
 
@@ -226,6 +226,8 @@ def test_code_about_keys_and_tokens_stays_as_it_is(code: str) -> None:
         (r"C:\Users\x", r"C:\Users\x"),
         ("file:///srv/x.git", "file:///srv/x.git"),
         (f"https://h/{TOKENS[0]}/simple", "https://h/***/simple"),
+        ("bob@secret-host:a.git", "secret-host:a.git"),
+        ("https://secrets.corp:8443/a", "https://secrets.corp:8443/a"),
         ("", ""),
     ],
 )

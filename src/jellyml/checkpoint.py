@@ -26,7 +26,7 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # read a file as often as it holds bytes.
 _MOST_CANDIDATES = 1_000
 _MOST_READINGS = 4
-_READ_FREELY = 64 << 20
+_READ_FREELY = 16 << 20
 
 T = TypeVar("T")
 

@@ -43,11 +43,11 @@ COMMANDS = (
     Command("history", (), "show every state there was, or prune them"),
     Command("doctor", (), "check what JellyML keeps, and mend it"),
     Command("git", (), "use git on the code inside a checkpoint"),
-    Command("fix", (), "rarely needed: history entries, the bundle itself"),
+    Command("fix", (), "rarely needed: history and bundle files"),
 )
 
 ESSENTIALS = (
-    f"JellyML {__version__}: your code, inside your model.",
+    f"JellyML {__version__}: your code in your model.",
     "",
     "Save, in Python:",
     "  snapshot = jellyml.create_snapshot()",

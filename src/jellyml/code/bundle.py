@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -18,13 +18,14 @@ from typing import IO
 from jellyml.code.pack_walk import watched
 from jellyml.code.repository import Git
 from jellyml.code.scratch import make_bare
-from jellyml.code.tree_check import Limits, Process, check_tip, takes_too_much
+from jellyml.code.tree_check import Most, Process, check_tip, takes_too_much
 from jellyml.errors import BadSnapshot, GitError
 
-# Without it git would hold a file of any size in memory.
 _CONFIG = {
-    "core.bigFileThreshold": "16m",
+    "core.bigFileThreshold": "16m",  # a larger file is never held in memory
     "core.deltaBaseCacheLimit": "32m",
+    "core.packedGitLimit": "32m",
+    "core.packedGitWindowSize": "8m",
     "core.fsync": "none",
     "core.protectHFS": "true",
     "core.protectNTFS": "true",
@@ -43,7 +44,7 @@ _UNPACKED = 4 << 30  # what the limits below are meant for; more raises them
 _ENTRIES = 1_000_000
 _MEMORY = 200 << 20
 _SECONDS = 10  # and one for each megabyte of bundle
-_KERNEL_LIMITS = sys.platform == "linux"  # elsewhere no process can limit another
+KERNEL_LIMITS = sys.platform == "linux"  # elsewhere no process can limit another
 _PATIENCE = 3  # there: seconds on the clock for one of work
 _RATIO = 256  # there: honest history unpacks to less than so many times its bundle
 
@@ -60,6 +61,26 @@ _AGAIN = "get the checkpoint again: it may have been cut off or altered on its w
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much memory and time a process that reads a stranger's objects may take."""
+
+    memory: int
+    seconds: int
+
+    def hold(self, pid: int) -> None:
+        """Have the kernel stop a process beyond them; does nothing where no kernel can."""
+        if sys.platform == "linux":
+            import resource
+
+            limits = {resource.RLIMIT_DATA: self.memory, resource.RLIMIT_CPU: self.seconds}
+            for kind, value in (limits | {resource.RLIMIT_CORE: 0}).items():
+                hard = resource.getrlimit(kind)[1]  # the process has it from us
+                value = min(value, sys.maxsize if hard == resource.RLIM_INFINITY else hard)
+                with suppress(ProcessLookupError):
+                    resource.prlimit(pid, kind, (value, value))
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
     """A bundle that was found good. It is gone when the ``quarantined`` block is left."""
 
@@ -70,7 +91,8 @@ class Incoming:
     object_format: str
     entries: int  # files and folders
     size: int  # bytes, once written
-    names_that_fold: tuple[str, ...]  # too many for a file system that ignores case
+    names_that_fold: tuple[str, ...]  # some file systems take them for others beside them
+    limits: Limits  # for whatever else reads these objects
 
 
 @contextmanager
@@ -87,31 +109,28 @@ def quarantined(
     The quarantine is made in ``folder``, by default the system's temporary one.
     """
     header, pack = _read_header(_exactly(bundle, size))
-    scale = max(1.0, max_unpacked / _UNPACKED)
+    scale = max(1, max_unpacked / _UNPACKED)
+    limits = Limits(int(scale * _MEMORY), int(scale * (_SECONDS + (size >> 20))))
+    if not KERNEL_LIMITS:
+        work = max_unpacked + _RATIO * size
+        pack = watched(pack, size, header.object_format, memory=limits.memory, work=work)
     with tempfile.TemporaryDirectory(prefix="jellyml-", dir=folder) as place:
         directory = Path(place)
         make_bare(directory, header.object_format)
         git = Git(directory, directory=directory, config=_CONFIG, isolated=True)
-        limited = _Limited(git, int(scale * _MEMORY), int(scale * (_SECONDS + (size >> 20))))
-        if not _KERNEL_LIMITS:
-            pack = watched(
-                pack,
-                size=size,
-                object_format=header.object_format,
-                memory=limited.memory,
-                work=max_unpacked + _RATIO * size,
-            )
-        _unpack(limited, pack, size - header.size)
-        tip = check_tip(limited.start, header.head, Limits(max_unpacked, max_entries), directory)
+        _unpack(_Limited(git, limits), pack, size - header.size)
+        reading = _Limited(git, replace(limits, seconds=limits.seconds // 4))
+        tip = check_tip(reading.start, header.head, Most(max_unpacked, max_entries), directory)
         yield Incoming(
-            commit=header.head,
-            tree=tip.tree,
-            git=git,
-            objects=directory / "objects",
-            object_format=header.object_format,
-            entries=tip.entries,
-            size=tip.size,
-            names_that_fold=tip.names_that_fold,
+            header.head,
+            tip.tree,
+            git,
+            directory / "objects",
+            header.object_format,
+            tip.entries,
+            tip.size,
+            tip.names_that_fold,
+            limits,
         )
 
 
@@ -180,37 +199,24 @@ def _parse(lines: list[bytes]) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Limited:
-    """Git, each command of which may take so much memory and time."""
+    """Git under limits."""
 
     git: Git
-    memory: int
-    seconds: int
+    limits: Limits
 
     @contextmanager
     def start(self, *args: str, stdin: IO[bytes] | None = None) -> Iterator[Process]:
+        """A running command. It has read nothing hostile when the limits begin to hold."""
         with self.git.start(*args, stdin=stdin) as process:
-            stop = threading.Timer(_PATIENCE * self.seconds, process.kill)
-            if _KERNEL_LIMITS:
-                _limit(process.pid, self.memory, self.seconds)
+            stop = threading.Timer(_PATIENCE * self.limits.seconds, process.kill)
+            if KERNEL_LIMITS:
+                self.limits.hold(process.pid)
             else:
                 stop.start()
             try:
                 yield process
             finally:
                 stop.cancel()
-
-
-def _limit(pid: int, memory: int, seconds: int) -> None:
-    """The process has just started and waits for input: it has read nothing hostile yet."""
-    if sys.platform == "linux":
-        import resource
-
-        limits = {resource.RLIMIT_DATA: memory, resource.RLIMIT_CPU: seconds}
-        for kind, value in (limits | {resource.RLIMIT_CORE: 0}).items():
-            hard = resource.getrlimit(kind)[1]  # the process has it from us, and cannot pass it
-            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            with suppress(ProcessLookupError):
-                resource.prlimit(pid, kind, (value, value))
 
 
 def _unpack(limited: _Limited, pack: Iterator[bytes], size: int) -> None:
@@ -255,7 +261,7 @@ def _listen(stderr: IO[bytes] | None, words: bytearray) -> None:
 
 def _refusal(status: int, words: bytes) -> BadSnapshot | GitError:
     """What git's words mean. They may hold bytes of the bundle, so they are not repeated."""
-    if b"No space left" in words or b"quota" in words:
+    if b"No space left" in words or b"quota exceeded" in words:
         return GitError(
             "There is not enough disk space to look into the checkpoint.",
             "free some, or set TMPDIR to a folder that has more.",
@@ -268,6 +274,6 @@ def _refusal(status: int, words: bytes) -> BadSnapshot | GitError:
     if bad:
         each, fault = bad[1].decode(), bad[2].decode()
         return BadSnapshot(
-            f"The bundle in this checkpoint is not to be trusted: git says {fault} of its object {each}."
+            f"The bundle in this checkpoint is not to be trusted: git finds {fault} in {each}."
         )
     return BadSnapshot("The bundle in this checkpoint is damaged.", _AGAIN)

@@ -38,9 +38,10 @@ _SIGNATURE = re.compile(
 # Names in a zip, from a member's own header or the archive's directory. numpy's are all arrays,
 # so that the first tells; a wheel or a data set may hold arrays too.
 _ZIP = b"PK\x03\x04"
-_NUMPY_ZIP = re.compile(rb"PK\x03\x04.{26}[^\0]{1,255}?\.npy", re.DOTALL)
+_NUMPY_ZIP = re.compile(rb"PK\x03\x04.{26}[^\0]{1,255}?\.npy(?!\.)", re.DOTALL)
 _WEIGHTS_ZIP = re.compile(  # torch (TorchScript and torch.export too), Keras
-    rb"PK(?:\x03\x04.{26}|\x01\x02.{42})[^\0]{0,255}?(?:/data\.pkl|/archive_format|\.weights\.h5)",
+    rb"PK(?:\x03\x04.{26}|\x01\x02.{42})[^\0]{0,255}?"
+    rb"(?:/data\.pkl|/archive_format|\.weights\.h5)(?!\.)",
     re.DOTALL,
 )
 # A filling without its header: the bundle that create_snapshot writes to a file.

@@ -20,12 +20,12 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # A secret wherever in the name it stands.
 _SECRET = re.compile(
     r"passw(?:or)?d|pass_?phrase|pass_?code|secret(?!ar)|credential|authorization"
-    r"|(?:^|_)(?:pwd?|creds?|bearer)(?:_|$)"
+    r"|(?:^|_)(?:pwd|creds?|bearer)(?:_|$)"
     r"|(?:access|account|api|app|auth|encryption|master|private|signing|ssh)_?keys?(?:_|$)"
     r"|(?:access|api|app|auth|bearer|hf|hub|refresh|session)_?tokens?(?:_|$)"
 )
 # A secret where the name ends in it: wandb_key is one, key_dim and token_count are none.
-_PERHAPS = re.compile(r"(?:(?:^|_)(?:key|pass|o?auth)|token)$")
+_PERHAPS = re.compile(r"(?:(?:^|_)(?:key|pass|pw|o?auth)|token)$")
 _ORDINARY = re.compile(
     # Where a secret lies, what it is called, how long it is.
     r"_(?:count|dir|env|file|folder|len|length|limit|name|path|size|ttl|type|ur[il]|var)$"
@@ -63,8 +63,8 @@ _TOKEN = re.compile(
     r"|(?<=\bBearer )[\w.~+/=-]{8,}",
     re.DOTALL,
 )
-# Too long for a word. Hexadecimal never looks random to us: commit ids and digests are what
-# the record is for.
+# Too long for a word; _looks_random decides. Hexadecimal never does: commit ids and digests are
+# what the record is for.
 _LONG = re.compile(r"[A-Za-z0-9]{24,}")
 
 _ADDRESS = re.compile(
@@ -119,11 +119,10 @@ def mask_named(name: str, value: str) -> str:
 
 def mask_text(text: str) -> str:
     """Any text: what gives itself away as a secret is masked, the rest is as it was."""
-    text = _TOKEN.sub(MASK, text)
+    text = _mask_forms(text)
     text = _ADDRESS.sub(lambda found: found[1] + _mask_rest(found[2]), text)
     text = _BARE_USER.sub(f"{MASK}@", text)
-    text = _mask_assigned(text)
-    return _LONG.sub(lambda found: MASK if _looks_random(found[0]) else found[0], text)
+    return _mask_assigned(text)
 
 
 def mask_url(url: str) -> str:
@@ -134,7 +133,7 @@ def mask_url(url: str) -> str:
         rest = "" if _TORN_USER.match(rest) else rest
     else:
         scheme = _without_user(scheme, _SSH_USER)
-    return mask_text(scheme + mark + rest)
+    return _mask_forms(scheme + mark + rest)
 
 
 def mask_data(value: object, name: str = "") -> object:
@@ -173,6 +172,11 @@ def _mask_argument(option: str, word: str) -> str:
     if named and is_secret(named[1], word[named.end(1) :]):
         return named[1] + MASK
     return mask_text(word)
+
+
+def _mask_forms(text: str) -> str:
+    text = _TOKEN.sub(MASK, text)
+    return _LONG.sub(lambda found: MASK if _looks_random(found[0]) else found[0], text)
 
 
 def _mask_rest(rest: str) -> str:
@@ -214,7 +218,7 @@ def _secret_of(named: re.Match[str]) -> tuple[int, int]:
 
 
 def _is_code(value: re.Match[str], *, certain: bool) -> bool:
-    """Without quotes it may be: ``key=len``, ``password = read()``."""
+    """True for what is no value but a name or a call: ``key=len``, ``password = read()``."""
     if value.string.startswith(("(", "["), value.end()):
         return True
     return not certain and not (len(value["bare"]) >= 8 and re.search(r"\d", value["bare"]))

@@ -19,11 +19,11 @@ _GIVEN, _TAKEN = 1 << 12, 1 << 16  # bytes to and from zlib at a time
 
 
 def watched(
-    pack: Iterable[bytes], *, size: int, object_format: str, memory: int, work: int
+    pack: Iterable[bytes], size: int, object_format: str, *, memory: int, work: int
 ) -> Iterator[bytes]:
     """The same pieces; BadSnapshot is raised in place of the first that would do harm.
 
-    ``memory`` is what git may hold at a time, ``work`` the size of all objects together.
+    ``size`` is what they may come to, ``memory`` is what git may hold at a time, ``work`` the size of all objects together.
     """
     reader = _Walk(32 if object_format == "sha256" else 20, memory, work).read(size)
     next(reader)
@@ -108,8 +108,7 @@ class _Walk:
             except zlib.error:
                 raise _damaged() from None
             # At the end Python may name the same bytes as both.
-            left = stream.unused_data if stream.eof else stream.unconsumed_tail
-            self.at += len(given) - len(left)
+            self.at += len(given) - len(stream.unused_data or stream.unconsumed_tail)
             start += out[: _TWO_SIZES - len(start)]
             done += len(out)
             if done > size:

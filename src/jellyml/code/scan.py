@@ -79,12 +79,16 @@ class _Rows:
     ignored: list[bytes] = field(default_factory=list)
 
 
-def scan(repository: Repository, *, ignored: bool = False) -> Scan:
+def scan(repository: Repository, *, ignored: bool = False, filters: bool = True) -> Scan:
     """Look at the working tree; with ``ignored`` also name what the ignore rules hide.
 
+    With ``filters`` false none of the user's filter programs is started, whatever an
+    attributes file says: filtered files then count as modified unless their times are known.
     Raises GitError, and TookTooLong past the repository's deadline.
     """
     git = repository.git
+    if not filters:
+        git = _without_filters(git)
     asked = (*_STATUS, "--ignored=matching") if ignored else _STATUS
     # Side by side: together they take what status alone takes.
     with git.start(*asked) as status, git.start("ls-files", "-s", "-v", "-z") as files:
@@ -98,7 +102,7 @@ def scan(repository: Repository, *, ignored: bool = False) -> Scan:
             output, errors = _without_required_filters(git, config, asked)
     rows = _rows(output, config, repository.root)
     _flagged(listed, rows, repository.root)
-    nested = _nested(repository, rows.nested, ignored)
+    nested = _nested(repository, rows.nested, ignored, filters)
     closed = [path for path, inner in nested.items() if inner is None]
     return Scan(
         repository=repository,
@@ -119,6 +123,14 @@ def scan(repository: Repository, *, ignored: bool = False) -> Scan:
 def _config(output: bytes) -> dict[str, str]:
     pairs = (item.partition(b"\n") for item in output.split(b"\0") if item)
     return {os.fsdecode(key): os.fsdecode(value) if eq else "true" for key, eq, value in pairs}
+
+
+def _without_filters(git: Git) -> Git:
+    """An empty program is none: git then takes the bytes as they lie."""
+    listed = git.run("config", "-z", "--name-only", "--get-regexp", r"^filter\.", accept=(0, 1))
+    names = {os.fsdecode(name) for name in listed.split(b"\0") if name}
+    off = {name: "false" if name.endswith(".required") else "" for name in names}
+    return replace(git, config=git.config | off)
 
 
 def _without_required_filters(
@@ -231,7 +243,9 @@ def _flagged(listed: bytes, rows: _Rows, root: Path) -> None:
             rows.overlay[path] = found
 
 
-def _nested(outer: Repository, paths: set[bytes], ignored: bool) -> dict[bytes, Scan | None]:
+def _nested(
+    outer: Repository, paths: set[bytes], ignored: bool, filters: bool
+) -> dict[bytes, Scan | None]:
     """What lies in submodules and nested repositories; None for one that git will not read."""
     found: dict[bytes, Scan | None] = {}
     for path in sorted(paths):
@@ -241,7 +255,7 @@ def _nested(outer: Repository, paths: set[bytes], ignored: bool) -> dict[bytes, 
         try:
             inner = Repository.find(root, outer.deadline) if (root / ".git").exists() else None
             if inner and inner.root == root.resolve() and _alike(inner, outer):
-                found[path] = scan(inner, ignored=ignored)
+                found[path] = scan(inner, ignored=ignored, filters=filters)
                 continue
         except NotARepository:
             pass  # its .git leads nowhere: the files are still the user's code

@@ -10,7 +10,7 @@ import tempfile
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -30,14 +30,9 @@ _PIECE = 1 << 16
 _FOLDS_NAMED = 100
 
 # As git writes them. A zero in front, and 100664, are how old versions wrote the same.
-_KINDS = {
-    b"40000": "folder",
-    b"100644": "file",
-    b"100755": "file",
-    b"100664": "file",
-    b"120000": "symlink",
-    b"160000": "submodule",
-}
+_KINDS = {b"40000": "folder", b"120000": "symlink", b"160000": "submodule"} | dict.fromkeys(
+    (b"100644", b"100755", b"100664"), "file"
+)
 _PLAIN = re.compile(rb"\w[\w.-]*")  # no rule below has anything against such a name
 _DRIVE = re.compile(rb"[A-Za-z]:")
 # On NTFS also by its short name, with dots and spaces behind it, or as a stream of it.
@@ -62,7 +57,7 @@ Start = Callable[..., AbstractContextManager[Process]]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Most:
     """How much code may be unpacked: bytes of files, and number of files and folders."""
 
     size: int
@@ -79,23 +74,22 @@ class Tip:
     names_that_fold: tuple[str, ...]
 
 
-def check_tip(start: Start, commit: str, limits: Limits, scratch: Path) -> Tip:
+def check_tip(start: Start, commit: str, most: Most, scratch: Path) -> Tip:
     """Raise BadSnapshot unless all that the commit's tree names may be written.
 
     ``start`` starts git where the commit is; ``scratch`` is a folder for temporary files.
     """
     with tempfile.TemporaryFile(dir=scratch) as files:
-        walk = _Walk(limits, files)
+        walk = _Walk(most, files)
         with start("cat-file", "--batch") as process:
-            objects = _Objects(process)
-            tree = _tree_of(objects, commit)
-            walk.read_folders(objects, tree)
-            _check_symlinks(objects, walk.symlinks)
+            tree = _tree_of(process, commit)
+            walk.read_folders(process, tree)
+            _check_symlinks(process, walk.symlinks)
         files.seek(0)
         with start("cat-file", "--batch-check=%(objectsize)", "--buffer", stdin=files) as process:
             walk.read_sizes(process)
     whole = walk.added_up(tree)
-    _check_sums(whole, limits)
+    _check_sums(whole, most)
     return Tip(tree.hex(), whole.entries, whole.size, tuple(sorted(walk.names_that_fold)))
 
 
@@ -133,46 +127,39 @@ def folded(name: bytes) -> bytes:
     return text.encode(errors="surrogateescape").rstrip(b". ")
 
 
-class _Objects:
-    """Objects asked of one ``git cat-file --batch``, each read a piece at a time."""
-
-    def __init__(self, process: Process) -> None:
-        assert process.stdin and process.stdout
-        self._questions, self._answers = process.stdin, process.stdout
-
-    def read(self, ids: Iterable[bytes], kind: bytes) -> Iterator[tuple[bytes, Iterator[bytes]]]:
-        """Each id and the pieces of its object, to be taken before the next is asked for."""
-        waiting = iter(ids)
-        while batch := list(islice(waiting, _ASKED_AT_ONCE)):
-            self._ask(batch)
-            for each in batch:
-                answer = self._answers.readline().split()
-                if not answer:
-                    raise takes_too_much()
-                if answer[1] != kind:  # or "missing"
-                    raise BadSnapshot(
-                        "The code in this checkpoint is no bundle of commits: "
-                        f"{each.hex()} should be a {kind.decode()}, and is {_shown(answer[1])}."
-                    )
-                pieces = self._pieces(int(answer[2]))
-                yield each, pieces
-                deque(pieces, maxlen=0)  # what was not wanted
-                self._answers.read(1)
-
-    def _ask(self, ids: Iterable[bytes]) -> None:
-        try:
-            self._questions.write(b"".join(b"%s\n" % each.hex().encode() for each in ids))
-            self._questions.flush()
-        except OSError:  # it has ended
-            raise takes_too_much() from None
-
-    def _pieces(self, size: int) -> Iterator[bytes]:
-        while size:
-            piece = self._answers.read(min(size, _PIECE))
-            if not piece:
+def _objects(
+    process: Process, ids: Iterable[bytes], kind: bytes
+) -> Iterator[tuple[bytes, Iterator[bytes]]]:
+    """Each id and the pieces of its object, as one ``git cat-file --batch`` gives them."""
+    assert process.stdin
+    assert process.stdout
+    waiting = iter(ids)
+    while batch := list(islice(waiting, _ASKED_AT_ONCE)):
+        with suppress(OSError):  # it has ended, and will not answer
+            process.stdin.write(b"".join(b"%s\n" % each.hex().encode() for each in batch))
+            process.stdin.flush()
+        for each in batch:
+            answer = process.stdout.readline().split()
+            if not answer:
                 raise takes_too_much()
-            size -= len(piece)
-            yield piece
+            if answer[1] != kind:
+                raise BadSnapshot(
+                    "The code in this checkpoint is no bundle of commits: "
+                    f"{each.hex()} should be a {kind.decode()}, and is {answer[1].decode()}."
+                )
+            pieces = _pieces(process.stdout, int(answer[2]))
+            yield each, pieces
+            deque(pieces, maxlen=0)  # what was not wanted
+            process.stdout.read(1)
+
+
+def _pieces(stream: IO[bytes], size: int) -> Iterator[bytes]:
+    while size:
+        piece = stream.read(min(size, _PIECE))
+        if not piece:
+            raise takes_too_much()
+        size -= len(piece)
+        yield piece
 
 
 @dataclass(slots=True)
@@ -227,17 +214,17 @@ class _Siblings:
 class _Walk:
     """What the distinct folders of a tree hold."""
 
-    limits: Limits
+    most: Most
     files: IO[bytes]  # the ids of all files, folder by folder: git is asked for their sizes
     folders: dict[bytes, _Folder] = field(default_factory=dict)
     symlinks: set[bytes] = field(default_factory=set)
     names_that_fold: set[str] = field(default_factory=set)
     entries: int = 0
 
-    def read_folders(self, objects: _Objects, tree: bytes) -> None:
+    def read_folders(self, process: Process, tree: bytes) -> None:
         level = {tree}
         for _ in range(_LONGEST // 2):  # a path through more folders is longer than _LONGEST
-            for each, pieces in objects.read(level, b"tree"):
+            for each, pieces in _objects(process, level, b"tree"):
                 self.folders[each] = self._read(_entries(pieces, len(tree)))
             level = {below for each in level for below, _ in self.folders[each].folders}
             level -= self.folders.keys()
@@ -264,8 +251,8 @@ class _Walk:
 
     def _note(self, name: bytes, *, folds: bool) -> None:
         self.entries += 1
-        if self.entries > self.limits.entries:
-            raise _too_many(self.limits)
+        if self.entries > self.most.entries:
+            raise _too_many(self.most)
         if folds and len(self.names_that_fold) < _FOLDS_NAMED:
             self.names_that_fold.add(os.fsdecode(name))
 
@@ -292,8 +279,8 @@ class _Walk:
         return self.folders[tree]
 
 
-def _tree_of(objects: _Objects, commit: str) -> bytes:
-    for _, pieces in objects.read([bytes.fromhex(commit)], b"commit"):
+def _tree_of(process: Process, commit: str) -> bytes:
+    for _, pieces in _objects(process, [bytes.fromhex(commit)], b"commit"):
         first_line = next(pieces, b"").partition(b"\n")[0]  # "tree ", as --strict has checked
     return bytes.fromhex(first_line[5:].decode())
 
@@ -321,36 +308,32 @@ def _entries(pieces: Iterable[bytes], width: int) -> Iterator[tuple[str, bytes, 
         raise BadSnapshot("The code in this checkpoint holds a folder that is damaged.")
 
 
-def _check_symlinks(objects: _Objects, symlinks: set[bytes]) -> None:
+def _check_symlinks(process: Process, symlinks: set[bytes]) -> None:
     """One may point anywhere, for it is never followed; only not where git keeps its hooks."""
-    for _, pieces in objects.read(symlinks, b"blob"):
+    for _, pieces in _objects(process, symlinks, b"blob"):
         target = next(pieces, b"")
         if not 0 < len(target) < _LONGEST or b"\0" in target:
             raise BadSnapshot("The code in this checkpoint holds a symlink without a valid target.")
         if any(map(is_dot_git, re.split(rb"[/\\]", target))):
-            raise BadSnapshot(
-                f"The code in this checkpoint holds a symlink into .git ({_shown(target)})."
-            )
+            raise BadSnapshot(f"The code in this checkpoint links into .git: {_shown(target)}.")
 
 
-def _check_sums(whole: _Folder, limits: Limits) -> None:
-    if whole.entries > limits.entries:
-        raise _too_many(limits)
-    if whole.longest > _LONGEST or whole.path_bytes > _LONGEST + _PATH_BYTES * limits.entries:
+def _check_sums(whole: _Folder, most: Most) -> None:
+    if whole.entries > most.entries:
+        raise _too_many(most)
+    if whole.longest > _LONGEST or whole.path_bytes > _LONGEST + _PATH_BYTES * most.entries:
         raise _path_too_long()
-    if whole.size > limits.size:
+    if whole.size > most.size:
         raise BadSnapshot(
             f"The code in this checkpoint would take {whole.size:,} bytes, "
-            f"more than the {limits.size:,} allowed.",
+            f"more than the {most.size:,} allowed.",
             _RAISE,
         )
 
 
-def _too_many(limits: Limits) -> BadSnapshot:
-    return BadSnapshot(
-        f"The code in this checkpoint holds more than {limits.entries:,} files and folders.",
-        _RAISE,
-    )
+def _too_many(most: Most) -> BadSnapshot:
+    problem = f"The code in this checkpoint holds more than {most.entries:,} files and folders."
+    return BadSnapshot(problem, _RAISE)
 
 
 def _path_too_long() -> BadSnapshot:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-_MOST_STEPS = 4_000_000  # some 100,000 tensors
+_MOST_STEPS = 2_000_000  # some 50,000 tensors
 _DEEPEST_STACK = 20_000
 _MOST_REMEMBERED = 150_000
 _MOST_HITS = 1_000

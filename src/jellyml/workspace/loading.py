@@ -133,7 +133,7 @@ class Arrival:
         if plain and repository.index.exists():
             # What did not change keeps its times, so that nothing is read again.
             shutil.copy2(repository.index, to)
-        git.run("read-tree", "--reset", commit)
+        git.run("read-tree", "--reset", "-i", commit)
         git.run("update-index", "-q", "--refresh", accept=(0, 1))
         return True
 

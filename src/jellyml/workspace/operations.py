@@ -10,6 +10,7 @@ from jellyml import files
 from jellyml.code.repository import Repository
 from jellyml.errors import JellyError, UnsafeToContinue, UsageError
 from jellyml.workspace import gitdir, past, recovery, stage, words
+from jellyml.workspace.disk import Left
 from jellyml.workspace.journal import Move, Operation, Verb, stacks
 from jellyml.workspace.loading import Arrival, Target, arriving, load_target
 from jellyml.workspace.outcome import Change, Entry, Finding, Outcome
@@ -48,6 +49,7 @@ class Workspace:
             known = arrival.incoming.object_format
             with (
                 load_target(folder, known, fresh=to is not None, dry_run=dry_run) as target,
+                past.untouched(target.repository, if_asked=dry_run),
                 self._held(target.repository) as (session, repaired),
             ):
                 outcome = _load(session, arrival, target, dry_run=dry_run)
@@ -190,9 +192,10 @@ def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> O
         now = drafted.draft.state
         object_format = session.repository.object_format
         operation = session.journal.next(verb, session.journal.operations())
-        plan = to_state(drafted.place.git, now, target, object_format)
+        asides = past.asides(session)
+        plan = to_state(drafted.place.git, now, target, Left(map(os.fsencode, asides)))
         plan = in_the_way(root, plan, operation.number, object_format=object_format)
-        plan = returning(root, session.private, target.left, past.asides(session), plan)
+        plan = returning(root, session.private, target.left, asides, plan)
         stage.write_blobs(session.store.git, plan.moves, session.mover.stage, target.modes)
         missing = stage.fill_state_pointers(
             plan.moves, session.mover.stage, target.lfs, session.lfs
@@ -246,6 +249,7 @@ def _perform(session: Session, drafted: Drafted, ready: _Ready, after: int | Non
     except BaseException as error:
         _take_back(session, operation, error)
         raise
+    notes += words.set_aside(session.private, ready.plan.around.aside)
     return notes + [words.typed_meanwhile(path) for path in saved]
 
 

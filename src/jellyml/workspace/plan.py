@@ -48,12 +48,16 @@ def _side(mode: str, oid: str) -> Side:
     return None if mode in (_NOTHING, GITLINK.decode()) else (mode, oid)
 
 
-def to_state(git: Git, now: State, target: State, object_format: str) -> Plan:
-    """The way to a state that the store holds, from the state that was just captured."""
+def to_state(git: Git, now: State, target: State, set_aside: Left) -> Plan:
+    """The way to a state that the store holds, from the state that was just captured.
+
+    What the target leaves lying is not removed, unless it stands where something set aside
+    comes back to.
+    """
     moves = tuple(
         move
         for move in differences(git, files_of(git, now), files_of(git, target))
-        if move.after is not None or move.path not in target.left
+        if move.after or move.path not in target.left or move.path in set_aside
     )
     placed = {parent for move in moves if move.after for parent in parents(move.path)}
     return Plan(
@@ -155,7 +159,9 @@ def returning(root: Path, private: Path, left: Left, asides: Mapping[str, str], 
     back = {}
     for name, place in asides.items():
         path = os.fsencode(name)
-        free = path in gone or not os.path.lexists(root / name)
+        there = root / name
+        free = path in gone or not os.path.lexists(there)
+        free = free or (is_folder(there) and not _holds_more(root, there, gone))
         if path in left and path not in put and free and os.path.lexists(private / place):
             back[name] = place
     return replace(plan, around=replace(plan.around, returns=back))

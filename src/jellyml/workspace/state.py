@@ -78,7 +78,8 @@ def head_of(repository: Repository) -> Head:
 
 def look(repository: Repository, inherited: Left, also_left: tuple[bytes, ...] = ()) -> Selection:
     """Scan for a state: the limits hold, and what was left lying before stays left."""
-    found = scan(repository, ignored=True)
+    # Without filters: what lies in the tree may be a stranger's, and a state holds raw bytes.
+    found = scan(repository, ignored=True, filters=False)
     selection = select(found, max_file_size=MAX_FILE_SIZE, max_untracked=MAX_UNTRACKED)
     staying = Left((*inherited.paths, *also_left))
     untracked = _untracked(selection)

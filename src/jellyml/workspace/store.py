@@ -36,14 +36,15 @@ class Store:
     def open(cls, repository: Repository) -> "Store":
         """The store, made where there is none. Raises OSError."""
         store = cls(repository)
-        store.private.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (store.base, store.private.parent, store.private):
+            folder.mkdir(exist_ok=True, mode=0o700)  # parents=True would make them for all to read
         if not (store.bare / "HEAD").exists():
             make_bare(store.bare, repository.object_format)
             alternates = store.bare / "objects" / "info" / "alternates"
             # Relative, so that it holds when the repository is moved.
             files.replace(alternates, [b"../../../objects\n"])
-            for folder, _, _ in os.walk(store.bare):
-                Path(folder).chmod(0o700)
+            for name, _, _ in os.walk(store.bare):
+                Path(name).chmod(0o700)
         return store
 
     @cached_property

@@ -104,6 +104,14 @@ def pointers(paths: Iterable[bytes]) -> list[str]:
     ]
 
 
+def set_aside(private: Path, aside: Mapping[str, str]) -> list[str]:
+    """What lay in the way, and where it lies until it is brought back."""
+    return [
+        f"{name} lay in the way; until you go back it lies at {private / place}"
+        for name, place in aside.items()
+    ]
+
+
 def typed_meanwhile(path: str) -> str:
     return f"A file changed while it was being replaced; what it held then is at {path}"
 
