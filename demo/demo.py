@@ -60,6 +60,7 @@ class Story:
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": "advice.detachedHead",
             "GIT_CONFIG_VALUE_0": "false",
+            "GIT_PAGER": "cat",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }

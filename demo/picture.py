@@ -24,7 +24,7 @@ def main() -> int:
     status = pty.spawn([sys.executable, str(HERE / "demo.py")], read)
     if status:
         return 1
-    text = shown.decode().replace("\r\n", "\n").split("\n\x1b[1;35m7.")[0].strip("\n")
+    text = shown.decode().replace("\r\n", "\n").split("\x1b[1;35m\n7.")[0].strip("\n")
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=92, file=nowhere, force_terminal=True)
         # The scratch folder's name differs each time and says nothing.

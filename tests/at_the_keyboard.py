@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ import torch
 
 import jellyml
 from conftest import Folder
+from jellyml.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = (sys.executable, "-m", "jellyml")
@@ -37,8 +40,25 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT / "src"), "TERM": "xterm-256color"} | more
 
 
-def type_command(*words: str | Path, cwd: Path, **more: str) -> Said:
-    """Run ``jellyml`` with its output in pipes and nobody to ask."""
+def type_command(*words: str | Path, cwd: Path) -> Said:
+    """``jellyml`` with its output in pipes and nobody to ask, in this process: quick."""
+    out, err = (TextIOWrapper(BytesIO(), "utf-8") for _ in range(2))
+    here = Path.cwd()
+    os.chdir(cwd)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            status = main([str(word) for word in words])
+    finally:
+        os.chdir(here)
+    texts = []
+    for stream in (out, err):
+        stream.seek(0)
+        texts.append(_text(stream.buffer.read()))
+    return Said(status, *texts)
+
+
+def start_command(*words: str | Path, cwd: Path, **more: str) -> Said:
+    """The same in a process of its own, for what shows only there."""
     done = subprocess.run(
         [*PROGRAM, *map(str, words)],
         cwd=cwd,

@@ -191,7 +191,8 @@ try:
 except JellyError as error:
     told |= {"error": type(error).__name__, "problem": error.problem}
 told["seconds"] = time.perf_counter() - start
-told["peak"] = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+status = Path("/proc/self/status")
+told["peak"] = status.read_text().split("VmHWM:")[1].split()[0] if status.exists() else 0
 told["heavy"] = [name for name in ("torch", "numpy", "pickle", "zipfile") if name in sys.modules]
 print(json.dumps(told))
 """
@@ -199,7 +200,10 @@ print(json.dumps(told))
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of opening a checkpoint, and what it cost a process that did nothing else."""
+    """What came of opening a checkpoint, and what it cost a process that did nothing else.
+
+    ``megabytes`` is 0 where the system does not say.
+    """
 
     size: int | None
     error: str

@@ -92,7 +92,6 @@ class Bench:
             "PATH": f"{shims}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(SOURCE),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "JELLYML_TRACEBACK": "1",
             "FAULT_FOLDER": str(self.turns),
             "FAULT_STRACE": STRACE or "",
             "FAULT_GIT": git,

@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 KINDS = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 PERSON = b"A <a@example.org> 1700000000 +0000"
@@ -345,6 +345,7 @@ def time_bomb() -> bytes:
     return pack.bundle(pack.commit(pack.tree(("100644", b"file", blob))))
 
 
+@cache  # a second to make
 def long_message() -> bytes:
     pack = Pack()
     return pack.bundle(
@@ -352,6 +353,12 @@ def long_message() -> bytes:
     )
 
 
+@cache
+def large_file() -> bytes:
+    return flat(1, bytes(210 * MIB))
+
+
+@cache
 def large_folder() -> bytes:
     pack = Pack()
     entry = tree_bytes(("100644", b"n" * 100, pack.blob()))
@@ -436,6 +443,7 @@ BOMBS = {
     "folders that take minutes to read": Case(
         partial(chained_folders, 4000), "time or memory", slow=True
     ),
+    "a file of 210 MB": Case(large_file),
     "1,000 folders deep": Case(partial(chain, 1000)),
     "4,000 files": Case(partial(flat, 4000)),
 }

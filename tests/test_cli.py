@@ -13,6 +13,7 @@ from at_the_keyboard import (
     ROOT,
     environment,
     save_model,
+    start_command,
     type_command,
     type_on_terminal,
 )
@@ -251,11 +252,13 @@ def test_history_as_json_and_as_lines(repo: Folder, model: Path) -> None:
 
 
 def test_history_on_a_terminal_is_a_table(repo: Folder, model: Path) -> None:
-    type_command("load", "model.pth", cwd=repo.path)
+    model = model.rename(repo.path / "[bold]m.pth")
+    type_command("load", model.name, cwd=repo.path)
     said = type_on_terminal("history", cwd=repo.path)
     assert said.status == 0
     assert "differed" in said.out
     assert "before load" in said.out
+    assert "[bold]m.pth" in "".join(said.out.split())  # a name, not markup
 
 
 def test_prune_takes_everything_out(repo: Folder, model: Path) -> None:
@@ -327,13 +330,13 @@ def test_extract_bundle_of_a_damaged_checkpoint_leaves_nothing(repo: Folder, mod
 
 def test_git_gets_the_bundle_and_gives_its_status(repo: Folder, model: Path) -> None:
     commit = Checkpoint.open(model).header.commit
-    said = type_command("git", "model.pth", "ls-remote", "{}", cwd=repo.path)
+    said = start_command("git", "model.pth", "ls-remote", "{}", cwd=repo.path)
     assert said == (0, f"{commit}\tHEAD\n", said.err)
 
-    inside = type_command("git", "model.pth", "config", "--file=/dev/null", "a.b", cwd=repo.path)
+    inside = start_command("git", "model.pth", "config", "--file=/dev/null", "a.b", cwd=repo.path)
     assert inside.status == 1
-    assert type_command("git", "model.pth", "no-such-command", cwd=repo.path).status == 1
-    assert type_command("git", "model.pth", "fetch", "no:{}", cwd=repo.path).status == 128
+    assert start_command("git", "model.pth", "no-such-command", cwd=repo.path).status == 1
+    assert start_command("git", "model.pth", "fetch", "no:{}", cwd=repo.path).status == 128
 
 
 def test_git_replaces_inside_any_argument_and_leaves_nothing(
@@ -341,7 +344,7 @@ def test_git_replaces_inside_any_argument_and_leaves_nothing(
 ) -> None:
     place = tmp_path / "temporary files"
     place.mkdir()
-    said = type_command(
+    said = start_command(
         "git", "model.pth", "-c", "alias.say=!echo", "say", "<{}> <{}>", "--", "-h", "{}",
         cwd=repo.path, TMPDIR=str(place),
     )  # fmt: skip
@@ -352,9 +355,9 @@ def test_git_replaces_inside_any_argument_and_leaves_nothing(
 
 
 def test_git_clone_and_fetch(repo: Folder, model: Path) -> None:
-    assert type_command("git", "model.pth", "clone", "{}", cwd=repo.path).status == 0
+    assert start_command("git", "model.pth", "clone", "{}", cwd=repo.path).status == 0
     assert repo.read("model/new.py") == b"x = 1\n"
-    assert type_command("git", "model.pth", "fetch", "{}", cwd=repo.path).status == 0
+    assert start_command("git", "model.pth", "fetch", "{}", cwd=repo.path).status == 0
     assert repo.git("show", "FETCH_HEAD:train.py") == b"print('three')\n"
 
 
@@ -363,9 +366,18 @@ def test_git_runs_no_hook(repo: Folder, model: Path) -> None:
     repo.git("checkout", "-q", "HEAD")
     assert (repo.path / "ran").exists(), hook
     (repo.path / "ran").unlink()
-    said = type_command("git", "model.pth", "checkout", "-q", "HEAD", cwd=repo.path)
+    said = start_command("git", "model.pth", "checkout", "-q", "HEAD", cwd=repo.path)
     assert said.status == 0
     assert not (repo.path / "ran").exists()
+
+
+def test_an_interrupt_is_for_git_to_answer(repo: Folder, model: Path) -> None:
+    waiting = "alias.wait=!trap 'exit 7' INT; printf 'ready] '; read x"
+    said = type_on_terminal(
+        "git", "model.pth", "-c", waiting, "wait", cwd=repo.path, answer=b"\x03"
+    )
+    assert said.status in (7, 130)
+    assert "Interrupted" not in said.out
 
 
 def test_git_is_not_started_on_a_bundle_that_is_not_good(repo: Folder, tmp_path: Path) -> None:
@@ -386,7 +398,7 @@ def test_git_is_not_started_on_a_bundle_that_is_not_good(repo: Folder, tmp_path:
     hostile = repo.path / "hostile.pth"
     torch.save({KEY: torch.frombuffer(bytearray(data), dtype=torch.uint8)}, hostile)
 
-    said = type_command("git", "hostile.pth", "clone", "{}", "out", cwd=repo.path)
+    said = start_command("git", "hostile.pth", "clone", "{}", "out", cwd=repo.path)
     assert said.status == BadSnapshot.exit_code
     assert not (repo.path / "out").exists()
 
@@ -419,6 +431,8 @@ def test_the_donut_is_on_a_terminal_only(repo: Folder) -> None:
     assert plain == dumb
     assert "\x1b" not in plain
     assert none == type_command("-h", cwd=repo.path).out
+    eat = type_on_terminal("eat", "-h", "--no-donut", cwd=repo.path)
+    assert eat.out == start_command("eat", "-h", cwd=repo.path).out
     assert max(map(len, plain.splitlines())) <= 80
     assert len(plain.splitlines()) < 24  # a small terminal, with room for the prompt
 
@@ -439,8 +453,6 @@ def test_every_command_has_its_picture_and_a_clue(repo: Folder, row: dispatch.Co
     shown = type_on_terminal(row.name, "-h", cwd=repo.path, more={"NO_COLOR": "1"}).out
     assert shown.startswith(art.PICTURES[row.name])
     assert shown.rstrip().endswith(art.clue(row.name))
-    bare = type_on_terminal(row.name, "-h", "--no-donut", cwd=repo.path).out
-    assert bare == type_command(row.name, "-h", cwd=repo.path).out
 
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
@@ -510,5 +522,5 @@ def test_closed_streams_are_no_reason_to_fail(repo: Folder) -> None:
 
 
 def test_python_dash_m(repo: Folder) -> None:
-    assert type_command("--version", cwd=repo.path).out == "jellyml 2.0.0\n"
-    assert type_command("--version", "--no_donut", cwd=repo.path).out == "jellyml 2.0.0\n"
+    assert start_command("--version", cwd=repo.path).out == "jellyml 2.0.0\n"
+    assert start_command("--version", "--no_donut", cwd=repo.path).out == "jellyml 2.0.0\n"

@@ -45,7 +45,12 @@ def test_every_command_in_the_documentation_can_be_typed(page: Path) -> None:
         command = find(words[0])
         if len(words) > 1 and "-h" not in words and not set(line) & set("[]|<>…"):
             given = [FILLED_IN.get(word, word) for word in words[1:]]
-            assert parser_of(command).parse_args(given), line
+            parser_of(command).parse_args(given)  # raises UsageError
+
+
+def test_the_readme_has_what_the_tests_above_and_below_look_for() -> None:
+    assert len(list(commands(ROOT / "README.md", "jellyml"))) >= 8
+    assert {"demo", "test"} <= {line.split()[0] for line in commands(ROOT / "README.md", "make")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

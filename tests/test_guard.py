@@ -88,6 +88,15 @@ def keras() -> bytes:
     return out.getvalue()
 
 
+def compiled() -> bytes:
+    """As torch packs a model that it compiled ahead of time: no pickle in it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("model/archive_format", "pt2")
+        archive.writestr("model/data/aotinductor/model/model.so", FLOATS.tobytes())
+    return out.getvalue()
+
+
 def safetensors(metadata: str = "") -> bytes:
     """The length of the header, 8 bytes, little-endian; the header, JSON; the tensors."""
     tensor = {"dtype": "F32", "shape": [600, 600], "data_offsets": [0, FLOATS.nbytes]}
@@ -137,6 +146,7 @@ WEIGHTS: dict[str, Callable[[], bytes]] = {
     "torch before 1.6": torch_legacy,
     "TorchScript": torch_script,
     "torch.export": torch_export,
+    "AOTInductor": compiled,
     "npz": lambda: npz(numpy.savez),
     "compressed npz": lambda: npz(numpy.savez_compressed),
     "npy": npy,
@@ -207,15 +217,14 @@ def test_code_and_documents_that_speak_of_fillings_are_no_checkpoints(folder: Fo
     for name in ("header.py", "header.pyc", "source.zip"):
         assert not is_checkpoint(folder.path / name)
     assert not is_checkpoint(folder.write("page.md", FILLING.replace(b"\0", b" ")))
+    assert not is_checkpoint(folder.write("dump.log", b"text\n" * 2000 + FILLING))
 
 
-def wheel() -> bytes:
-    """Code and, among it, arrays for its tests."""
+def archive_of(*names: str) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("pkg/__init__.py", "x = 1\n" * 9)
-        archive.writestr("pkg/tests/data.npy", FLOATS.tobytes())
-        archive.writestr("pkg/data.pkl.txt", "x")
+        for name in names:
+            archive.writestr(name, FLOATS.tobytes() if name.endswith("npy") else "x = 1\n" * 9)
     return out.getvalue()
 
 
@@ -232,11 +241,15 @@ def wheel() -> bytes:
         bytes(2 * MB),
         b"\x08\x0a" + FLOATS.tobytes(),
         struct.pack("<Q", 9 * MB) + b'{"w": 1}' + FLOATS.tobytes(),
-        wheel(),
+        b"\x08\x0a\x3a\x05graph" + FLOATS.tobytes(),
+        b"\x08\x0a\x0a\x01x\x3a\x80\xf2\x57" + FLOATS.tobytes(),
+        archive_of("pkg/__init__.py", "pkg/tests/data.npy"),
+        archive_of("data.npy.txt", "data.npy"),
+        archive_of("pkg/data.pkl.txt", "data.npy"),
         b"",
     ],
     ids=["python", "text", "png", "sqlite", "elf", "parquet", "floats", "zeros", "protobuf",
-         "length", "wheel", "empty"],
+         "length", "small graph", "other field", "wheel", "npy", "pkl", "empty"],
 )  # fmt: skip
 def test_other_files_are_no_checkpoints(folder: Folder, content: bytes) -> None:
     assert not is_checkpoint(folder.write("model.pth", content))

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import math
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def test_a_run_is_recorded(repo: Folder) -> None:
         "cwd": "lib",
     }
     assert found["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
-    assert found["machine"]["host"] == os.uname().nodename
+    assert found["machine"]["host"] == platform.node()
     assert found["variables"] == {"RANK": "3", "WORLD_SIZE": "8"}
     digest = hashlib.sha256(b"version = 1\n").hexdigest()
     assert found["lock_files"] == {"uv.lock": digest}

@@ -26,7 +26,7 @@ def put(folder: Folder, name: bytes, content: bytes, kind: str = "file") -> None
         above = folder.path / parent
         if above.is_symlink() or above.is_file():
             above.unlink()
-    if path.is_dir() and not path.is_symlink():
+    if not path.is_symlink() and path.is_dir():
         remove(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
@@ -38,7 +38,7 @@ def put(folder: Folder, name: bytes, content: bytes, kind: str = "file") -> None
 
 
 def remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if not path.is_symlink() and path.is_dir():
         for inner in path.iterdir():
             remove(inner)
         path.rmdir()

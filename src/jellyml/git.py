@@ -45,11 +45,9 @@ def run_git(
         # A clone is named after the file that it is made from: model.pth -> model.
         bundle = Path(place) / f"{model.stem or 'model'}.bundle"
         replace(bundle, checkpoint.bundle(), durable=False)
-        size = checkpoint.header.size
-        with (
-            bundle.open("rb") as file,
-            quarantined(iter(lambda: file.read(1 << 20), b""), size=size, max_unpacked=max_unpacked),
-        ):
-            pass  # a bundle that is not good raises here, before the user's git reads it
+        with bundle.open("rb") as file:
+            pieces = iter(lambda: file.read(1 << 20), b"")
+            with quarantined(pieces, size=checkpoint.header.size, max_unpacked=max_unpacked):
+                pass  # a bundle that is not good raises here, before the user's git reads it
         words = [word.replace("{}", str(bundle)) for word in arguments]
         return Git(folder or Path()).attached(*words)

@@ -55,9 +55,9 @@ class Snapshot(dict[str, "Tensor"]):
 
     def _made(self) -> "dict[str, Tensor]":
         """Every tensor in its place. Without the overrides below a copy would get the places."""
-        for key in list(self._unmade):
-            super().__setitem__(key, _tensor(self._unmade[key]))
-            del self._unmade[key]
+        for key, record in list(self._unmade.items()):
+            super().__setitem__(key, _tensor(record))
+            self._unmade.pop(key, None)
         return cast("dict[str, Tensor]", super())
 
     def __getitem__(self, key: str) -> "Tensor":
@@ -66,8 +66,14 @@ class Snapshot(dict[str, "Tensor"]):
     def __setitem__(self, key: str, value: "Tensor") -> None:
         self._made().__setitem__(key, value)
 
+    def __delitem__(self, key: str) -> None:
+        self._made().__delitem__(key)
+
     def __iter__(self) -> Iterator[str]:
         return self._made().__iter__()
+
+    def __reversed__(self) -> Iterator[str]:
+        return self._made().__reversed__()
 
     def keys(self) -> Any:
         return self._made().keys()
@@ -87,6 +93,12 @@ class Snapshot(dict[str, "Tensor"]):
     def popitem(self) -> "tuple[str, Tensor]":
         return self._made().popitem()
 
+    def clear(self) -> None:
+        self._made().clear()
+
+    def update(self, *others: Any, **more: Any) -> None:
+        self._made().update(*others, **more)
+
     def setdefault(self, key: str, default: Any = None) -> Any:
         return self._made().setdefault(key, default)
 
@@ -99,8 +111,15 @@ class Snapshot(dict[str, "Tensor"]):
     def __ror__(self, other: Any) -> Any:
         return other | self.copy()
 
+    def __ior__(self, other: Any) -> "Snapshot":  # type: ignore[override]
+        self.update(other)
+        return self
+
     def __eq__(self, other: object) -> bool:
         return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
 
     __hash__ = None
 
@@ -155,17 +174,28 @@ def create_snapshot(
     set) and a JellyWarning: it never ends a training run. Raises NotARepository where there
     is no repository, UsageError for wrong arguments, and with ``strict`` any JellyError.
     """
-    options = Options(_history(history), max_file_size, max_untracked, timeout)
+    options = Options(
+        _history(history),
+        _size("max_file_size", max_file_size),
+        _size("max_untracked", max_untracked),
+        _seconds(timeout),
+    )
     folder = _folder(git_repo_path)
     bundle = _bundle_path(out_git_bundle_path)
+    _check_notes(notes)
+
+    def take() -> Capture:
+        taken = _taken(folder, options, create_git_repo, strict)
+        if bundle and taken.filling:
+            _write(bundle, taken, strict)
+        return taken
+
     if group is not None:
         from jellyml.code.ranks import on_first_rank
 
-        taken = on_first_rank(group, lambda: _taken(folder, options, create_git_repo, strict))
+        taken = on_first_rank(group, take)
     else:
-        taken = _taken(folder, options, create_git_repo, strict)
-    if bundle and taken.filling:
-        files.replace(bundle, [taken.filling[filling.HEADER_SIZE :]], mode=0o666)
+        taken = take()
     recorded = manifest.record(taken.facts, version=jellyml.__version__, notes=notes)
     return Snapshot(taken.filling, filling.manifest_record(recorded), taken.facts)
 
@@ -185,15 +215,29 @@ def _taken(folder: Path, options: Options, create: bool, strict: bool) -> Captur
     except NotARepository as error:
         raise NotARepository(
             error.problem,
-            "run git init in your project's folder, or pass create_git_repo=True.",
+            error.fix or "run git init in your project's folder, or pass create_git_repo=True.",
         ) from None
-    except (JellyError, OSError) as error:
+    except Exception as error:  # no training run ends for want of a snapshot
         if strict:
             raise
-        _warn([f"The code was not captured. {error}"])
-        return Capture(b"", CodeFacts(root=folder, error=str(error)))
-    _warn(describe(taken.facts))
+        _warn([f"The code was not captured. {_said(error)}"])
+        return Capture(b"", CodeFacts(root=folder, error=_said(error)))
+    _warn(describe(taken))
     return taken
+
+
+def _said(error: Exception) -> str:
+    ours = isinstance(error, (JellyError, OSError))
+    return str(error) if ours else f"{type(error).__name__}: {error}"
+
+
+def _write(bundle: Path, taken: Capture, strict: bool) -> None:
+    try:
+        files.replace(bundle, [taken.filling[filling.HEADER_SIZE :]], mode=0o666)
+    except OSError as error:
+        if strict:
+            raise
+        _warn([f"The bundle was not written to {bundle}: {error}"])
 
 
 def _warn(sentences: Iterable[str]) -> None:
@@ -211,19 +255,61 @@ def _history(history: History) -> History:
     )
 
 
+def _size(name: str, value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise UsageError(f"{name}={value!r} is not a size.", "pass a number of bytes.")
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LONGEST:
+        return float(value)
+    raise UsageError(f"timeout={value!r} is not a time.", "pass a number of seconds above 0.")
+
+
+# What a lock can be waited for (threading.TIMEOUT_MAX is less on some systems).
+_LONGEST = 1_000_000
+
+
+def _check_notes(notes: Mapping[str, object] | None) -> None:
+    if notes is not None and not isinstance(notes, Mapping):
+        raise UsageError("notes is not a dictionary.", 'pass one, such as {"note": "a text"}.')
+    if notes:  # whether they can be written shows now, not when the code was captured
+        trial = manifest.record(CodeFacts(root=Path()), version=jellyml.__version__, notes=notes)
+        filling.manifest_record(trial)
+
+
+def _path(name: str, path: "str | os.PathLike[str]") -> Path:
+    try:
+        found = Path(path).absolute()
+        found.exists()
+    except (TypeError, ValueError):
+        raise UsageError(f"{name}={path!r} is not a path.", "pass a str or a Path.") from None
+    except OSError:
+        pass  # whether it is there and can be used shows below
+    return found
+
+
 def _folder(path: "str | os.PathLike[str] | None") -> Path:
-    folder = Path.cwd() if path is None else Path(path).absolute()
-    if not folder.is_dir():
+    folder = _path("git_repo_path", "." if path is None else path)
+    if not _is_folder(folder):
         raise UsageError(f"{folder} is not a folder.", "pass a folder inside the repository.")
     return folder
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _bundle_path(path: "str | os.PathLike[str] | None") -> Path | None:
     if path is None:
         return None
-    bundle = Path(path).absolute()
-    if bundle.is_dir() or not bundle.parent.is_dir():
-        problem = "is a folder" if bundle.is_dir() else "lies in a folder that does not exist"
+    bundle = _path("out_git_bundle_path", path)
+    if _is_folder(bundle) or not _is_folder(bundle.parent):
+        problem = "is a folder" if _is_folder(bundle) else "lies in a folder that does not exist"
         raise UsageError(f"{bundle} {problem}.", "pass the path of a file to write.")
     return bundle
 

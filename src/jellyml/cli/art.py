@@ -122,7 +122,7 @@ def beside_donut(text: Sequence[str], *, colour: bool) -> list[str]:
         return [*picture, "", *text]
     margin = (len(picture) - len(text)) // 2
     lines = [""] * margin + list(text) + [""] * len(picture)
-    return [f"{left}   {line}".rstrip() for left, line in zip(picture, lines, strict=False)]
+    return [f"{left}  {line}".rstrip() for left, line in zip(picture, lines, strict=False)]
 
 
 def picture(command: str, *, colour: bool) -> str:

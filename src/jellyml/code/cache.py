@@ -8,6 +8,7 @@ new as its own would be.
 import json
 import os
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from jellyml import files
 
 LIMIT = 2_000_000_000  # bytes of captures kept; the least recently used go first
 WAIT = 30.0  # seconds to wait for another process before capturing alone
+_TURNS = 256  # so that a folder full of repositories leaves no more files than that
+_OLD = 3600.0  # seconds after which what a killed process left half written is litter
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,62 +32,74 @@ class Cache:
     @classmethod
     def open(cls, folder: Path) -> "Cache | None":
         """The cache, or None where there is no folder to write to."""
+        if not folder.is_absolute():
+            return None
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if os.name != "nt" and folder.stat().st_uid != os.getuid():
                 return None
             for name in ("captures", "turns"):
                 (folder / name).mkdir(exist_ok=True, mode=0o700)
+            # Where a home is itself a repository, this is none of its code.
+            if not (folder / ".gitignore").exists():
+                (folder / ".gitignore").write_text("*\n")
         except OSError:
             return None
         return cls(folder) if os.access(folder, os.W_OK | os.X_OK) else None
 
     def get(self, key: str) -> tuple[bytes, dict[str, object]] | None:
-        """A capture's filling and the facts beside it."""
+        """A capture's filling and the facts beside it; None where they are not whole."""
+        path = self._captures / key
         try:
-            facts = json.loads(self._facts(key).read_bytes())
-            filling = self._filling(key).read_bytes()
-            if len(filling) != facts["size"]:
+            with path.open("rb") as file:
+                head = file.readline().split()
+                check, size = int(head[0]), int(head[1])
+                facts, filling = file.read(size), file.read()
+            if zlib.crc32(filling, zlib.crc32(facts)) != check:
                 return None
-            os.utime(self._filling(key))
-        except (OSError, ValueError, KeyError, TypeError):
+            os.utime(path)
+            return filling, json.loads(facts)
+        except (OSError, ValueError, IndexError):
             return None
-        return filling, facts
 
     def put(self, key: str, filling: bytes, facts: dict[str, object]) -> None:
         """Keep a capture; a full disk only means that it is not kept."""
-        try:
-            files.replace(self._filling(key), [filling])
-            files.replace(self._facts(key), [json.dumps(facts | {"size": len(filling)}).encode()])
+        text = json.dumps(facts).encode()
+        head = b"%d %d\n" % (zlib.crc32(filling, zlib.crc32(text)), len(text))
+        with suppress(OSError):
+            # Not synced: what a power cut tears, the checksum finds.
+            files.replace(self._captures / key, [head, text, filling], durable=False)
             self._sweep()
-        except OSError:
-            return
 
     @contextmanager
-    def turn(self, repository: Path, options: str) -> Iterator["Turn"]:
-        """Wait for this repository's turn; after ``WAIT`` seconds go on without."""
+    def turn(self, repository: Path, options: str, *, wait: float = WAIT) -> Iterator["Turn"]:
+        """Wait for this repository's turn; after ``wait`` seconds go on without."""
         entered = now()
-        name = sha256(os.fsencode(repository) + b"\0" + options.encode()).hexdigest()[:32]
-        place = self.folder / "turns" / name
+        name = sha256(os.fsencode(repository) + b"\0" + options.encode()).hexdigest()
+        place = self.folder / "turns" / f"{int(name, 16) % _TURNS:02x}"
         with ExitStack() as held:
             with suppress(OSError):  # a file system without locks: everybody captures alone
-                held.enter_context(files.locked(place.with_suffix(".lock"), wait=WAIT))
-            yield Turn(place.with_suffix(".json"), entered)
+                held.enter_context(files.locked(place.with_suffix(".lock"), wait=wait))
+            yield Turn(place.with_suffix(".json"), name, entered)
 
-    def _filling(self, key: str) -> Path:
-        return self.folder / "captures" / key
-
-    def _facts(self, key: str) -> Path:
-        return self.folder / "captures" / f"{key}.json"
+    @property
+    def _captures(self) -> Path:
+        return self.folder / "captures"
 
     def _sweep(self) -> None:
-        kept = [path for path in (self.folder / "captures").iterdir() if not path.suffix]
-        sizes = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in kept)
-        total = sum(size for _, size, _ in sizes)
-        for _, size, path in sizes[:-1]:
+        """Drop the least recently used beyond the limit, and litter."""
+        kept = []
+        total = 0
+        for path in self._captures.iterdir():
+            seen = path.stat()
+            if path.name.startswith(".") and seen.st_mtime < time.time() - _OLD:
+                path.unlink(missing_ok=True)
+            elif not path.name.startswith("."):
+                kept.append((seen.st_mtime, seen.st_size, path))
+                total += seen.st_size
+        for _, size, path in sorted(kept)[:-1]:
             if total <= LIMIT:
                 break
-            path.with_suffix(".json").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             total -= size
 
@@ -94,20 +109,22 @@ class Turn:
     """One process's turn: what the one before it found, if that is new enough."""
 
     record: Path
+    name: str
     entered: float
 
     def result(self) -> dict[str, object] | None:
         """The last look, when it began after this process asked."""
         try:
             last = json.loads(self.record.read_bytes())
-            fresh = last["boot"] == _boot() and last["boot"] and last["began"] >= self.entered
+            here = last["boot"] == boot() != "" and last["name"] == self.name
+            fresh = last["began"] >= self.entered
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return last["result"] if fresh else None
+        return last["result"] if here and fresh else None
 
     def leave(self, began: float, result: dict[str, object]) -> None:
         """Leave a look that began at ``began`` for those who wait."""
-        record = {"boot": _boot(), "began": began, "result": result}
+        record = {"boot": boot(), "name": self.name, "began": began, "result": result}
         with suppress(OSError):
             files.replace(self.record, [json.dumps(record).encode()], durable=False)
 
@@ -118,7 +135,7 @@ def now() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
-def _boot() -> str:
+def boot() -> str:
     """This boot of this machine; empty where it is unknown.
 
     A clock restarts at boot and a home may be shared by a cluster: without this, another

@@ -4,17 +4,19 @@ Nothing of the user's is written: not the index, not HEAD, not the object store,
 """
 
 import base64
+import json
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from jellyml.code import cache, filling, history
 from jellyml.code.cache import Cache
 from jellyml.code.guard import LeftOut
-from jellyml.code.history import History
+from jellyml.code.history import Budget, History
 from jellyml.code.manifest import CodeFacts, Nested
 from jellyml.code.repository import Repository
 from jellyml.code.scan import Scan, at, scan
@@ -24,6 +26,9 @@ from jellyml.code.selection import Contents, Selection, changes, key, select
 MAX_FILE_SIZE = 50_000_000
 MAX_UNTRACKED = 250_000_000
 _TRIES = 3
+# A file as new as this may change again without a new time: its bytes are then compared.
+_FRESH = 2.0
+_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Options:
     max_file_size: int = MAX_FILE_SIZE
     max_untracked: int = MAX_UNTRACKED
     timeout: float = 60.0
+    budget: Budget = field(default_factory=Budget)  # what "auto" may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class Capture:
 
     filling: bytes
     facts: CodeFacts
+    interrupted: bool = False  # a load was, and the code may be half of it
 
 
 def capture(folder: Path, options: Options, kept: Path | None) -> Capture:
@@ -54,11 +61,30 @@ def capture(folder: Path, options: Options, kept: Path | None) -> Capture:
     Raises NotARepository, GitError, TookTooLong, OSError. Changes nothing.
     """
     repository = Repository.find(folder, time.monotonic() + options.timeout)
+    found = _kept(repository, options, kept)
+    return replace(found, interrupted=_interrupted(repository))
+
+
+def _interrupted(repository: Repository) -> bool:
+    """True when the last operation in this worktree's journal was begun and not done."""
+    base = repository.common_dir / "jellyml"
+    linked = repository.git_dir != repository.common_dir
+    place = base / "worktrees" / repository.git_dir.name if linked else base / "main"
+    try:
+        last = max((place / "ops").glob("[0-9]*.json"), default=None)
+        return last is not None and json.loads(last.read_bytes())["status"] == "begun"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _kept(repository: Repository, options: Options, kept: Path | None) -> Capture:
+    """The capture, kept for others where there is a place for it."""
     store = Cache.open(kept) if kept else None
     if store is None:
         return _look(repository, options, None)[0]
-    asked = (options.history, options.max_file_size, options.max_untracked)
-    with store.turn(repository.root, repr(asked)) as turn:
+    asked = (options.history, options.max_file_size, options.max_untracked, options.budget)
+    wait = min(cache.WAIT, options.timeout / 2)
+    with store.turn(repository.root, repr(asked), wait=wait) as turn:
         last = turn.result()
         hit = store.get(str(last["key"])) if last else None
         if last and hit:
@@ -75,34 +101,53 @@ def _look(
 ) -> tuple[Capture, str | None]:
     """Scan; then take the capture from the cache or build it. The name is None if not kept."""
     for left in reversed(range(_TRIES)):
-        found = scan(repository)
-        selection = select(
-            found, max_file_size=options.max_file_size, max_untracked=options.max_untracked
-        )
-        before = _signatures(selection)
-        contents = Contents(selection)
-        name = key(selection, contents, options.history)
-        hit = store.get(name) if store else None
-        if hit is None:
-            try:
-                with scratch(found) as place:
-                    hit = _build(place, selection, contents, options.history)
-            except ChangedMeanwhile:
-                if not left:
-                    raise
-                continue
-            # Only what stood still while it was read may be found again under this name.
-            if _signatures(selection) != before or contents.unreadable:
-                name = ""
-            elif store:
-                store.put(name, *hit)
-        return _captured(hit, _seen(selection, contents.unreadable)), name or None
+        try:
+            return _once(repository, options, store)
+        except ChangedMeanwhile:
+            if not left:
+                raise
     raise AssertionError("the last try raises or returns")
 
 
-def _signatures(selection: Selection) -> list[object]:
+def _once(
+    repository: Repository, options: Options, store: Cache | None
+) -> tuple[Capture, str | None]:
+    selection = _selected(scan(repository), options)
+    before = _signatures(selection)
+    contents = Contents(selection)
+    asked = (options.history, options.budget)
+    name: str | None = key(selection, contents, *asked)
+    hit = store.get(str(name)) if store else None
+    if hit is None:
+        with scratch(selection.scan) as place:
+            hit = _build(place, selection, contents, options)
+        still = not contents.unreadable and _signatures(selection) == before
+        if still and _is_fresh(before):
+            still = key(selection, Contents(selection), *asked) == name
+        # Only what stood still while it was read may be found again under this name.
+        if not still:
+            name = None
+        elif store:
+            store.put(str(name), *hit)
+    return _captured(hit, _seen(selection, contents.unreadable)), name
+
+
+def _selected(found: Scan, options: Options) -> Selection:
+    """What of a look goes into the snapshot: nothing of it is older than the look."""
+    selection = select(
+        found, max_file_size=options.max_file_size, max_untracked=options.max_untracked
+    )
+    unreadable = [prefix + path for prefix, layer in found.layers() for path in layer.unreadable]
+    gone = dict.fromkeys((path.rstrip(b"/") for path in unreadable), None)
+    return replace(selection, overlay=selection.overlay | gone)
+
+
+_Signature = tuple[int, int, int, int] | None
+
+
+def _signatures(selection: Selection) -> list[_Signature]:
     """What tells that a file on disk has changed, for every file that is read."""
-    signatures: list[object] = []
+    signatures: list[_Signature] = []
     for path, found in selection.overlay.items():
         if found and found.oid is None:
             try:
@@ -110,16 +155,22 @@ def _signatures(selection: Selection) -> list[object]:
             except OSError:
                 signatures.append(None)
             else:
-                signatures.append((seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino))
+                signatures.append((seen.st_ctime_ns, seen.st_mtime_ns, seen.st_size, seen.st_ino))
     return signatures
 
 
+def _is_fresh(signatures: list[_Signature]) -> bool:
+    """True where a file may have changed twice within one tick of its file system's clock."""
+    since = (time.time() - _FRESH) * 1e9
+    return any(one is None or one[0] > since for one in signatures)
+
+
 def _build(
-    place: Scratch, selection: Selection, contents: Contents, wanted: History
+    place: Scratch, selection: Selection, contents: Contents, options: Options
 ) -> tuple[bytes, dict[str, object]]:
     """The filling, and the facts that are kept beside it."""
     commit = _commit(place, selection, contents)
-    packed = history.pack(place, selection.scan, commit, wanted)
+    packed = history.pack(place, selection.scan, commit, options.history, options.budget)
     bundle = packed.path.read_bytes()
     head = filling.header(
         bundle,
@@ -131,7 +182,7 @@ def _build(
         "commit": commit,
         "cut": packed.cut,
         "texts": {one: base64.b64encode(text).decode() for one, text in packed.texts.items()},
-        "raw": _filtered(place, selection),
+        "raw": [os.fsdecode(path) for path in contents.raw],
     }
     return head + bundle, facts
 
@@ -141,13 +192,16 @@ def _commit(place: Scratch, selection: Selection, contents: Contents) -> str:
     head = selection.scan.head
     if selection.is_head and head:
         return head
-    date, tree = 0, None
+    date = 0
     if head:
         (text,) = place.git.read_objects([head])
-        tree = text[5:].split(b"\n", 1)[0].decode()
-        date = int(text[text.index(b"\ncommitter ") :].split(b"\n", 2)[1].split()[-2])
-    commit = place.commit(header(date, head), changes(selection, contents, place))
-    return head if head and place.git.line("rev-parse", f"{commit}^{{tree}}") == tree else commit
+        found = _COMMITTED.search(text.partition(b"\n\n")[0])
+        date = int(found[1]) if found else 0
+    return place.commit(header(date, head), changes(selection, contents, place), unless=head)
+
+
+# Old repositories hold dates that are none.
+_COMMITTED = re.compile(rb"\ncommitter [^\n]* (\d{1,15}) [+-]\d+(?:\n|\Z)")
 
 
 def header(date: int, parent: str | None) -> bytes:
@@ -158,21 +212,6 @@ def header(date: int, parent: str | None) -> bytes:
     return head + (b"from %s\n" % parent.encode() if parent else b"")
 
 
-def _filtered(place: Scratch, selection: Selection) -> list[str]:
-    """Files taken as they lie although an external filter stands between disk and blob."""
-    named: list[str] = []
-    for prefix, layer in selection.scan.layers():
-        if not layer.attributes:
-            continue
-        paths = [path for path, found in layer.overlay.items() if found and found.oid is None]
-        rules = place.attributes(layer, ["filter"], paths)
-        named += (os.fsdecode(prefix + path) for path, _, value in rules if value not in _NO_FILTER)
-    return named
-
-
-_NO_FILTER = (b"unspecified", b"unset", b"set")
-
-
 def _seen(selection: Selection, unreadable: Iterable[LeftOut]) -> CodeFacts:
     """What the look says of the repository; the capture's own facts come on top."""
     found = selection.scan
@@ -181,7 +220,7 @@ def _seen(selection: Selection, unreadable: Iterable[LeftOut]) -> CodeFacts:
         base=found.head,
         branch=found.branch,
         remotes=_remotes(found),
-        left_out=(*selection.left_out, *unreadable),
+        left_out=tuple(dict.fromkeys((*selection.left_out, *unreadable))),
         nested=tuple(
             Nested(os.fsdecode(prefix[:-1]), layer.head, layer.branch, _remotes(layer))
             for prefix, layer in found.layers()
@@ -237,12 +276,25 @@ def _rebuilt(
     return _captured(hit, facts)
 
 
-def describe(facts: CodeFacts) -> list[str]:
+def describe(taken: Capture) -> list[str]:
     """What a user should hear of at once: code that is missing, or is not as git would have it."""
+    facts = taken.facts
     said = []
+    if taken.interrupted:
+        said.append(
+            "A jellyml command was interrupted here, so the code may be half of what was loaded."
+            " Fix: jellyml doctor"
+        )
     if facts.cut and facts.cut != "as asked":
         said.append(f"The history was left out of the snapshot: {facts.cut}.")
     missing = [one for one in facts.left_out if one.reason != "checkpoint"]
-    said += (f"{one.path} was left out of the snapshot: {one.explained}." for one in missing)
-    said += (f"{path} was captured as it lies: its filter was not run." for path in facts.raw)
+    said += (
+        f"{one.path} was left out of the snapshot: {one.explained}." for one in missing[:_NAMED]
+    )
+    said += (
+        f"{path} was captured as it lies: its filter was not run." for path in facts.raw[:_NAMED]
+    )
+    more = max(0, len(missing) - _NAMED), max(0, len(facts.raw) - _NAMED)
+    said += [f"{more[0]} more files were left out; the manifest names them."] if more[0] else []
+    said += [f"{more[1]} more files were captured as they lie."] if more[1] else []
     return said

@@ -94,17 +94,15 @@ def machine() -> dict[str, object]:
         found = sys.getwindowsversion()
         system, release = "Windows", f"{found.major}.{found.minor}.{found.build}"
         kind, host = os.environ.get("PROCESSOR_ARCHITECTURE"), os.environ.get("COMPUTERNAME")
-        cpus = os.cpu_count()
     else:
         system, host, release, _, kind = os.uname()
-        cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     return {
         "system": system,
         "release": release,
         "machine": kind,
         "distribution": _linux_name(),
         "libc": _libc(),
-        "cpus": cpus,
+        "cpus": _cpus(),
         "host": host,
     }
 
@@ -258,7 +256,15 @@ def _linux_name() -> str | None:
 
 
 def _libc() -> str | None:
-    return os.confstr("CS_GNU_LIBC_VERSION") if sys.platform == "linux" else None
+    if sys.platform == "linux":
+        return os.confstr("CS_GNU_LIBC_VERSION")
+    return None
+
+
+def _cpus() -> int | None:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def _text(path: Path) -> str:

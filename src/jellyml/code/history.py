@@ -9,13 +9,14 @@ rebuilds the true commit from them and checks its id.
 import hashlib
 import os
 import re
-import shutil
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
+from jellyml.code.repository import kill
 from jellyml.code.scan import Scan
 from jellyml.code.scratch import PACK, Scratch
 from jellyml.errors import GitError, TookTooLong
@@ -25,6 +26,8 @@ History = Literal["auto", "full", "none"] | int
 # Budget of the automatic choice: what a checkpoint may grow by, and how long counting may take.
 AUTO_SIZE = 64_000_000
 AUTO_SECONDS = 1.5
+# Of true texts the newest are kept, within this: with their parents there they are all it takes.
+_TEXTS = 500_000
 _BLOCK = 1 << 20
 
 
@@ -38,7 +41,15 @@ class Packed:
     texts: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def pack(scratch: Scratch, scan: Scan, commit: str, history: History) -> Packed:
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the automatic choice may take: bytes of bundle, seconds to count the objects."""
+
+    size: int = AUTO_SIZE
+    seconds: float = AUTO_SECONDS
+
+
+def pack(scratch: Scratch, scan: Scan, commit: str, history: History, budget: Budget) -> Packed:
     """Write ``commit`` with as much history as asked for as a bundle."""
     path = scratch.directory / "bundle"
     reason = ""
@@ -49,7 +60,8 @@ def pack(scratch: Scratch, scan: Scan, commit: str, history: History) -> Packed:
                 "The history of this repository is itself cut (a shallow clone).",
                 "git fetch --unshallow, or ask for history='auto'.",
             )
-        reason = "this is a shallow clone" if shallow else _whole(scratch, commit, path, history)
+        limits = budget if history == "auto" else None
+        reason = "this is a shallow clone" if shallow else _whole(scratch, commit, path, limits)
         if not reason:
             return Packed(path, commit)
     keep = history if isinstance(history, int) else 0
@@ -67,38 +79,49 @@ def _write_header(path: Path, commit: str, object_format: str) -> None:
     path.write_text(f"# {version} git bundle\n{capability}{commit} HEAD\n\n")
 
 
-def _whole(scratch: Scratch, commit: str, path: Path, history: History) -> str:
-    """Pack everything; or, in an automatic choice, say why it was given up."""
+def _whole(scratch: Scratch, commit: str, path: Path, budget: Budget | None) -> str:
+    """Pack everything; or, where that is more than the budget, say why it was given up."""
     object_format = "sha1" if len(commit) == 40 else "sha256"
     _write_header(path, commit, object_format)
-    if history == "full":
-        with path.open("ab") as out:
+    with path.open("ab") as out:
+        if budget is None:
             scratch.pack([commit], [], out)
-        return ""
-    with scratch.git.start(*PACK) as process, path.open("ab") as out:
+            return ""
+        return _within(scratch, commit, out, budget)
+
+
+def _within(scratch: Scratch, commit: str, out: IO[bytes], budget: Budget) -> str:
+    late: list[bool] = []
+    with scratch.git.start(*PACK) as process:
         assert process.stdin
         assert process.stdout
-        process.stdin.write(f"{commit}\n".encode())
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # its own words, read below, say why it went
+            process.stdin.write(f"{commit}\n".encode())
+            process.stdin.close()
         process.stdin = None
-        counting = threading.Timer(AUTO_SECONDS, process.kill)
+
+        def give_up() -> None:
+            late.append(True)
+            kill(process)
+
+        counting = threading.Timer(budget.seconds, give_up)
         counting.start()
         block = os.read(process.stdout.fileno(), _BLOCK)
         counting.cancel()
         size = 0
         while block:
             size += out.write(block)
-            if size > AUTO_SIZE:
-                return f"it would take more than {AUTO_SIZE // 1_000_000} MB"
+            if size > budget.size:
+                return f"it would take more than {budget.size / 1_000_000:g} MB"
             block = os.read(process.stdout.fileno(), _BLOCK)
         try:
             scratch.git.collect(process, None)
         except TookTooLong:
             raise
-        except GitError:
-            if not size and process.returncode < 0:
-                return f"it took more than {AUTO_SECONDS} s to count"
-            return "some of its objects are not here"
+        except GitError as error:
+            if late:
+                return f"it took more than {budget.seconds:g} s to count"
+            return f"git could not pack it ({error.problem.splitlines()[0]})"
     return ""
 
 
@@ -114,20 +137,26 @@ def _cut(scratch: Scratch, scan: Scan, commit: str, keep: int) -> tuple[str, dic
         chain += [one for one in listed.decode().split() if one != commit]
     rewritten: dict[str, str] = {}
     texts: dict[str, bytes] = {}
-    folder = scratch.directory / "commits"
-    folder.mkdir()
     chain.reverse()
     for one, text in zip(chain, scratch.git.read_objects(chain), strict=True):
         stand_in = _stand_in(text, rewritten)
         rewritten[one] = _commit_id(stand_in, one)
         if rewritten[one] != one:
             texts[one] = text
-            (folder / rewritten[one]).write_bytes(stand_in)
-    if texts:
-        paths = "".join(f"{folder.name}/{path.name}\n" for path in folder.iterdir()).encode()
-        scratch.git.run("hash-object", "-t", "commit", "-w", "--stdin-paths", stdin=paths)
-    shutil.rmtree(folder)
-    return rewritten[commit], texts
+            scratch.keep_commit(stand_in, rewritten[one])
+    return rewritten[commit], _newest(texts)
+
+
+def _newest(texts: dict[str, bytes]) -> dict[str, bytes]:
+    """As many of the texts, from the last back, as a manifest may hold; in order."""
+    kept: dict[str, bytes] = {}
+    room = _TEXTS
+    for oid, text in reversed(texts.items()):
+        room -= len(text)
+        if room < 0 and kept:
+            break
+        kept[oid] = text
+    return dict(reversed(kept.items()))
 
 
 _HEADER = re.compile(rb"([\w-]+) [^\n]*\n(?: [^\n]*\n)*")

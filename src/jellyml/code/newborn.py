@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from jellyml.code.repository import Git
+from jellyml.errors import NotARepository
 
 IGNORE = """\
 # Written by JellyML when it made this repository. Yours to change.
@@ -41,8 +42,19 @@ dist/
 
 
 def make_repository(folder: Path) -> None:
-    """``git init``, and a ``.gitignore`` unless there is one. Raises GitError, OSError."""
+    """``git init``, and a ``.gitignore`` unless there is one. Never over one that is there.
+
+    Raises NotARepository, GitError, OSError.
+    """
+    git = Git(folder)
+    inside = git.run("rev-parse", "--git-dir", accept=(0, 128))
+    if inside or (folder / ".git").is_symlink() or (folder / ".git").exists():
+        raise NotARepository(
+            f"{folder} has a .git, or lies in a git directory, but is not a git repository"
+            " with a working tree.",
+            "mend or remove it; none is made over it.",
+        )
     # An empty template: the user's own may bring hooks and files along.
-    Git(folder).run("init", "-q", "--template=")
+    git.run("init", "-q", "--template=")
     with suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:
         file.write(IGNORE)

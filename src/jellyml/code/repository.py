@@ -1,6 +1,9 @@
 """Speak to git. The only module that starts it."""
 
 import os
+import re
+import shlex
+import signal
 import subprocess
 import threading
 import time
@@ -26,10 +29,12 @@ _INHERITED = (
     "GIT_CEILING_DIRECTORIES",
 )
 # Optional locks off: reading must not rewrite the user's index.
+# Lazy fetches off: what a partial clone lacks is not to be had from a network now.
 # Replace refs off: a snapshot is what the objects say, not what stands in for them.
 _SET = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "LC_ALL": "C",
 }
@@ -111,6 +116,8 @@ class Git:
         except subprocess.TimeoutExpired:
             raise TookTooLong(f"git {command} did not finish in time.") from None
         if process.returncode not in accept:
+            if self._left() == 0:
+                raise TookTooLong(f"git {command} did not finish in time.")
             raise refusal(command, errors, self.folder)
         return output or b"", errors
 
@@ -141,10 +148,12 @@ class Git:
                     head = process.stdout.readline().split()
                     if len(head) != 3:
                         raise GitError(f"The object {one} is missing.", "git fsck")
-                    yield process.stdout.read(int(head[2]))
-                    process.stdout.read(1)
+                    content = process.stdout.read(int(head[2]))
+                    if not process.stdout.read(1):
+                        raise GitError(f"The object {one} could not be read.", "git fsck")
+                    yield content
             finally:
-                process.kill()
+                kill(process)
                 feeder.join()
 
     @contextmanager
@@ -166,6 +175,8 @@ class Git:
                 stdin=stdin or subprocess.PIPE,
                 stdout=stdout or subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                # A group of its own: what git itself has started is killed with it.
+                start_new_session=os.name != "nt",
             )
         except FileNotFoundError:
             if not self.folder.is_dir():
@@ -174,12 +185,19 @@ class Git:
                 "The program git was not found.",
                 "install git 2.34 or newer and make sure that it is on PATH.",
             ) from None
+        left = self._left()
+        # Reads and writes of our own do not look at the clock.
+        watch = None if left is None else threading.Timer(left, kill, [process])
         try:
+            if watch:
+                watch.daemon = True
+                watch.start()
             yield process
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            if watch:
+                watch.cancel()
+            kill(process)
+            process.wait()
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream:
                     with suppress(BrokenPipeError):
@@ -255,7 +273,8 @@ class Repository:
 
     @cached_property
     def git(self) -> Git:
-        return Git(self.root, deadline=self.deadline)
+        # By name: with core.worktree set it could not be found from the working tree.
+        return Git(self.root, self.git_dir, self.root, deadline=self.deadline)
 
     @cached_property
     def objects(self) -> Path:
@@ -269,6 +288,16 @@ class Repository:
         """The id HEAD stands at, or None when it is unborn."""
         answer = self.git.run("rev-parse", "-q", "--verify", "HEAD^{commit}", accept=(0, 1, 128))
         return answer.decode().strip() or None
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """End a command and all that it started, unless it has ended by itself."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError, PermissionError):
+            if os.name == "nt":
+                process.kill()
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _feed(stream: IO[bytes], lines: Sequence[str]) -> None:
@@ -285,9 +314,11 @@ def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotAReposit
     if "must be run in a work tree" in reason:
         return NotARepository(f"{folder} has no working tree (it lies in a bare repository).")
     if "dubious ownership" in reason:
+        named = re.search(r"--add safe\.directory (.+)", reason)
+        place = named[1] if named else shlex.quote(str(folder))
         return GitError(
             f"The repository at {folder} belongs to another user, so git will not read it.",
-            f"git config --global --add safe.directory {folder}",
+            f"git config --global --add safe.directory {place}",
         )
     return GitError(f"git {command} failed: {reason or 'no reason given'}.")
 

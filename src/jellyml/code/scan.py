@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jellyml.code.repository import Git, Repository
+from jellyml.code.reading import reading, without_required_filters
+from jellyml.code.repository import Repository
+from jellyml.code.rules import are_rules, is_off
 from jellyml.errors import GitError, NotARepository, TookTooLong
 
 GITLINK = b"160000"
@@ -25,8 +27,12 @@ _STATUS = (
 )  # fmt: skip
 # An index line worth a look: assume-unchanged (lower case), skip-worktree (S), a gitlink.
 _ODD = re.compile(rb"(?:\A|\0)([a-zS] |. 160000 )")
-_ATTRIBUTES = re.compile(rb"(?:\t|/)\.gitattributes\0")
-_CLOSED_FOLDER = re.compile(rb"could not open directory '(.*)'")
+# What git could not look at: a folder that it may not list, a file in one it may not enter.
+_CLOSED = re.compile(
+    rb"^(?:warning: could not open directory '(.*)'|(?!error: |warning: |fatal: )(.+))"
+    rb": Permission denied$",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,11 @@ class Scan:
     untracked: frozenset[bytes]
     hidden: frozenset[bytes]  # skip-worktree paths that are not on disk
     staged: frozenset[bytes]  # blobs that the index holds and HEAD may not
+    indexed: dict[bytes, bytes]  # of tracked files that are taken from disk: the index's blob
     nested: dict[bytes, "Scan"]
     ignored: tuple[bytes, ...]
-    unreadable: tuple[bytes, ...]
+    unreadable: tuple[bytes, ...]  # files; folders end in a slash
+    closed: tuple[bytes, ...]  # nested repositories that git will not read
     config: dict[str, str]
     attributes: bool  # some rule may change bytes between disk and blob
     plain: bool = False  # no repository at all: a folder where a submodule should be
@@ -76,7 +84,9 @@ class _Rows:
     nested: set[bytes] = field(default_factory=set)
     hidden: set[bytes] = field(default_factory=set)
     staged: set[bytes] = field(default_factory=set)
+    indexed: dict[bytes, bytes] = field(default_factory=dict)
     ignored: list[bytes] = field(default_factory=list)
+    unreadable: set[bytes] = field(default_factory=set)
 
 
 def scan(repository: Repository, *, ignored: bool = False, filters: bool = True) -> Scan:
@@ -86,12 +96,13 @@ def scan(repository: Repository, *, ignored: bool = False, filters: bool = True)
     attributes file says: filtered files then count as modified unless their times are known.
     Raises GitError, and TookTooLong past the repository's deadline.
     """
-    git = repository.git
-    if not filters:
-        git = _without_filters(git)
     asked = (*_STATUS, "--ignored=matching") if ignored else _STATUS
     # Side by side: together they take what status alone takes.
-    with git.start(*asked) as status, git.start("ls-files", "-s", "-v", "-z") as files:
+    with (
+        reading(repository, filters) as git,
+        git.start(*asked) as status,
+        git.start("ls-files", "-s", "-v", "-z") as files,
+    ):
         config = _config(git.run("config", "-z", "--list"))
         listed, _ = git.collect(files)
         try:
@@ -99,11 +110,12 @@ def scan(repository: Repository, *, ignored: bool = False, filters: bool = True)
         except TookTooLong:
             raise
         except GitError:
-            output, errors = _without_required_filters(git, config, asked)
+            with without_required_filters(git, config).start(*asked) as again:
+                output, errors = git.collect(again)
     rows = _rows(output, config, repository.root)
-    _flagged(listed, rows, repository.root)
+    _flagged(listed, rows, config, repository.root)
     nested = _nested(repository, rows.nested, ignored, filters)
-    closed = [path for path, inner in nested.items() if inner is None]
+    rows.unreadable |= {folder or file for folder, file in _CLOSED.findall(errors)}
     return Scan(
         repository=repository,
         head=rows.head,
@@ -112,11 +124,13 @@ def scan(repository: Repository, *, ignored: bool = False, filters: bool = True)
         untracked=frozenset(rows.untracked),
         hidden=frozenset(rows.hidden),
         staged=frozenset(rows.staged),
+        indexed=rows.indexed,
         nested={path: inner for path, inner in nested.items() if inner},
         ignored=tuple(rows.ignored),
-        unreadable=(*_CLOSED_FOLDER.findall(errors), *closed),
+        unreadable=tuple(sorted(rows.unreadable)),
+        closed=tuple(path for path, inner in nested.items() if inner is None),
         config=config,
-        attributes=_has_attributes(repository, rows, config, listed),
+        attributes=are_rules(repository, config, listed, rows.overlay),
     )
 
 
@@ -125,39 +139,19 @@ def _config(output: bytes) -> dict[str, str]:
     return {os.fsdecode(key): os.fsdecode(value) if eq else "true" for key, eq, value in pairs}
 
 
-def _without_filters(git: Git) -> Git:
-    """An empty program is none: git then takes the bytes as they lie."""
-    listed = git.run("config", "-z", "--name-only", "--get-regexp", r"^filter\.", accept=(0, 1))
-    names = {os.fsdecode(name) for name in listed.split(b"\0") if name}
-    off = {name: "false" if name.endswith(".required") else "" for name in names}
-    return replace(git, config=git.config | off)
-
-
-def _without_required_filters(
-    git: Git, config: dict[str, str], asked: tuple[str, ...]
-) -> tuple[bytes, bytes]:
-    """A required filter that is missing makes status itself fail.
-
-    Without the requirement its rows are right: the file then counts as modified.
-    """
-    names = [key for key in config if key.startswith("filter.") and key.endswith(".required")]
-    lenient = replace(git, config=git.config | dict.fromkeys(names, "false"))
-    with lenient.start(*asked) as process:
-        return lenient.collect(process)
-
-
 def _rows(output: bytes, config: dict[str, str], root: Path) -> _Rows:
     rows = _Rows()
+    executable = not is_off(config, "core.filemode")
     for row in output.split(b"\0"):
         kind, rest = row[:2], row[2:]
         if kind in (b"1 ", b"u "):
-            _tracked(rest, kind == b"u ", rows)
+            _tracked(rest, kind == b"u ", rows, root)
         elif kind == b"# ":
             _headed(rest, rows)
     # A path that is gone from the index and lies on disk has two rows; the disk is right.
     for row in output.split(b"\0"):
         if row[:2] == b"? ":
-            _untracked(row[2:], rows, root, executable=config.get("core.filemode") != "false")
+            _untracked(row[2:], rows, root, executable)
         elif row[:2] == b"! ":
             rows.ignored.append(row[2:])
     return rows
@@ -171,11 +165,11 @@ def _headed(rest: bytes, rows: _Rows) -> None:
         rows.branch = os.fsdecode(value)
 
 
-def _tracked(rest: bytes, unmerged: bool, rows: _Rows) -> None:
+def _tracked(rest: bytes, unmerged: bool, rows: _Rows, root: Path) -> None:
     if unmerged:  # XY sub m1 m2 m3 mW h1 h2 h3 path
         state, sub, *modes, mode, one, two, three, path = rest.split(b" ", 9)
         changed = mode != b"000000"
-        staged = None
+        staged, oid = None, two
         stages = zip(modes, (one, two, three), strict=True)
         rows.staged.update(oid for kind, oid in stages if kind not in _NO_BLOB)
     else:  # XY sub mH mI mW hH hI path
@@ -189,10 +183,13 @@ def _tracked(rest: bytes, unmerged: bool, rows: _Rows) -> None:
         rows.nested.add(path)
         rows.overlay[path] = staged
     else:
-        rows.overlay[path] = Found(mode) if changed else staged
+        # What became a pipe or a socket is no file any more.
+        rows.overlay[path] = staged if not changed else on_disk(root, path) and Found(mode)
+        if changed and oid.strip(b"0"):
+            rows.indexed[path] = oid
 
 
-def _untracked(path: bytes, rows: _Rows, root: Path, *, executable: bool) -> None:
+def _untracked(path: bytes, rows: _Rows, root: Path, executable: bool) -> None:
     if path.endswith(b"/"):
         rows.nested.add(path[:-1])
         return
@@ -200,6 +197,18 @@ def _untracked(path: bytes, rows: _Rows, root: Path, *, executable: bool) -> Non
     if found:
         rows.overlay[path] = found
         rows.untracked.add(path)
+    elif _out_of_reach(at(root, path)):
+        rows.unreadable.add(path)
+
+
+def _out_of_reach(path: Path) -> bool:
+    try:
+        path.lstat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def at(root: Path, path: bytes) -> Path:
@@ -209,7 +218,7 @@ def at(root: Path, path: bytes) -> Path:
 
 def is_folder(path: Path) -> bool:
     """True for a folder itself, not for a link to one."""
-    return path.is_dir() and not path.is_symlink()
+    return not path.is_symlink() and path.is_dir()
 
 
 def on_disk(root: Path, path: bytes, *, executable: bool = True) -> Found | None:
@@ -225,7 +234,7 @@ def on_disk(root: Path, path: bytes, *, executable: bool = True) -> Found | None
     return None
 
 
-def _flagged(listed: bytes, rows: _Rows, root: Path) -> None:
+def _flagged(listed: bytes, rows: _Rows, config: dict[str, str], root: Path) -> None:
     """Paths that status does not look at (or into): take them from disk, or leave them."""
     for match in _ODD.finditer(listed):
         start = match.start(1)
@@ -233,14 +242,24 @@ def _flagged(listed: bytes, rows: _Rows, root: Path) -> None:
         tag, mode, oid, _ = line.split(b" ")
         if mode == GITLINK:
             rows.nested.add(path)
-            rows.overlay.setdefault(path, Found(GITLINK, oid))
             continue
         found = on_disk(root, path)
         if found is None and tag in (b"S", b"s"):
-            rows.hidden.add(path)
-            rows.overlay[path] = Found(mode, oid)
-        else:
-            rows.overlay[path] = found
+            rows.hidden.add(path)  # what the index has staged for it, status has said
+            continue
+        if _out_of_reach(at(root, path)):
+            rows.unreadable.add(path)
+        rows.overlay[path] = found and Found(_believed(found.mode, mode, config))
+        rows.indexed[path] = oid
+
+
+def _believed(mode: bytes, known: bytes, config: dict[str, str]) -> bytes:
+    """A file's mode, where the file system is said not to keep what git knows of it."""
+    if mode != SYMLINK and known == SYMLINK and is_off(config, "core.symlinks"):
+        return known
+    if SYMLINK not in (mode, known) and is_off(config, "core.filemode"):
+        return known
+    return mode
 
 
 def _nested(
@@ -264,15 +283,16 @@ def _nested(
         except GitError:
             found[path] = None
             continue
-        files = dict(_walk(root))
-        if files:
-            found[path] = _folder(outer, root, files)
+        closed: list[OSError] = []
+        files = dict(_walk(root, closed))
+        if files or closed:
+            found[path] = _folder(outer, root, files, closed)
     return found
 
 
-def _walk(root: Path) -> Iterator[tuple[bytes, Found]]:
-    """Every file below a folder that is no repository."""
-    for parent, folders, names in os.walk(root):
+def _walk(root: Path, closed: list[OSError]) -> Iterator[tuple[bytes, Found]]:
+    """Every file below a folder that is no repository; errors for folders that are closed."""
+    for parent, folders, names in os.walk(root, onerror=closed.append):
         folders[:] = [name for name in folders if name != ".git"]
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):
@@ -282,7 +302,9 @@ def _walk(root: Path) -> Iterator[tuple[bytes, Found]]:
                 yield path, found
 
 
-def _folder(outer: Repository, root: Path, files: dict[bytes, Found]) -> Scan:
+def _folder(
+    outer: Repository, root: Path, files: dict[bytes, Found], closed: list[OSError]
+) -> Scan:
     """A scan of a folder without a repository (a submodule that was never set up)."""
     place = replace(outer, root=root)
     return Scan(
@@ -293,31 +315,17 @@ def _folder(outer: Repository, root: Path, files: dict[bytes, Found]) -> Scan:
         untracked=frozenset(files),
         hidden=frozenset(),
         staged=frozenset(),
+        indexed={},
         nested={},
         ignored=(),
-        unreadable=(),
+        unreadable=tuple(
+            os.fsencode(Path(error.filename).relative_to(root)) + b"/" for error in closed
+        ),
+        closed=(),
         config={},
         attributes=False,
         plain=True,
     )
-
-
-def _has_attributes(
-    repository: Repository, rows: _Rows, config: dict[str, str], listed: bytes
-) -> bool:
-    if config.get("core.autocrlf", "false") != "false" or "core.attributesfile" in config:
-        return True
-    if _ATTRIBUTES.search(listed) or (repository.common_dir / "info" / "attributes").exists():
-        return True
-    if any(path.rpartition(b"/")[2] == b".gitattributes" for path in rows.untracked):
-        return True
-    return default_attributes_file().exists()
-
-
-def default_attributes_file() -> Path:
-    """Where git looks for the user's attributes when core.attributesFile is not set."""
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "git" / "attributes"
 
 
 def _alike(inner: Repository, outer: Repository) -> bool:

@@ -5,13 +5,14 @@ Scans of nested repositories are laid into one tree here, as ordinary files.
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from jellyml.code import guard
+from jellyml.code import conversion, guard
 from jellyml.code.guard import LeftOut
-from jellyml.code.scan import SYMLINK, Found, Scan, at, default_attributes_file
+from jellyml.code.rules import is_off, rule_files, shared_files
+from jellyml.code.scan import Found, Scan, at
 from jellyml.code.scratch import Change, Scratch, bytes_on_disk
 
 _BLOCK = 1 << 20
@@ -44,7 +45,8 @@ def select(scan: Scan, *, max_file_size: int, max_untracked: int) -> Selection:
         overlay.pop(prefix[:-1], None)
         overlay.update((prefix + path, found) for path, found in layer.overlay.items())
         untracked += (prefix + path for path in layer.untracked)
-        left_out += (_unreadable(prefix + path) for path in layer.unreadable)
+        unreadable = (*layer.unreadable, *layer.closed)
+        left_out += (_unreadable(prefix + path) for path in unreadable)
     root = scan.repository.root
     sized = (guard.Untracked(path, _size(root, path)) for path in sorted(untracked))
     _, refused = guard.choose(
@@ -84,20 +86,26 @@ class Contents:
 
     def __init__(self, selection: Selection, *, hold: int = 16 << 20) -> None:
         self._root = selection.root
+        self._links = not any(
+            is_off(one.config, "core.symlinks") for _, one in selection.scan.layers()
+        )
         self._held: dict[bytes, bytes] = {}
         self._room = hold
         self.unreadable: list[LeftOut] = []
+        self.raw: list[bytes] = []  # taken as they lie, for want of what their rules ask for
 
     def read(self, path: bytes, found: Found) -> bytes | Path | None:
         """A path's bytes; None, and a note, for one that cannot be read."""
         if path in self._held:
             return self._held[path]
         try:
-            content = bytes_on_disk(self._root, path, found)
+            content = bytes_on_disk(self._root, path, found, links=self._links)
         except FileNotFoundError:
             return None
         except OSError:
-            self.unreadable.append(_unreadable(path))
+            left = _unreadable(path)
+            if left not in self.unreadable:
+                self.unreadable.append(left)
             return None
         if isinstance(content, bytes) and len(content) <= self._room:
             self._held[path] = content
@@ -113,7 +121,8 @@ def key(selection: Selection, contents: Contents, *options: object) -> str:
     for prefix, layer in scan.layers():
         _add(digest, b"layer", prefix, layer.head or b"")
         if layer.attributes:
-            _add(digest, *_conversion_rules(layer))
+            _add(digest, *_rules(layer))
+    _add(digest, _read(scan.repository.common_dir / "shallow"))
     for path in sorted(selection.overlay):
         found = selection.overlay[path]
         if found is None:
@@ -133,12 +142,20 @@ def _add(digest: "hashlib._Hash", *parts: bytes | str) -> None:
         digest.update(b"%d:" % len(data) + data)
 
 
-def _conversion_rules(layer: Scan) -> Iterator[bytes | str]:
+def _rules(layer: Scan) -> Iterator[bytes | str]:
     yield repr(sorted(layer.conversion().items()))
-    named = layer.config.get("core.attributesfile")
-    own = Path(named).expanduser() if named else default_attributes_file()
-    for rules in (own, layer.repository.common_dir / "info" / "attributes"):
-        yield rules.read_bytes() if rules.is_file() else b""
+    shared = shared_files(layer.repository, layer.config)
+    read = [path for path, found in layer.overlay.items() if found and found.oid is None]
+    for file in (*shared, *rule_files(layer.repository.root, read)):
+        yield os.fspath(file)
+        yield _read(file)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 def changes(
@@ -149,42 +166,20 @@ def changes(
     With ``convert`` bytes become blobs as git would make them; else they stay as they lie.
     """
     overlay = selection.overlay
-    yield from (Change(path) for path, found in sorted(overlay.items()) if found is None)
+    deleted = sorted(path for path, found in overlay.items() if found is None)
     for prefix, layer in selection.scan.layers():
         if prefix and layer.head:
             tree = layer.repository.git.line("rev-parse", f"{layer.head}^{{tree}}")
             yield Change(prefix[:-1], b"040000", tree.encode())
         elif prefix:
             yield Change(prefix[:-1])
-    stored = dict(_converted(selection, scratch)) if convert else {}
+        yield from (Change(path) for path in deleted if path.startswith(prefix))
+    stored = conversion.blobs(selection, contents, scratch) if convert else {}
     for path, found in sorted(overlay.items()):
         if found is None:
             continue
         oid = found.oid or stored.get(path)
         content = None if oid else contents.read(path, found)
-        if oid or content is not None:
-            yield Change(path, found.mode, oid, content)
-
-
-def _converted(selection: Selection, scratch: Scratch) -> Iterable[tuple[bytes, bytes]]:
-    """Blob ids of the files that attributes or end-of-line settings may change."""
-    layers = list(selection.scan.layers())
-    for prefix, layer in layers:
-        if not layer.attributes:
-            continue
-        paths = [
-            path
-            for path, found in layer.overlay.items()
-            if found and found.oid is None and found.mode != SYMLINK
-            and selection.overlay.get(prefix + path) == found
-        ]  # fmt: skip
-        readable = [path for path in paths if os.access(at(layer.repository.root, path), os.R_OK)]
-        stored = scratch.blobs(layer, readable)
-        yield from ((prefix + path, oid) for path, oid in stored.items())
-
-
-def without(selection: Selection, paths: Iterable[bytes]) -> Selection:
-    """The selection with some paths taken out of its overlay."""
-    gone = set(paths)
-    kept = {path: found for path, found in selection.overlay.items() if path not in gone}
-    return replace(selection, overlay=kept)
+        # What cannot be read, or is gone by now, is not in the tree: no older version either.
+        there = oid or content is not None
+        yield Change(path, found.mode, oid, content) if there else Change(path)

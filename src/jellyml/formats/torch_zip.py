@@ -29,18 +29,18 @@ def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
     directory = read_directory(file)
     if not directory:
         return
-    yield from _located(file, directory, _appended(directory, kind))
-    data_pkl = _pickle(file, directory)
+    yield from _located(directory, _appended(directory, kind))
+    data_pkl = _pickle(directory)
     pickle = data_pkl.head(file, _LARGEST_PICKLE)
     # Saying *no* is a thousand times cheaper than the walk. Two uses of the key are most likely
     # one checkpoint inside another: only the walk knows which of them is the outer one's.
     uses = pickle.count(kind.key.encode())
     if uses == 1:
-        yield from _located(file, directory, _last_numbered(directory))
+        yield from _located(directory, _last_numbered(directory))
     if uses:
-        yield from _keyed(file, directory, pickle_walk.tensors(pickle, kind.key))
+        yield from _keyed(directory, pickle_walk.tensors(pickle, kind.key))
     yield from scan.inside(file, data_pkl, kind)  # saved as bytes, not as a tensor
-    yield from _located(file, directory, reversed(directory))
+    yield from _located(directory, reversed(directory))
 
 
 def _inside(directory: Directory, name: bytes) -> bytes:
@@ -48,10 +48,8 @@ def _inside(directory: Directory, name: bytes) -> bytes:
     return directory[0].name.split(b"/")[0] + b"/" + name
 
 
-def _located(file: BinaryIO, directory: Directory, entries: Iterable[Entry]) -> Iterator[Record]:
-    for entry in entries:
-        if record := directory.locate(file, entry):
-            yield record
+def _located(directory: Directory, entries: Iterable[Entry]) -> Iterator[Record]:
+    return filter(None, map(directory.locate, entries))
 
 
 def _appended(directory: Directory, kind: Kind) -> Iterator[Entry]:
@@ -71,21 +69,20 @@ def _last_numbered(directory: Directory) -> list[Entry]:
     return nlargest(_LIKELY, numbered, key=lambda entry: (len(entry.name), entry.name))
 
 
-def _keyed(
-    file: BinaryIO, directory: Directory, tensors: list[pickle_walk.Tensor]
-) -> Iterator[Record]:
-    names = {_inside(directory, b"data/" + tensor.storage.encode()) for tensor in tensors}
-    entries = {entry.name: entry for entry in directory if entry.name in names}
-    for tensor in tensors:
-        entry = entries.get(_inside(directory, b"data/" + tensor.storage.encode()))
-        storage = entry and directory.locate(file, entry)
+def _keyed(directory: Directory, tensors: list[pickle_walk.Tensor]) -> Iterator[Record]:
+    names = [_inside(directory, b"data/" + tensor.storage.encode()) for tensor in tensors]
+    wanted = set(names)
+    entries = {entry.name: entry for entry in directory if entry.name in wanted}
+    for name, tensor in zip(names, tensors, strict=True):
+        entry = entries.get(name)
+        storage = entry and directory.locate(entry)
         if storage and (part := storage.part(tensor.offset, tensor.size)):
             yield part
 
 
-def _pickle(file: BinaryIO, directory: Directory) -> Record:
+def _pickle(directory: Directory) -> Record:
     """Where the pickle lies; nowhere if there is none, or one too large to be looked into."""
     wanted = _inside(directory, b"data.pkl")
     entry = next((entry for entry in directory if entry.name == wanted), None)
-    record = entry and directory.locate(file, entry)
+    record = entry and directory.locate(entry)
     return record if record and record.size <= _LARGEST_PICKLE else Record(0, 0)

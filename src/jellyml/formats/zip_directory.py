@@ -37,9 +37,10 @@ class Entry:
 class Directory(Sequence[Entry]):
     """The entries in their order, each read out of the directory's bytes when asked for."""
 
-    def __init__(self, data: bytes, start: int) -> None:
-        self._data = data
-        self._start = start  # where it lies in the file: every record ends before
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        self._file = file
+        self._start = start  # every record ends before
+        self._data = data = read_at(file, start, size)
         self._places = array("L", _places(data))
 
     def __len__(self) -> int:
@@ -54,11 +55,12 @@ class Directory(Sequence[Entry]):
             return [_entry(self._data, place) for place in self._places[index]]
         return _entry(self._data, self._places[index])
 
-    def locate(self, file: BinaryIO, entry: Entry) -> Record | None:
+    def locate(self, entry: Entry) -> Record | None:
         """The entry's bytes, found by its local header; None where they cannot be."""
         if entry.method not in (0, 8) or entry.header + _LOCAL.size > self._start:
             return None
-        signature, *_, name, extra = _LOCAL.unpack(read_at(file, entry.header, _LOCAL.size))
+        header = read_at(self._file, entry.header, _LOCAL.size)
+        signature, *_, name, extra = _LOCAL.unpack(header)
         offset = entry.header + _LOCAL.size + name + extra
         if signature != b"PK\3\4" or offset + entry.size > self._start:
             return None
@@ -66,17 +68,18 @@ class Directory(Sequence[Entry]):
 
 
 def read_directory(file: BinaryIO) -> Directory | None:
-    """The directory of an archive that fills the file from its first byte, else None.
+    """The directory of an archive that begins where the file begins, else None.
 
     Archives end to end, as in a ``.distcp``, are no such thing: the last one's directory
     would hide the others.
     """
-    if read_at(file, 0, 4) != b"PK\3\4" or not (end := _end(file)):
+    end = _end(file)
+    if not end:
         return None
     entries, size, start, stop = end
     if start + size != stop or size > _LARGEST:
         return None
-    directory = Directory(read_at(file, start, size), start)
+    directory = Directory(file, start, size)
     return directory if len(directory) == entries else None
 
 

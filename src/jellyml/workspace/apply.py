@@ -144,7 +144,7 @@ class Mover:
         staged, place = at(self.stage, path), self._place(path)
         self._touched.add(place.parent)
         if is_folder(place):
-            place.rmdir()  # an empty folder that the state holds, or OSError: somebody's
+            _remove_hollow(place)
         if not os.path.lexists(place):
             try:
                 _put_new(staged, place)
@@ -183,6 +183,12 @@ class Mover:
         """The operation is done: drop what was displaced."""
         files.remove_tree(self.stage)
         files.remove_tree(self.trash)
+
+
+def _remove_hollow(folder: Path) -> None:
+    """Folders in which only folders lie: the state holds them. OSError: something came in."""
+    for parent, _, _ in os.walk(folder, topdown=False):
+        Path(parent).rmdir()
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -9,21 +9,60 @@ from pathlib import Path
 
 from jellyml import files
 from jellyml.code.repository import Git, Repository
-from jellyml.errors import UnsafeToContinue
+from jellyml.errors import GitError, UnsafeToContinue
 from jellyml.workspace import state
 from jellyml.workspace.state import Head
 
-INDEX_WAIT = 3.0  # seconds for a git command to drop its lock
+LOCK_WAIT = 3.0  # seconds for a git command to drop its lock
 
 
-def move_head(repository: Repository, durable: Git, wanted: Head, reason: str) -> None:
-    """Move HEAD through git, so that the reflog tells of it; nothing when it stands there."""
-    if state.head_of(repository) == wanted:
+def move_head(repository: Repository, private: Path, wanted: Head, reason: str) -> None:
+    """Move HEAD as git would, reflog included; nothing when it stands there.
+
+    Not through git: killed, it would leave a HEAD.lock that nobody can tell from another's.
+    """
+    now = state.head_of(repository)
+    if now == wanted:
         return
+    if (repository.common_dir / "reftable").is_dir():
+        _move_by_git(repository, wanted, reason)
+        return
+    with lock(repository.git_dir / "HEAD.lock", private):
+        _note_in_reflog(repository, now, wanted, reason)
+        new = private / "HEAD"
+        text = f"ref: {wanted.ref}\n" if wanted.ref else f"{wanted.commit}\n"
+        files.replace(new, [os.fsencode(text)], mode=0o666)
+        new.replace(repository.git_dir / "HEAD")
+        files.sync_folder(repository.git_dir)
+
+
+def _move_by_git(repository: Repository, wanted: Head, reason: str) -> None:
     if wanted.ref:
-        durable.run("symbolic-ref", "-m", reason, "HEAD", wanted.ref)
+        repository.git.run("symbolic-ref", "-m", reason, "HEAD", wanted.ref)
     elif wanted.commit:
-        durable.run("update-ref", "--no-deref", "-m", reason, "HEAD", wanted.commit)
+        repository.git.run("update-ref", "--no-deref", "-m", reason, "HEAD", wanted.commit)
+
+
+def _note_in_reflog(repository: Repository, now: Head, wanted: Head, reason: str) -> None:
+    log = repository.git_dir / "logs" / "HEAD"
+    asked = ("config", "--default", "true", "core.logAllRefUpdates")
+    if wanted.commit is None or (
+        not log.exists() and repository.git.line(*asked).lower() in ("false", "no", "off", "0")
+    ):
+        return
+    log.parent.mkdir(exist_ok=True)
+    none = "0" * len(wanted.commit)
+    line = f"{now.commit or none} {wanted.commit} {_who(repository.git)}\t{reason}\n"
+    with log.open("ab") as file:
+        file.write(os.fsencode(line))
+
+
+def _who(git: Git) -> str:
+    """The user, as the reflog names them; us, where git does not know them."""
+    try:
+        return git.line("var", "GIT_COMMITTER_IDENT")
+    except GitError:
+        return f"JellyML <jellyml@localhost> {int(time.time())} +0000"
 
 
 def put_index(repository: Repository, new: Path | None) -> None:
@@ -66,25 +105,30 @@ def content_of(path: Path) -> bytes | None:
 
 
 @contextmanager
-def index_lock(git_dir: Path, private: Path) -> Iterator[None]:
-    """git's own lock on the index, known as ours by being the same file as our token."""
-    token, lock = private / "token", git_dir / "index.lock"
+def lock(place: Path, private: Path) -> Iterator[None]:
+    """One of git's own locks, known as ours by being the same file as our token."""
+    token = private / "token"
     if not token.exists():
         files.replace(token, [b"jellyml\n"])
-    until = time.monotonic() + INDEX_WAIT
-    while not _take(token, lock):
+    until = time.monotonic() + LOCK_WAIT
+    while not _take(token, place):
         if time.monotonic() >= until:
             raise UnsafeToContinue(
-                "A git command is at work here (or was killed): its index.lock is there."
+                f"A git command is at work here (or was killed): its {place.name} is there."
                 " Nothing was changed.",
-                f"wait until it has ended; if none is running: rm {lock}",
+                f"wait until it has ended; if none is running: rm {place}",
             )
         time.sleep(0.05)
     try:
         yield
     finally:
-        if is_ours(token, lock):
-            lock.unlink()
+        drop(place, private)
+
+
+def drop(place: Path, private: Path) -> None:
+    """Take a lock away if it is ours."""
+    if is_ours(private / "token", place):
+        place.unlink()
 
 
 def _take(token: Path, lock: Path) -> bool:

@@ -82,6 +82,15 @@ class Workspace:
                 raise UsageError(f"There is no state {number}.", "jellyml history")
             return _told(_go(session, "restore", number, None), repaired)
 
+    def repair(self) -> Outcome | None:
+        """Roll back what an interrupted operation left behind; None where there is nothing."""
+        repository = self._repository()
+        if not past.has_any(repository):
+            return None
+        with self._held(repository) as (session, repaired):
+            root = session.repository.root
+            return words.rolled_back(root, repaired, alone=True) if repaired else None
+
     def history(self) -> list[Entry]:
         """Every state that can be gone back to, newest first."""
         repository = self._repository()

@@ -156,8 +156,10 @@ def _last_seen(session: Session) -> dict[int, float]:
 
 def _needed_commits(session: Session, without: Iterable[int]) -> set[str]:
     left = numbers(session) - set(without)
-    heads = {session.state(number).head.commit for number in left}
-    return {one for one in heads if one}
+    states = [session.state(number) for number in left]
+    if any(state.operation for state in states):
+        return set(session.store.kept()) | {s.head.commit for s in states if s.head.commit}
+    return {state.head.commit for state in states if state.head.commit}
 
 
 def examine(session: Session, repaired: Repair | None) -> list[Finding]:

@@ -5,7 +5,7 @@ it stands where a file has to be: then it is set aside, whole, and brought back 
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -109,7 +109,7 @@ def in_the_way(
         if move.before is None:
             if _is_there(root, move, object_format):
                 continue
-            for path in _obstacles(root, move.path, gone):
+            for path in obstacles(root, move.path, gone):
                 if path in stay:
                     raise UnsafeToContinue(
                         f"{os.fsdecode(path)} is the checkpoint itself, and the code in it has a"
@@ -129,12 +129,9 @@ def _is_there(root: Path, move: Move, object_format: str) -> bool:
     return there is not None and (there[0].decode(), there[1].decode()) == move.after
 
 
-def _obstacles(root: Path, path: bytes, gone: set[bytes]) -> Iterator[bytes]:
+def obstacles(root: Path, path: bytes, gone: Container[bytes]) -> Iterator[bytes]:
     """A parent that is no folder, or something at the path that will not be gone by then."""
-    for parent in parents(path):
-        place = at(root, parent)
-        if os.path.lexists(place) and parent not in gone and not is_folder(place):
-            yield parent
+    yield from not_folders(root, parents(path), gone)
     place = at(root, path)
     if path in gone or not os.path.lexists(place):
         return
@@ -142,7 +139,15 @@ def _obstacles(root: Path, path: bytes, gone: set[bytes]) -> Iterator[bytes]:
         yield path
 
 
-def _holds_more(root: Path, folder: Path, gone: set[bytes]) -> bool:
+def not_folders(root: Path, paths: Iterable[bytes], gone: Container[bytes]) -> Iterator[bytes]:
+    """What lies where a folder has to be, is none, and will not be gone by then."""
+    for path in paths:
+        place = at(root, path)
+        if os.path.lexists(place) and path not in gone and not is_folder(place):
+            yield path
+
+
+def _holds_more(root: Path, folder: Path, gone: Container[bytes]) -> bool:
     """True when something would still lie in a folder after ``gone`` is gone."""
     for parent, folders, names in os.walk(folder):
         links = [name for name in folders if Path(parent, name).is_symlink()]

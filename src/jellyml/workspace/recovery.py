@@ -5,6 +5,7 @@ user's, made since: left, and named.
 """
 
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from jellyml.code.scan import at
@@ -12,6 +13,7 @@ from jellyml.workspace import disk, gitdir, stage
 from jellyml.workspace.apply import Around
 from jellyml.workspace.disk import parents
 from jellyml.workspace.journal import Move, Operation, Side
+from jellyml.workspace.plan import not_folders, obstacles
 from jellyml.workspace.session import Session, standing
 from jellyml.workspace.state import Head, State, head_of, operation_files
 
@@ -29,18 +31,19 @@ def repair(session: Session) -> Repair | None:
     """Roll back the operation that was begun and not done; None when there is none."""
     operation = session.journal.unfinished()
     if operation is None:
-        session.mover.rescue((), session.private / "rescue" / "leftover")
-        session.mover.sweep()
+        session.mover.sweep()  # staged by one that had not begun, or displaced by one that was done
         return None
     before = session.state(operation.before)
-    _bring_back(session, operation)
-    moves, kept = _three_way(session, operation)
-    known = {side[1] for one in operation.moves for side in (one.before, one.after) if side}
     where = session.private / "rescue" / f"{operation.number:08}"
-    kept += map(str, session.mover.rescue(known, where))
+    known = {side[1] for one in operation.moves for side in (one.before, one.after) if side}
+    kept = [str(path) for path in session.mover.rescue(known, where)]
+    _bring_back(session, operation)
+    moves = _three_way(session, operation, kept)
+    around = _around(session, operation, before, moves, kept)
     session.mover.prepare()
     _stage(session, moves, before)
-    session.mover.move(moves, _around(operation, before), standing())
+    session.mover.move(moves, around, standing())
+    kept += map(str, session.mover.rescue(known, where))
     kept += _restore_operation(session, operation, before)
     kept += _restore_head(session, operation, before.head)
     kept += _restore_index(session, operation, before)
@@ -60,20 +63,33 @@ def _bring_back(session: Session, operation: Operation) -> None:
                 (root / name).rename(private / place)
 
 
-def _three_way(session: Session, operation: Operation) -> tuple[list[Move], list[str]]:
-    root = session.repository.root
-    aside = operation.aside
+def _three_way(session: Session, operation: Operation, kept: list[str]) -> list[Move]:
+    """What is to be put back; what is not, because it is the user's, is added to ``kept``."""
     moves: list[Move] = []
-    kept: list[str] = []
     for move in operation.moves:
         now = on_disk_now(session, move.path)
         if now == move.before:
             continue
         if now is None or now == move.after:
             moves.append(Move(move.path, now, move.before))
-        elif os.fsdecode(move.path) not in aside:
-            kept.append(str(root / os.fsdecode(move.path)))
-    return moves, kept
+        elif os.fsdecode(move.path) not in operation.aside:
+            kept.append(str(at(session.repository.root, move.path)))
+    back = [move.path for move in moves if move.after is not None]
+    blocked = set(back) - set(_free(session, back, moves, kept))
+    return [move for move in moves if move.path not in blocked]
+
+
+def _free(
+    session: Session, paths: Iterable[bytes], moves: Iterable[Move], kept: list[str]
+) -> Iterator[bytes]:
+    """Those of ``paths`` that nothing of the user's will stand in the way of; ``kept`` has it."""
+    root = session.repository.root
+    gone = {move.path for move in moves if move.before is not None}
+    for path in paths:
+        found = [str(at(root, one)) for one in obstacles(root, path, gone)]
+        if not found:
+            yield path
+        kept += (one for one in found if one not in kept)
 
 
 def on_disk_now(session: Session, path: bytes) -> Side:
@@ -98,17 +114,30 @@ def _stage(session: Session, moves: list[Move], before: State) -> None:
     stage.fill_state_pointers(held, session.mover.stage, pointers, session.lfs)
 
 
-def _around(operation: Operation, before: State) -> Around:
+def _around(
+    session: Session, operation: Operation, before: State, moves: Sequence[Move], kept: list[str]
+) -> Around:
     """Set-aside things come back, folders and modes are as they were."""
     modes = operation.facts.get("modes")
     chmods = (
         {os.fsencode(path): mode for path, mode in modes.items()} if isinstance(modes, dict) else {}
     )
+    aside = {
+        os.fsencode(name): place
+        for name, place in operation.aside.items()
+        if os.path.lexists(session.private / place)
+    }
+    free = set(_free(session, aside, moves, kept))
+    gone = {move.path for move in moves if move.before is not None}
     return Around(
         modes=chmods,
-        make=tuple(sorted(before.empty)),
+        make=tuple(
+            path
+            for path in sorted(before.empty)
+            if not any(not_folders(session.repository.root, (path, *parents(path)), gone))
+        ),
         folders=before.folders,
-        returns=dict(operation.aside),
+        returns={os.fsdecode(path): place for path, place in aside.items() if path in free},
     )
 
 
@@ -134,7 +163,7 @@ def _restore_head(session: Session, operation: Operation, before: Head) -> list[
     if now == before:
         return []
     if isinstance(wanted, list) and now == Head(*wanted):
-        gitdir.move_head(session.repository, session.store.user, before, "jellyml: rolled back")
+        gitdir.move_head(session.repository, session.private, before, "jellyml: rolled back")
         return []
     return [str(session.repository.git_dir / "HEAD")]
 
@@ -145,10 +174,10 @@ def _restore_index(session: Session, operation: Operation, before: State) -> lis
     new = session.private / "index"
     new.unlink(missing_ok=True)
     there = session.saved_index(before, new)
-    if now == (gitdir.digest(new.read_bytes()) if there else None):
-        return []
-    if now is not None and now != operation.facts.get("index"):
-        return [str(index)]
+    as_it_was = gitdir.digest(new.read_bytes()) if there else None
+    if now == as_it_was or (now is not None and now != operation.facts.get("index")):
+        new.unlink(missing_ok=True)
+        return [] if now == as_it_was else [str(index)]
     session.store.lend_objects(before.staged)
     gitdir.put_index(session.repository, new if there else None)
     return []

@@ -106,7 +106,7 @@ class Session:
         if wanted.head.commit:
             self.store.lend_snapshot(wanted.head.commit)
         reason = f"jellyml: {operation.verb}"
-        gitdir.move_head(self.repository, self.store.user, wanted.head, reason)
+        gitdir.move_head(self.repository, self.private, wanted.head, reason)
         self._move_index(operation, wanted)
         known = {side[1] for move in plan.moves for side in (move.before, move.after) if side}
         saved = self.mover.rescue(known, self.private / "rescue" / f"{operation.number:08}")
@@ -154,12 +154,18 @@ class Drafted:
 
 @contextmanager
 def held(repository: Repository) -> Iterator[Session]:
-    """The workspace, held: no other jellyml command works on it, and no git on its index."""
-    session = Session(repository)
+    """The workspace, held: no other jellyml command works on it, and no git on its index.
+
+    All worktrees of a repository share the store, and so the lock.
+    """
+    base = Store(repository).base
+    base.mkdir(exist_ok=True, mode=0o700)
     with ExitStack() as locks:
-        lock = session.private / "lock"
-        locks.enter_context(files.only_one(lock, wait=LOCK_WAIT, doing="at work here"))
-        locks.enter_context(gitdir.index_lock(repository.git_dir, session.private))
+        locks.enter_context(files.only_one(base / "lock", wait=LOCK_WAIT, doing="at work here"))
+        session = Session(repository)
+        gitdir.drop(repository.git_dir / "HEAD.lock", session.private)
+        locks.enter_context(gitdir.lock(repository.git_dir / "index.lock", session.private))
+        session.store.clear_litter()
         yield session
 
 

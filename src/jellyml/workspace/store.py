@@ -38,14 +38,33 @@ class Store:
         store = cls(repository)
         for folder in (store.base, store.private.parent, store.private):
             folder.mkdir(exist_ok=True, mode=0o700)  # parents=True would make them for all to read
-        if not (store.bare / "HEAD").exists():
+        alternates = store.bare / "objects" / "info" / "alternates"
+        if not alternates.exists():
             make_bare(store.bare, repository.object_format)
-            alternates = store.bare / "objects" / "info" / "alternates"
-            # Relative, so that it holds when the repository is moved.
-            files.replace(alternates, [b"../../../objects\n"])
             for name, _, _ in os.walk(store.bare):
                 Path(name).chmod(0o700)
+            # Relative, so that it holds when the repository is moved. Written last: a store
+            # that has it is whole.
+            files.replace(alternates, [b"../../../objects\n"])
         return store
+
+    def clear_litter(self) -> None:
+        """Drop what killed commands left half made: scratch folders, git's locks and packs."""
+        for folder in self.private.glob("jellyml-*"):
+            files.remove_tree(folder)
+        refs = self.repository.common_dir / "refs"
+        for litter in (
+            *self.private.glob(".?*"),
+            *self.private.glob("index*"),
+            *self.private.glob("HEAD"),
+            *self.private.glob("ops/.?*"),
+            *self.bare.glob("*.lock"),
+            *self.bare.glob("refs/**/*.lock"),
+            *self.bare.glob("objects/pack/tmp_*"),
+            *refs.glob("jellyml/**/*.lock"),
+            *refs.glob("heads/jellyml-*.lock"),
+        ):
+            litter.unlink(missing_ok=True)
 
     @cached_property
     def base(self) -> Path:
@@ -188,6 +207,16 @@ class Store:
         lines += [f"delete refs/snapshots/{one}\n" for one in snapshots]
         self.git.run("update-ref", "--stdin", stdin="".join(lines).encode())
         self._compact()
+        self._unkeep(wanted)
+
+    def _unkeep(self, needed: Iterable[str]) -> None:
+        """Drop our refs on commits of the user's that no state grows from any more."""
+        git = replace(self.user, objects=(self.bare / "objects",))
+        others = [f"--no-merged={commit}" for commit in sorted(needed)]
+        listed = git.run("for-each-ref", "--format=%(refname)", *others, KEEP)
+        lines = "".join(f"delete {name}\n" for name in listed.decode().split())
+        if lines:
+            self.user.run("update-ref", "--stdin", stdin=lines.encode())
 
     def _compact(self) -> None:
         """One pack of all that is still needed, then the others go.

@@ -1,0 +1,112 @@
+"""A line of the result: what was measured, against what, and whether that is good enough."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchmarks.measure import Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The middle of several runs, and their ends."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        return cls(statistics.median(values), min(values), max(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that was asked for: ``measured`` must not be above ``limit``."""
+
+    name: str
+    measured: float
+    limit: float
+    unit: str = ""
+
+    @property
+    def met(self) -> bool:
+        return self.measured <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Seconds of each run, ours and theirs in the same order; the rest says what they are.
+
+    ``whole`` is the same work of ours done the other way than ``ours``: as a process of its
+    own where that was a call, as a call where that was a process. ``memory`` and ``read`` are
+    those of our process. ``why`` is set where nothing could be measured.
+    """
+
+    what: str
+    against: str = ""
+    files: int | None = None
+    state: str = ""
+    ours: tuple[float, ...] = ()
+    theirs: tuple[float, ...] = ()
+    as_call: bool = True
+    other_way: tuple[float, ...] = ()
+    memory: int = 0
+    read: int = 0
+    checks: tuple[Check, ...] = ()
+    note: str = ""
+    why: str = ""
+
+    @property
+    def title(self) -> str:
+        return ", ".join(filter(None, (self.what, self.state)))
+
+    @property
+    def times(self) -> Spread | None:
+        """How many times theirs ours took, run by run: what disturbs one disturbs the other."""
+        pairs = list(zip(self.ours, self.theirs, strict=False))
+        return Spread.of([ours / theirs for ours, theirs in pairs]) if pairs else None
+
+    @property
+    def met(self) -> bool | None:
+        """None where nothing was asked."""
+        return all(check.met for check in self.checks) if self.checks else None
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> "Line":
+        checks = tuple(Check(**check) for check in record.pop("checks"))
+        lists = {name: tuple(value) for name, value in record.items() if isinstance(value, list)}
+        return cls(**(record | lists), checks=checks)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The lines of one module of ``rows``, and when and how busy it was then."""
+
+    name: str
+    when: str = ""
+    load: float = 0.0  # runnable processes on average while it began
+    seconds: float = 0.0
+    lines: list[Line] = field(default_factory=list)
+
+
+def seconds(samples: Samples) -> tuple[float, ...]:
+    return tuple(sample.seconds for sample in samples)
+
+
+def times(ours: Samples, theirs: Samples, limit: float) -> Check:
+    """At most so many times what the other takes."""
+    measured = Line("", ours=seconds(ours), theirs=seconds(theirs)).times
+    assert measured
+    return Check("times", measured.median, limit)
+
+
+def more(ours: Samples, theirs: Samples, limit: float) -> Check:
+    """At most so many seconds more than the other takes."""
+    pairs = zip(ours, theirs, strict=True)
+    extra = statistics.median(one.seconds - other.seconds for one, other in pairs)
+    return Check("more", extra, limit, "s")

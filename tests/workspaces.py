@@ -1,0 +1,183 @@
+"""A workspace with a bit of everything, and what is to be said of it afterwards."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import fingerprint
+from conftest import Folder
+
+import jellyml
+from jellyml.workspace import Workspace
+
+Seen = dict[str, object]
+
+
+def rich(folder: Folder, model: Path) -> None:
+    """In the middle of a merge: staged parts, conflict stages, modes, odd names, things ignored.
+
+    ``model`` gets the code of an earlier state: without the ignore rules, and with a file where
+    an ignored one lies now.
+    """
+    folder.git("init", "-q", "-b", "main")
+    folder.write("train.py", "print('one')\n")
+    folder.write("lib/net.py", "width = 8\n")
+    folder.write("lib/deep/only.py", "alone in its folder\n")
+    folder.write("same.py", "never touched\n")
+    folder.write("run.sh", "#!/bin/sh\n", executable=True)
+    (folder.path / "link").symlink_to("lib")
+    folder.commit("first")
+    folder.git("branch", "-q", "side")
+    _snapshot(folder, model)
+    folder.write(".gitignore", "*.log\ncache/\n")
+    folder.write("train.py", "print('main')\n")
+    folder.write("staged.py", "as committed\n")
+    folder.commit("second")
+    folder.git("switch", "-q", "side")
+    folder.write("train.py", "print('side')\n")
+    folder.commit("third")
+    folder.git("switch", "-q", "main")
+    folder.write("lib/net.py", "width = 32\n")
+    folder.git("stash", "-q")
+    folder.git("merge", "-q", "side", check=False)
+    folder.write("staged.py", "as staged\n")
+    folder.git("add", "staged.py")
+    folder.write("staged.py", "as it lies\n").chmod(0o640)
+    folder.write("intended.py", "meant to be added\n")
+    folder.git("add", "-N", "intended.py")
+    folder.write("private.txt", "untracked\n").chmod(0o600)
+    folder.write("noise.log", "ignored\n")
+    folder.write("cache/a.bin", "ignored, and in the way\n")
+    folder.write("new\nline \udcff.py", "an odd name\n")
+    (folder.path / "hollow" / "deep").mkdir(parents=True)
+    (folder.path / "hollow").chmod(0o750)
+    (folder.path / "link").unlink()
+    (folder.path / "link").symlink_to("nowhere")
+
+
+def _snapshot(folder: Folder, model: Path) -> None:
+    """The code of a state that comes from no commit; then everything as before."""
+    folder.write("train.py", "print('loaded')\n")
+    folder.write("cache/a.bin", "part of the code then\n")
+    folder.write("added/by/load.py", "new\n")
+    folder.write("hollow", "a file where a folder will be\n")
+    (folder.path / "lib" / "deep" / "only.py").unlink()
+    snapshot = jellyml.create_snapshot(folder.path, strict=True)
+    model.write_bytes(snapshot.filling)
+    folder.git("reset", "-q", "--hard")
+    folder.git("clean", "-fdq")
+
+
+def seen(path: Path) -> Seen:
+    """Everything that can be compared; the index by its bytes and by its meaning."""
+    folder = Folder(path)
+    found = fingerprint.workspace(folder)
+    found["times"] = _times(path)
+    found["entries"] = folder.git("ls-files", "-s", "-v", "-z")
+    found["status"] = folder.git("--no-optional-locks", "status", "--porcelain=v2", "-z")
+    return found
+
+
+def _times(path: Path) -> dict[str, int]:
+    entries = fingerprint.files(path)
+    return {
+        name: (path / name).lstat().st_mtime_ns
+        for name, entry in entries.items()
+        if isinstance(entry, tuple) and entry[0] in ("file", "link")
+    }
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command on a workspace: how that was, and how it is when the command has run."""
+
+    folder: Path  # how it was; copied for every trial
+    words: tuple[str, ...]
+    before: Seen
+    after: Seen
+
+    @classmethod
+    def of(cls, folder: Path, words: tuple[str, ...], after: Path) -> "Case":
+        return cls(folder, words, seen(folder), seen(after))
+
+    def fresh(self, place: Path) -> Path:
+        """A copy, always at the same place."""
+        return copied(self.folder, place)
+
+    def verdict(self, place: Path, *, at_once: bool = False) -> str:
+        """``before`` or ``after``; anything else is an AssertionError that says what differs.
+
+        ``at_once`` allows litter in our own folder, which the next command clears.
+        """
+        now = seen(place)
+        if at_once:
+            now["locks"] = [str(path) for path in (place / ".git").glob("*.lock")]
+        steady = _steady(self.before, self.after)
+        moved = [name for name in steady if _of(now, "times").get(name) != steady[name]]
+        assert not moved, f"written although nothing changed: {moved}"
+        if not differing(self.before, now, exact=True):
+            return "before"
+        differs = differing(self.after, now, exact=False)
+        assert not differs, (
+            f"neither before ({differing(self.before, now, exact=True)})\nnor after ({differs})"
+        )
+        return "after"
+
+
+def _of(one: Seen, name: str) -> dict[str, object]:
+    value = one[name]
+    assert isinstance(value, dict)
+    return value
+
+
+def _steady(before: Seen, after: Seen) -> Mapping[str, object]:
+    """The times of what is the same before and after."""
+    is_same = {name for name, e in _of(before, "files").items() if _of(after, "files").get(name) == e}
+    return {name: when for name, when in _of(before, "times").items() if name in is_same}
+
+
+def differing(one: Seen, other: Seen, *, exact: bool) -> list[str]:
+    """What differs, in words; when not ``exact`` the index counts by its meaning."""
+    said = []
+    for name in one.keys() | other.keys():
+        if name == "times" or (name == "index" and not exact):
+            continue
+        left, right = one[name], other[name]
+        if left != right and isinstance(left, dict) and isinstance(right, dict):
+            both = left.keys() | right.keys()
+            rows = [key for key in both if left.get(key) != right.get(key)]
+            said += [f"{name}[{key!r}]: {left.get(key)!r} / {right.get(key)!r}" for key in rows]
+        elif left != right:
+            said.append(f"{name}: {left!r} / {right!r}")
+    return said
+
+
+def copied(source: Path, place: Path) -> Path:
+    """A copy to the byte, times included."""
+    if place.exists():
+        _remove(place)
+    subprocess.run(["cp", "-a", str(source), str(place)], check=True)
+    return place
+
+
+def _remove(place: Path) -> None:
+    for parent, folders, _ in os.walk(place):
+        for name in folders:
+            path = Path(parent, name)
+            if not path.is_symlink():
+                path.chmod(0o700)
+    shutil.rmtree(place)
+
+
+def leftovers(place: Path) -> list[str]:
+    """What should not lie in our own folder when nothing is under way."""
+    private = Workspace(place).folder.parent
+    usual = {"lock", "token", "ops", "aside"}
+    found = [str(path) for path in private.iterdir() if path.name not in usual] if private.is_dir() else []
+    if private.is_dir():
+        found += [str(path) for path in (private / "ops").glob(".*")]
+        found += [str(path) for path in private.parent.rglob("*.lock")]
+    return found
