@@ -1,7 +1,7 @@
 """A line of the result: what was measured, against what, and whether that is good enough."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -94,19 +94,54 @@ class Group:
     lines: list[Line] = field(default_factory=list)
 
 
-def seconds(samples: Samples) -> tuple[float, ...]:
+def compared(
+    what: str,
+    against: str,
+    taken: Mapping[str, Samples],
+    *checks: Check,
+    files: int | None = None,
+    state: str = "",
+    as_call: bool = True,
+    note: str = "",
+) -> Line:
+    """A line from the sides ``ours``, ``theirs`` and, if it was measured, ``other way``."""
+    ours, theirs = taken["ours"], taken.get("theirs", ())
+    other = taken.get("other way", ())
+    processes = other if as_call and other else ours
+    return Line(
+        what,
+        against,
+        files,
+        state,
+        _seconds(ours),
+        _seconds(theirs),
+        as_call,
+        _seconds(other),
+        memory=max(sample.memory for sample in processes),
+        read=max(sample.read for sample in processes),
+        checks=checks,
+        note=note,
+    )
+
+
+def _seconds(samples: Samples) -> tuple[float, ...]:
     return tuple(sample.seconds for sample in samples)
 
 
-def times(ours: Samples, theirs: Samples, limit: float) -> Check:
+def times(taken: Mapping[str, Samples], limit: float) -> Check:
     """At most so many times what the other takes."""
-    measured = Line("", ours=seconds(ours), theirs=seconds(theirs)).times
+    measured = Line("", ours=_seconds(taken["ours"]), theirs=_seconds(taken["theirs"])).times
     assert measured
     return Check("times", measured.median, limit)
 
 
-def more(ours: Samples, theirs: Samples, limit: float) -> Check:
+def more(taken: Mapping[str, Samples], limit: float) -> Check:
     """At most so many seconds more than the other takes."""
-    pairs = zip(ours, theirs, strict=True)
+    pairs = zip(taken["ours"], taken["theirs"], strict=True)
     extra = statistics.median(one.seconds - other.seconds for one, other in pairs)
     return Check("more", extra, limit, "s")
+
+
+def at_most(taken: Mapping[str, Samples], limit: float) -> Check:
+    """At most so many seconds."""
+    return Check("takes", statistics.median(_seconds(taken["ours"])), limit, "s")

@@ -20,6 +20,12 @@ from jellyml.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = (sys.executable, "-m", "jellyml")
+# The interrupt key speaks to the session whose terminal it is.
+_TAKE_TERMINAL = """\
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Said(NamedTuple):
@@ -77,18 +83,17 @@ def type_on_terminal(
     os.set_blocking(ours, False)
     given = environment(**({"COLUMNS": "80", "LINES": "24"} | dict(more or {})))
     with subprocess.Popen(
-        [*PROGRAM, *words],
+        [sys.executable, "-c", _TAKE_TERMINAL, *PROGRAM, *words],
         cwd=cwd,
         env=given,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=_take_terminal,
     ) as process:
         os.close(theirs)
         shown = b""
-        until = time.monotonic() + 60
+        until = time.monotonic() + 30
         while time.monotonic() < until:
             select.select([ours], [], [], 0.1)
             try:
@@ -103,17 +108,10 @@ def type_on_terminal(
             if answer and shown.endswith(b"] "):
                 os.write(ours, answer)
                 answer = b""
-        process.wait(10)
+        if time.monotonic() >= until:
+            process.kill()
     os.close(ours)
     return Said(process.returncode, _text(shown).replace("\r\n", "\n"), "")
-
-
-def _take_terminal() -> None:
-    """Make the new terminal the one that the interrupt key speaks to."""
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _text(data: bytes) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from conftest import Folder
-
 import jellyml
+from conftest import Folder
 from jellyml.errors import JellyWarning
 from jellyml.snapshot import Snapshot
 
@@ -37,7 +36,8 @@ def walked(root: Path) -> Tree:
 
 
 def ignored(folder: Folder) -> set[bytes]:
-    listed = folder.git("ls-files", "-o", "-i", "--exclude-standard", "-z")
+    quiet = ("-c", "core.fsmonitor=false")
+    listed = folder.git(*quiet, "ls-files", "-o", "-i", "--exclude-standard", "-z")
     return set(listed.split(b"\0")[:-1])
 
 

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,10 @@ if [ "$FAULT_PROCESS" = all ]; then
     "$FAULT_GIT" "$@"
 fi
 [ "$FAULT_PROCESS" = "$k" ] || exec "$FAULT_GIT" "$@"
+case "$FAULT" in
+  inject=execve:signal*) [ "$FAULT_TREE" = 1 ] && kill -9 $PPID; kill -9 $$ ;;
+  inject=execve:error*) echo "fatal: a fault" >&2; exit 128 ;;
+esac
 "$FAULT_STRACE" -f -qq -o "$FAULT_FOLDER/fault" -e "$FAULT_TRACE" -e "$FAULT" "$FAULT_GIT" "$@"
 status=$?
 [ "$FAULT_TREE" = 1 ] && [ $status = 137 ] && kill -9 $PPID
@@ -61,6 +65,10 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.point.process}:{self.point.call}:{self.point.nth}:{self.what}"
+
+    @property
+    def kills_jellyml(self) -> bool:
+        return self.what == "KILL ALL" or (self.what == "KILL" and self.point.process == 0)
 
     @property
     def injection(self) -> str:
@@ -123,7 +131,9 @@ class Bench:
         self._run(folder, words, before, {"FAULT_PROCESS": "all"})
         found = set(_points(0, trace))
         for one in self.turns.glob("trace.*"):
-            found.update(_points(int(one.suffix[1:]), one))
+            process = int(one.suffix[1:])
+            # That git does not start at all, or fails at once, is a fault too.
+            found.update((Point(process, "execve", 1), *_points(process, one)))
         return sorted(found)
 
     def _run(
@@ -161,13 +171,18 @@ def _changes(call: str, rest: str) -> bool:
         return "O_CREAT" in rest or "O_TRUNC" in rest
     if call in ("write", "pwrite64", "sendfile"):
         place = re.match(r"\d+<([^>]*)>", rest)
-        return bool(place) and place[1].startswith("/") and not place[1].startswith("/dev/")
+        return place is not None and re.match("/(?!dev/)", place[1]) is not None
     return True
 
 
-def size() -> float:
-    """How long the long suites run; 1 is all of it once."""
-    return float(os.environ.get("TORTURE", "1"))
+def all_of(points: list[Point], kinds: Iterable[str]) -> list[Fault]:
+    """Every kind at every point; to kill jellyml is to kill all."""
+    return [
+        Fault(point, what)
+        for point in points
+        for what in kinds
+        if point.process or what != "KILL ALL"
+    ]
 
 
 def some(faults: list[Fault], count: int, seed: int) -> list[Fault]:

@@ -4,6 +4,7 @@ import random
 import re
 import sys
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from hostile import (
     MIB,
     UNUSUAL,
     Pack,
+    chained_folders,
+    entry_of,
     flat,
     good,
     memory_bomb,
@@ -30,14 +33,17 @@ from hostile import (
 from jellyml.code import bundle as quarantine
 from jellyml.code.bundle import Incoming, quarantined
 from jellyml.code.pack_walk import watched
-from jellyml.code.tree_check import check_name, folded
+from jellyml.code.repository import Git
+from jellyml.code.tree_check import _objects, check_name, folded
 from jellyml.errors import BadSnapshot, GitError
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="no limits for other processes")
 
 
-def entered(content: bytes, **limits: int) -> Incoming:
-    with quarantined([content], size=len(content), **limits) as incoming:
+def entered(content: bytes, max_unpacked: int = 4 << 30, max_entries: int = 1_000_000) -> Incoming:
+    with quarantined(
+        [content], size=len(content), max_unpacked=max_unpacked, max_entries=max_entries
+    ) as incoming:
         return incoming
 
 
@@ -168,7 +174,17 @@ def test_what_lies_beyond_the_size_is_cut_off() -> None:
         assert incoming.entries == 1
 
 
-@pytest.mark.parametrize("more", [1, MIB, 1 << 70])
+def test_a_size_that_is_too_small() -> None:
+    content = good()
+
+    with (
+        pytest.raises(BadSnapshot, match="damaged"),
+        quarantined([content], size=len(content) - 10),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("more", [1, MIB, 1 << 90])
 def test_a_size_that_lies(more: int) -> None:
     content = good()
 
@@ -264,6 +280,29 @@ def test_a_limit_of_time_where_the_kernel_has_none(monkeypatch: pytest.MonkeyPat
     assert time.monotonic() - began < 10
 
 
+@linux_only
+def test_a_limit_of_time_to_read_the_tip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpacking is within it, for git then goes from delta to delta; reading is not."""
+    monkeypatch.setattr(quarantine, "_SECONDS", 4)
+    began = time.monotonic()
+
+    with pytest.raises(BadSnapshot, match="time or memory"):
+        entered(chained_folders(1500))
+
+    assert time.monotonic() - began < 10
+
+
+def test_git_that_has_ended_does_not_answer(tmp_path: Path) -> None:
+    ids = [bytes([number]) * 20 for number in range(100)]
+
+    with Git(tmp_path).start("version") as process:
+        process.wait()
+        assert process.stdout
+        process.stdout.read()
+        with pytest.raises(BadSnapshot, match="time or memory"):
+            next(_objects(process, ids, b"tree"))
+
+
 def test_more_may_be_allowed() -> None:
     """240 MB in one piece, to which a delta adds nothing."""
     pack = Pack()
@@ -350,45 +389,91 @@ def test_names_that_none_does() -> None:
 # --- the walk, for systems without limits ---
 
 
-def walk(
-    pieces: Iterable[bytes], *, size: int, memory: int = 200 * MIB, work: int = 1 << 30
-) -> bytes:
-    return b"".join(watched(pieces, size, "sha1", memory=memory, work=work))
+def walk(pieces: Iterable[bytes], size: int, *, memory: int = 200, work: int = 1024) -> bytes:
+    """Limits in MiB."""
+    return b"".join(watched(pieces, size, "sha1", memory=memory * MIB, work=work * MIB))
+
+
+def pack_of(content: bytes) -> bytes:
+    return content[content.index(b"\n\n") + 2 :]
 
 
 def deltas(repo: Folder) -> bytes:
     """A real pack with deltas in it."""
     chance = random.Random(1)
     lines = [f"{chance.random()}\n" for _ in range(400)]
-    for number in range(30):
+    for number in range(12):
         lines[chance.randrange(400)] = f"changed {number}\n"
         repo.write("long", "".join(lines))
         repo.commit()
     repo.git("repack", "-adfq")
     content = bundled(repo)
-    return content[content.index(b"\n\n") + 2 :]
+    return pack_of(content)
 
 
 def test_the_walk_passes_on_every_byte(repo: Folder) -> None:
     pack = deltas(repo)
 
     for length in (1, 7, 4096, len(pack)):
-        assert walk(cut(pack, length), size=len(pack)) == pack
+        assert walk(cut(pack, length), len(pack)) == pack
+
+
+@pytest.mark.parametrize(("algorithm", "width"), [("sha1", 20), ("sha256", 32)])
+def test_the_walk_steps_over_the_id_of_a_base(algorithm: str, width: int) -> None:
+    pack = Pack(algorithm)
+    pack.add(7, 4, zlib.compress(b"\2\2\x90\2"), b"\xff" * width)
+    pack.blob()
+    content = pack.packed()
+
+    passed = watched([content], len(content), algorithm, memory=MIB, work=MIB)
+
+    assert b"".join(passed) == content
 
 
 def test_the_walk_adds_up_what_deltas_make(repo: Folder) -> None:
     pack = deltas(repo)
-    checked = repo.git("cat-file", "--batch-all-objects", "--batch-check=%(objectsize)")
-    unpacked = sum(map(int, checked.split()))
+    sizes = repo.git("cat-file", "--batch-all-objects", "--batch-check=%(objectsize)")
+    unpacked = sum(map(int, sizes.split()))
 
-    assert walk([pack], size=len(pack), work=2 * unpacked)
+    assert b"".join(watched([pack], len(pack), "sha1", memory=MIB, work=2 * unpacked)) == pack
     with pytest.raises(BadSnapshot, match="time or memory"):
-        walk([pack], size=len(pack), work=unpacked - 1)
+        list(watched([pack], len(pack), "sha1", memory=MIB, work=unpacked - 1))
+
+
+def delta_on_a_large_file() -> bytes:
+    """The file alone is never held, but the base of a delta is."""
+    pack = Pack()
+    pack.blob(bytes(70 * MIB))
+    pack.delta(taken(0, 10), 70 * MIB, 10)
+    return pack.packed()
+
+
+@pytest.mark.parametrize(
+    ("pack", "problem"),
+    [
+        (small()[0].packed(2**32 - 1), "damaged"),
+        (delta_on_a_large_file(), "time or memory"),
+        (pack_of(entry_of(3, 5, zlib.compress(bytes(MIB)))), "damaged"),
+        (pack_of(entry_of(6, 0, zlib.compress(b""), b"\1")), "damaged"),
+        (pack_of(entry_of(6, 0, zlib.compress(b""), b"\xff" * 99)), "damaged"),
+    ],
+    ids=["count", "base", "size", "delta", "number"],
+)
+def test_the_walk_refuses(pack: bytes, problem: str) -> None:
+    with pytest.raises(BadSnapshot, match=problem):
+        walk([pack], len(pack))
+
+
+def test_the_walk_refuses_more_objects_than_git_can_hold() -> None:
+    pack = small()[0].packed()
+
+    assert walk([pack], len(pack), memory=1)
+    with pytest.raises(BadSnapshot, match="time or memory"):
+        list(watched([pack], len(pack), "sha1", memory=400, work=MIB))
 
 
 def test_the_walk_refuses_before_it_passes_on() -> None:
-    content = memory_bomb()
-    pack = content[content.index(b"\n\n") + 2 :]
+    pack = pack_of(memory_bomb())
     passed: list[bytes] = []
 
     with pytest.raises(BadSnapshot, match="time or memory"):

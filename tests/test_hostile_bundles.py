@@ -142,6 +142,7 @@ def test_time_and_memory_are_bounded(
         env=os.environ | {"PYTHONPATH": SOURCE},
         capture_output=True,
         check=True,
+        timeout=5 * SLOWEST,
     ).stdout
     refusal, memory, seconds = json.loads(answer)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import fingerprint
-from conftest import Folder
-
 import jellyml
+from conftest import Folder
+from faults import Bench, Ended, Fault
 from jellyml.workspace import Workspace
 
 Seen = dict[str, object]
@@ -94,18 +94,50 @@ def _times(path: Path) -> dict[str, int]:
 class Case:
     """A command on a workspace: how that was, and how it is when the command has run."""
 
-    folder: Path  # how it was; copied for every trial
+    folder: Path  # copied for every trial
     words: tuple[str, ...]
     before: Seen
     after: Seen
-
-    @classmethod
-    def of(cls, folder: Path, words: tuple[str, ...], after: Path) -> "Case":
-        return cls(folder, words, seen(folder), seen(after))
+    other: Seen  # with ``before`` it tells what does not change, and so keeps its times
+    back: str = ""  # the verb that leads from ``after`` to ``before``
 
     def fresh(self, place: Path) -> Path:
         """A copy, always at the same place."""
         return copied(self.folder, place)
+
+    def trial(self, bench: Bench, place: Path, fault: Fault) -> str:
+        """Let one fault happen. Returns where it led to, raises AssertionError where it must not.
+
+        ``missed``: the run took another way, and the call was not made.
+        """
+        self.fresh(place)
+        ended = bench.run(place, self.words, fault)
+        if ended.status == -9:
+            assert fault.what.startswith("KILL"), ended
+        elif fault.kills_jellyml:
+            return "missed"
+        else:
+            self._has_answered(place, ended)
+        Workspace(place).history()
+        verdict = self.verdict(place)
+        assert ended.status or verdict == "after", ended.said
+        litter = leftovers(place)
+        assert not litter, litter
+        if self.back and verdict == "after":
+            getattr(Workspace(place), self.back)()
+            differs = differing(self.before, seen(place), exact=True)
+            assert not differs, f"not gone back to: {differs}"
+        return verdict
+
+    def _has_answered(self, place: Path, ended: Ended) -> None:
+        """The command lived: it has done its work, or said why not and left all as it was."""
+        assert ended.status in (0, 1, 3), ended
+        assert "Traceback" not in ended.said, ended.said
+        if ended.status:
+            assert "Error: " in ended.said, ended.said
+            assert "mistake of its own" not in ended.said, ended.said
+        if "taking it back failed" not in ended.said and self.before is not self.after:
+            assert self.verdict(place, at_once=True) == ("before" if ended.status else "after")
 
     def verdict(self, place: Path, *, at_once: bool = False) -> str:
         """``before`` or ``after``; anything else is an AssertionError that says what differs.
@@ -115,16 +147,47 @@ class Case:
         now = seen(place)
         if at_once:
             now["locks"] = [str(path) for path in (place / ".git").glob("*.lock")]
-        steady = _steady(self.before, self.after)
+        steady = _steady(self.before, self.other)
         moved = [name for name in steady if _of(now, "times").get(name) != steady[name]]
         assert not moved, f"written although nothing changed: {moved}"
         if not differing(self.before, now, exact=True):
-            return "before"
+            return "before" if self.before is not self.after else "after"
         differs = differing(self.after, now, exact=False)
         assert not differs, (
             f"neither before ({differing(self.before, now, exact=True)})\nnor after ({differs})"
         )
         return "after"
+
+
+def cases(bench: Bench, folder: Path) -> dict[str, Case]:
+    """Every verb on a rich workspace, and the recovery of a load and of an undo."""
+    place, model = folder / "work", folder / "model.pth"
+    place.mkdir(parents=True)
+    rich(Folder(place), model)
+    load = ("load", str(model))
+    first = copied(place, folder / "first")
+    steps = {"first": seen(place)}
+    for name, words in (("loaded", load), ("undone", ("undo",)), ("redone", ("redo",))):
+        ended = bench.run(place, words)
+        assert ended.status == 0, ended.said
+        copied(place, folder / name)
+        steps[name] = seen(place)
+    before, after, undone, redone = steps.values()
+    found = {
+        "load": Case(first, load, before, after, after, "undo"),
+        "undo": Case(folder / "loaded", ("undo",), after, before, before, "redo"),
+        "redo": Case(folder / "undone", ("redo",), undone, redone, redone, "undo"),
+        "restore": Case(folder / "undone", ("restore", "2"), undone, redone, redone, "undo"),
+    }
+    for name in ("load", "undo"):
+        case = found[name]
+        points = bench.points(case.fresh(place), case.words)
+        last = max(point for point in points if point.process == 0 and point.call == "syncfs")
+        bench.run(case.fresh(place), case.words, Fault(last, "KILL"))
+        half = copied(place, folder / f"half {name}")
+        words = ("history",)
+        found[f"recovery of {name}"] = Case(half, words, case.before, case.before, case.other)
+    return found
 
 
 def _of(one: Seen, name: str) -> dict[str, object]:
@@ -135,8 +198,12 @@ def _of(one: Seen, name: str) -> dict[str, object]:
 
 def _steady(before: Seen, after: Seen) -> Mapping[str, object]:
     """The times of what is the same before and after."""
-    is_same = {name for name, e in _of(before, "files").items() if _of(after, "files").get(name) == e}
-    return {name: when for name, when in _of(before, "times").items() if name in is_same}
+    one, other = _of(before, "files"), _of(after, "files")
+    return {
+        name: when
+        for name, when in _of(before, "times").items()
+        if name in one and one[name] == other.get(name)
+    }
 
 
 def differing(one: Seen, other: Seen, *, exact: bool) -> list[str]:
@@ -175,9 +242,8 @@ def _remove(place: Path) -> None:
 def leftovers(place: Path) -> list[str]:
     """What should not lie in our own folder when nothing is under way."""
     private = Workspace(place).folder.parent
-    usual = {"lock", "token", "ops", "aside"}
-    found = [str(path) for path in private.iterdir() if path.name not in usual] if private.is_dir() else []
-    if private.is_dir():
-        found += [str(path) for path in (private / "ops").glob(".*")]
-        found += [str(path) for path in private.parent.rglob("*.lock")]
-    return found
+    if not private.is_dir():
+        return []
+    found = [path for path in private.iterdir() if path.name not in ("token", "ops", "aside")]
+    found += [*(private / "ops").glob(".*"), *private.parent.rglob("*.lock")]
+    return [str(path) for path in found]

@@ -7,6 +7,7 @@ tensors: the filling (the code) and the manifest (how the model was made).
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
@@ -242,7 +243,8 @@ def _write(bundle: Path, taken: Capture, strict: bool) -> None:
 
 def _warn(sentences: Iterable[str]) -> None:
     for sentence in sentences:
-        warnings.warn(sentence, JellyWarning, stacklevel=4)
+        with suppress(ValueError):  # standard error may be closed
+            warnings.warn(sentence, JellyWarning, stacklevel=4)
 
 
 def _history(history: History) -> History:

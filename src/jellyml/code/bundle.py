@@ -48,7 +48,7 @@ KERNEL_LIMITS = sys.platform == "linux"  # elsewhere no process can limit anothe
 _PATIENCE = 3  # there: seconds on the clock for one of work
 _RATIO = 256  # there: honest history unpacks to less than so many times its bundle
 
-_HEADER = 1 << 20
+_HEADER = 4 << 20
 _LINE = 4096
 _REF = re.compile(rb"([0-9a-f]+) (.+)", re.DOTALL)
 _SIGNATURE = re.compile(rb"# v(\d+) git bundle")
@@ -114,7 +114,9 @@ def quarantined(
     if not KERNEL_LIMITS:
         work = max_unpacked + _RATIO * size
         pack = watched(pack, size, header.object_format, memory=limits.memory, work=work)
-    with tempfile.TemporaryDirectory(prefix="jellyml-", dir=folder) as place:
+    with tempfile.TemporaryDirectory(
+        prefix="jellyml-", dir=folder, ignore_cleanup_errors=True
+    ) as place:
         directory = Path(place)
         make_bare(directory, header.object_format)
         git = Git(directory, directory=directory, config=_CONFIG, isolated=True)

@@ -92,7 +92,7 @@ def _whole(scratch: Scratch, commit: str, path: Path, budget: Budget | None) -> 
 
 def _within(scratch: Scratch, commit: str, out: IO[bytes], budget: Budget) -> str:
     late: list[bool] = []
-    with scratch.git.start(*PACK) as process:
+    with scratch.git.start(*PACK) as process, scratch.git.watched(process):
         assert process.stdin
         assert process.stdout
         with suppress(BrokenPipeError):  # its own words, read below, say why it went

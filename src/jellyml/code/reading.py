@@ -26,7 +26,8 @@ def reading(repository: Repository, filters: bool) -> Iterator[Git]:
     if not filters:
         git = without_filters(git)
     shared = [path.name for path in repository.git_dir.glob("sharedindex.*")]
-    if not shared:
+    sparse = _is_sparse(repository)
+    if not shared and not sparse:
         yield git
         return
     with tempfile.TemporaryDirectory(prefix="jellyml-") as name:
@@ -36,7 +37,42 @@ def reading(repository: Repository, filters: bool) -> Iterator[Git]:
             if (repository.git_dir / part).exists():
                 shutil.copy2(repository.git_dir / part, place / part)
         (place / "commondir").write_bytes(os.fsencode(repository.common_dir))
-        yield replace(git, directory=place)
+        private = replace(git, directory=place)
+        if sparse:
+            private = replace(private, own_objects=_trees(git, place))
+        yield private
+
+
+def _is_sparse(repository: Repository) -> bool:
+    """True for an index that holds folders; false alarms do no harm."""
+    if not (repository.git_dir / "info" / "sparse-checkout").exists():
+        return False
+    return b"sdir" in repository.index.read_bytes()
+
+
+def _trees(git: Git, place: Path) -> Path:
+    """An object store with HEAD and the trees that an index of folders is unfolded from.
+
+    Git writes those trees anew, and would mark the user's own as used.
+    """
+    commit = git.run("rev-parse", "-q", "--verify", "HEAD^{commit}", accept=(0, 1)).decode().strip()
+    # Told to expect files there, git does not unfold a folder for one that lies in it.
+    folded = git.configured(sparse__expectFilesOutsideOfPatterns="true", index__sparse="true")
+    listed = folded.run("ls-files", "--sparse", "-s", "-z").split(b"\0")
+    roots = {row.split()[1].decode() for row in listed if row.startswith(b"040000 ")}
+    if commit:
+        roots.add(git.line("rev-parse", f"{commit}^{{tree}}"))
+    wanted = roots | {commit} - {""}
+    for root in roots:
+        rows = git.run("ls-tree", "-rtdz", root).split(b"\0")[:-1]
+        wanted |= {row.split()[2].decode() for row in rows if b" tree " in row}
+    pack = place / "objects" / "pack" / "pack-trees.pack"
+    pack.parent.mkdir(parents=True)
+    with pack.open("wb") as out:
+        ids = "".join(f"{one}\n" for one in wanted).encode()
+        git.run("pack-objects", "--stdout", "-q", "--window=0", stdin=ids, stdout=out)
+    git.run("index-pack", str(pack))
+    return place / "objects"
 
 
 def without_filters(git: Git) -> Git:

@@ -75,6 +75,7 @@ class Git:
     work_tree: Path | None = None
     index: Path | None = None
     objects: tuple[Path, ...] = ()
+    own_objects: Path | None = None
     config: dict[str, str] = field(default_factory=dict)
     isolated: bool = False
     deadline: float | None = None
@@ -136,7 +137,7 @@ class Git:
 
     def read_objects(self, ids: Iterable[str]) -> Iterator[bytes]:
         """The raw content of each object, in order; a missing one is a GitError."""
-        with self.start("cat-file", "--batch", "--buffer") as process:
+        with self.start("cat-file", "--batch", "--buffer") as process, self.watched(process):
             assert process.stdin
             assert process.stdout
             asked = list(ids)
@@ -146,11 +147,11 @@ class Git:
             try:
                 for one in asked:
                     head = process.stdout.readline().split()
-                    if len(head) != 3:
+                    content = process.stdout.read(int(head[2])) if len(head) == 3 else b""
+                    if len(head) != 3 or not process.stdout.read(1):
+                        if self._left() == 0:
+                            raise TookTooLong("git cat-file did not finish in time.")
                         raise GitError(f"The object {one} is missing.", "git fsck")
-                    content = process.stdout.read(int(head[2]))
-                    if not process.stdout.read(1):
-                        raise GitError(f"The object {one} could not be read.", "git fsck")
                     yield content
             finally:
                 kill(process)
@@ -185,23 +186,27 @@ class Git:
                 "The program git was not found.",
                 "install git 2.34 or newer and make sure that it is on PATH.",
             ) from None
-        left = self._left()
-        # Reads and writes of our own do not look at the clock.
-        watch = None if left is None else threading.Timer(left, kill, [process])
         try:
-            if watch:
-                watch.daemon = True
-                watch.start()
             yield process
         finally:
-            if watch:
-                watch.cancel()
             kill(process)
             process.wait()
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream:
                     with suppress(BrokenPipeError):
                         stream.close()
+
+    @contextmanager
+    def watched(self, process: "subprocess.Popen[bytes]") -> Iterator[None]:
+        """Kill a command at the deadline: reads and writes of our own do not look at the clock."""
+        left = self._left()
+        watch = threading.Timer(threading.TIMEOUT_MAX if left is None else left, kill, [process])
+        watch.daemon = True
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.cancel()
 
     def attached(self, *args: str) -> int:
         """Run git on our own terminal, as the user would: their environment, their settings.
@@ -233,6 +238,7 @@ class Git:
             "GIT_DIR": self.directory,
             "GIT_WORK_TREE": self.work_tree,
             "GIT_INDEX_FILE": self.index,
+            "GIT_OBJECT_DIRECTORY": self.own_objects,
         }
         private = {name: str(path) for name, path in places.items() if path}
         if self.objects:

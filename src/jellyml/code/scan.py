@@ -295,7 +295,7 @@ def _walk(root: Path, closed: list[OSError]) -> Iterator[tuple[bytes, Found]]:
     for parent, folders, names in os.walk(root, onerror=closed.append):
         folders[:] = [name for name in folders if name != ".git"]
         links = [name for name in folders if Path(parent, name).is_symlink()]
-        for name in (*names, *links):
+        for name in {*names, *links} - {".git"}:
             path = os.fsencode(Path(parent, name).relative_to(root))
             found = on_disk(root, path)
             if found:

@@ -20,6 +20,9 @@ from jellyml.workspace import disk
 from jellyml.workspace.disk import above, parents
 from jellyml.workspace.journal import Move
 
+# Why a folder stays: not empty, gone already, somebody's file, a mount point.
+_STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY)
+
 
 @dataclass(frozen=True, slots=True)
 class Around:
@@ -120,8 +123,12 @@ class Mover:
                 continue
             if place.is_symlink():
                 continue
-            with suppress(OSError):  # not empty, or gone already
+            try:
                 place.rmdir()
+            except OSError as error:
+                if error.errno not in _STAYS:
+                    raise
+            else:
                 self._real.discard(folder)
                 self._touched.add(place.parent)
 

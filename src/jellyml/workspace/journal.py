@@ -51,6 +51,11 @@ class Operation:
     def open(self) -> bool:
         return self.status == "begun"
 
+    @property
+    def known(self) -> set[str]:
+        """Blobs that the store has: what is displaced and is none of them was typed meanwhile."""
+        return {side[1] for move in self.moves for side in (move.before, move.after) if side}
+
 
 class Journal:
     """The operations of one worktree, in the folder ``ops``."""
@@ -77,6 +82,10 @@ class Journal:
     def unfinished(self) -> Operation | None:
         """The operation that was begun and not done."""
         return next((one for one in reversed(self.operations()) if one.open), None)
+
+    def is_done(self, number: int) -> bool:
+        """True when an operation has reached its end: from there nothing is taken back."""
+        return any(one.number == number and one.status == "done" for one in self.operations())
 
     def remove(self, numbers: Sequence[int]) -> None:
         for number in numbers:

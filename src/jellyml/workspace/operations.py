@@ -3,20 +3,21 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from jellyml import files
 from jellyml.code.repository import Repository
-from jellyml.errors import JellyError, UnsafeToContinue, UsageError
-from jellyml.workspace import gitdir, past, recovery, stage, words
+from jellyml.errors import UsageError
+from jellyml.workspace import past, recovery, stage, words
 from jellyml.workspace.disk import Left
 from jellyml.workspace.journal import Move, Operation, Verb, stacks
 from jellyml.workspace.loading import Arrival, Target, arriving, load_target
 from jellyml.workspace.outcome import Change, Entry, Finding, Outcome
+from jellyml.workspace.perform import Ready, perform
 from jellyml.workspace.plan import Plan, in_the_way, returning, to_state
 from jellyml.workspace.recovery import Repair
-from jellyml.workspace.session import Drafted, Session, Wanted, held
+from jellyml.workspace.session import Session, Wanted, held
 from jellyml.workspace.state import Head, State
 
 
@@ -151,15 +152,6 @@ class Workspace:
             yield session, recovery.repair(session)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """All that an operation needs: staged, planned, and the state before it kept."""
-
-    operation: Operation
-    plan: Plan
-    wanted: Wanted
-
-
 def _load(session: Session, arrival: Arrival, target: Target, *, dry_run: bool) -> Outcome:
     """The snapshot's tree over the working tree, HEAD at its commit."""
     root = session.repository.root
@@ -186,7 +178,7 @@ def _load(session: Session, arrival: Arrival, target: Target, *, dry_run: bool) 
             Head(None, commit), {}, lambda to: arrival.index(session, drafted, commit, to)
         )
         operation = replace(operation, model=str(arrival.path), commit=commit)
-        notes = _perform(session, drafted, _Ready(operation, plan, wanted), after=None)
+        notes = perform(session, drafted, Ready(operation, plan, wanted), after=None)
     said = words.loaded(root, arrival, commit, new=target.new)
     warnings = (*notes, *words.pointers(staged.pointers), *arrival.warnings)
     return Outcome("load", root, said, warnings, _changes(plan), commit)
@@ -224,7 +216,7 @@ def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> O
             commit=head.commit,
         )
         notes += words.pointers(missing)
-        notes += _perform(session, drafted, _Ready(operation, plan, wanted), after=number)
+        notes += perform(session, drafted, Ready(operation, plan, wanted), after=number)
     said = words.went(verb, root, head, entry, first=target.head.commit is None)
     return Outcome(verb, root, said, tuple(notes), _changes(plan), head.commit)
 
@@ -242,95 +234,6 @@ def _reachable(session: Session, target: State) -> tuple[Head, list[str]]:
     if head.commit is None:
         return head, [words.branch_was_born(head.ref)]
     return Head(None, head.commit), [words.branch_moved(head.ref, head.commit, gone=not answer)]
-
-
-def _perform(session: Session, drafted: Drafted, ready: _Ready, after: int | None) -> list[str]:
-    """Keep the state before, do the operation, note the state after; or take it all back."""
-    notes = _save_commits_on_top(session, drafted.draft.state.head, ready.wanted.head)
-    before = session.keep(drafted)
-    operation = _recorded(ready, before, drafted.draft.state, session)
-    try:
-        saved = session.carry_out(operation, ready.plan, ready.wanted)
-        if after is None:
-            with session.draft(keep=tuple(drafted.draft.state.left.paths)) as arrived:
-                after = session.keep(arrived)
-        session.finish(replace(operation, after=after))
-    except BaseException as error:
-        _take_back(session, operation, error)
-        raise
-    notes += words.set_aside(session.private, ready.plan.around.aside)
-    return notes + [words.typed_meanwhile(path) for path in saved]
-
-
-def _take_back(session: Session, operation: Operation, error: BaseException) -> None:
-    """Roll back at once; where that fails too, the next command does it."""
-    unfinished = session.journal.unfinished()
-    if unfinished is None or unfinished.number != operation.number:
-        session.mover.sweep()
-        if isinstance(error, OSError):
-            raise words.failed(operation.verb, error) from error
-        return
-    try:
-        repaired = recovery.repair(session)
-    except (OSError, JellyError) as second:
-        raise UnsafeToContinue(
-            f"The {operation.verb} failed ({error}), and taking it back failed too ({second})."
-            " Nothing is lost: the state before is kept.",
-            "mend the cause, then run: jellyml doctor",
-        ) from error
-    if isinstance(error, OSError):
-        raise words.failed(operation.verb, error, repaired) from error
-
-
-def _recorded(ready: _Ready, before: int, now: State, session: Session) -> Operation:
-    """The entry as it is written before anything moves."""
-    plan, wanted = ready.plan, ready.wanted
-    moves = tuple(_as_on_disk(session, move, now) for move in plan.moves)
-    facts: dict[str, object] = {
-        "head": [wanted.head.ref, wanted.head.commit],
-        "operation": {name: gitdir.digest(data) for name, data in wanted.operation.items()},
-        "returns": dict(plan.around.returns),
-        "modes": _modes_now(session.repository.root, plan),
-    }
-    return replace(
-        ready.operation,
-        before=before,
-        changed=len(moves),
-        moves=moves,
-        aside=dict(plan.around.aside),
-        facts=facts,
-    )
-
-
-def _as_on_disk(session: Session, move: Move, now: State) -> Move:
-    """An LFS file's state holds its pointer; what recovery will find is its content."""
-    if move.path not in now.lfs:
-        return move
-    there = recovery.on_disk_now(session, move.path)
-    return replace(move, before=there)
-
-
-def _modes_now(root: Path, plan: Plan) -> dict[str, int]:
-    modes = {}
-    for path in plan.around.modes:
-        name = os.fsdecode(path)
-        modes[name] = (root / name).lstat().st_mode & 0o7777
-    return modes
-
-
-def _save_commits_on_top(session: Session, now: Head, wanted: Head) -> list[str]:
-    """Commits that no branch holds get one before HEAD leaves them."""
-    if now.ref or not now.commit or now.commit == wanted.commit:
-        return []
-    if session.store.is_snapshot(now.commit):
-        return []
-    held_by = ("refs/heads", "refs/tags", "refs/remotes")
-    git = session.repository.git
-    if git.run("for-each-ref", "--count=1", f"--contains={now.commit}", *held_by):
-        return []
-    name = f"jellyml-{now.commit[:8]}"
-    session.store.user.run("update-ref", f"refs/heads/{name}", now.commit)
-    return [words.commits_saved(name)]
 
 
 def _changes(plan: Plan) -> tuple[Change, ...]:

@@ -35,15 +35,14 @@ def repair(session: Session) -> Repair | None:
         return None
     before = session.state(operation.before)
     where = session.private / "rescue" / f"{operation.number:08}"
-    known = {side[1] for one in operation.moves for side in (one.before, one.after) if side}
-    kept = [str(path) for path in session.mover.rescue(known, where)]
+    kept = [str(path) for path in session.mover.rescue(operation.known, where)]
     _bring_back(session, operation)
     moves = _three_way(session, operation, kept)
     around = _around(session, operation, before, moves, kept)
     session.mover.prepare()
     _stage(session, moves, before)
     session.mover.move(moves, around, standing())
-    kept += map(str, session.mover.rescue(known, where))
+    kept += map(str, session.mover.rescue(operation.known, where))
     kept += _restore_operation(session, operation, before)
     kept += _restore_head(session, operation, before.head)
     kept += _restore_index(session, operation, before)
@@ -122,6 +121,7 @@ def _around(
     chmods = (
         {os.fsencode(path): mode for path, mode in modes.items()} if isinstance(modes, dict) else {}
     )
+    made = operation.facts.get("folders")
     aside = {
         os.fsencode(name): place
         for name, place in operation.aside.items()
@@ -136,6 +136,7 @@ def _around(
             for path in sorted(before.empty)
             if not any(not_folders(session.repository.root, (path, *parents(path)), gone))
         ),
+        unmake=tuple(map(os.fsencode, made)) if isinstance(made, list) else (),
         folders=before.folders,
         returns={os.fsdecode(path): place for path, place in aside.items() if path in free},
     )
@@ -160,12 +161,14 @@ def _restore_operation(session: Session, operation: Operation, before: State) ->
 def _restore_head(session: Session, operation: Operation, before: Head) -> list[str]:
     now = head_of(session.repository)
     wanted = operation.facts.get("head")
-    if now == before:
-        return []
     if isinstance(wanted, list) and now == Head(*wanted):
         gitdir.move_head(session.repository, session.private, before, "jellyml: rolled back")
-        return []
-    return [str(session.repository.git_dir / "HEAD")]
+    elif now != before:
+        return [str(session.repository.git_dir / "HEAD")]
+    branch = operation.facts.get("branch")
+    if isinstance(branch, str) and before.commit:
+        gitdir.drop_branch(session.repository, branch, before.commit)
+    return []
 
 
 def _restore_index(session: Session, operation: Operation, before: State) -> list[str]:

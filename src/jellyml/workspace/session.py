@@ -7,7 +7,7 @@ intention written down before anything moves, and what is found half done is tak
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -106,10 +106,13 @@ class Session:
         if wanted.head.commit:
             self.store.lend_snapshot(wanted.head.commit)
         reason = f"jellyml: {operation.verb}"
+        branch = operation.facts.get("branch")
+        if isinstance(branch, str):
+            gitdir.make_branch(self.store.user, branch)
         gitdir.move_head(self.repository, self.private, wanted.head, reason)
         self._move_index(operation, wanted)
-        known = {side[1] for move in plan.moves for side in (move.before, move.after) if side}
-        saved = self.mover.rescue(known, self.private / "rescue" / f"{operation.number:08}")
+        where = self.private / "rescue" / f"{operation.number:08}"
+        saved = self.mover.rescue(operation.known, where)
         return [str(path) for path in saved]
 
     def _move_index(self, operation: Operation, wanted: Wanted) -> None:
@@ -141,7 +144,8 @@ class Session:
     def finish(self, operation: Operation) -> None:
         """Write ``done``, then sweep: from here on nothing is taken back."""
         self.journal.write(replace(operation, status="done", moves=(), time=time.time()))
-        self.mover.sweep()
+        with suppress(OSError):  # the next command sweeps
+            self.mover.sweep()
 
 
 @dataclass(frozen=True, slots=True)

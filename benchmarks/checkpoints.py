@@ -1,0 +1,40 @@
+"""Checkpoints to measure on, as ``torch.save`` writes them. A program: torch stays out of the rest.
+
+python -m benchmarks.checkpoints PROJECT MODEL BYTES TENSORS
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+import jellyml
+
+
+def main(project: str, model: str, size: int, tensors: int) -> int:
+    """Save so many tensors of so many bytes in all, and the project's snapshot."""
+    with tempfile.NamedTemporaryFile() as file:
+        state = _tensors(Path(file.name), size // tensors, tensors)
+        torch.save({"model": state, **jellyml.create_snapshot(project)}, model)
+    return 0
+
+
+def _tensors(file: Path, size: int, count: int) -> dict[str, torch.Tensor]:
+    """Each a storage of its own over one small file: 8 GB are saved and never held."""
+    content = torch.randint(256, (size,), dtype=torch.uint8, generator=_seeded())
+    file.write_bytes(content.numpy().tobytes())
+    return {
+        f"layer.{number}.weight": torch.from_file(
+            str(file), shared=False, size=size // 4, dtype=torch.float32
+        )
+        for number in range(count)
+    }
+
+
+def _seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

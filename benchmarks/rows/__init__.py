@@ -1,0 +1,40 @@
+"""What is measured, one module for each thing: a name, and ``lines`` that measures.
+
+To add a row write a function that returns a ``Line``, and yield it from ``lines``.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from benchmarks.bench import Bench
+from benchmarks.line import Line
+from benchmarks.rows import (
+    capture,
+    finding,
+    large_history,
+    loading,
+    processes,
+    startup,
+    thousand,
+    trackers,
+)
+
+
+class Row(Protocol):
+    """What a module here provides."""
+
+    @property
+    def name(self) -> str: ...
+    def lines(self, bench: Bench) -> Iterator[Line]: ...
+
+
+ROWS: tuple[Row, ...] = (
+    startup,
+    capture,
+    processes,
+    loading,
+    finding,
+    large_history,
+    thousand,
+    trackers,
+)

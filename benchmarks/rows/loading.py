@@ -1,0 +1,129 @@
+"""``load`` and ``undo``, whole processes, beside what a user of git types instead."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import repositories
+from benchmarks.bench import Bench
+from benchmarks.line import Check, Line, compared, more, times
+from benchmarks.measure import Failed, Sample, Side, inside, process
+from jellyml import Workspace
+
+name = "loading"
+
+MODIFIED = ADDED = 100
+# Times what git takes; at 100 files, where starting Python is most of it, seconds more.
+LIMIT = {5_000: 2.0, 50_000: 1.0}
+MORE = 0.25
+
+
+def lines(bench: Bench) -> Iterator[Line]:
+    for files in bench.sizes:
+        with bench.project(files, dirty=True) as project:
+            model = checkpoint(project, project.parent / "model.pth")
+            loads, undos = _both(bench, project, model, files)
+        state = f"{MODIFIED + ADDED} files differ"
+        for what, against, taken in (
+            ("jellyml load", "git stash -u + fetch + checkout", loads),
+            ("jellyml undo", "git checkout + stash pop", undos),
+        ):
+            asked = _asked(taken, files)
+            yield compared(what, against, taken, asked, files=files, state=state, as_call=False)
+
+
+def _asked(taken: dict[str, list[Sample]], files: int) -> Check:
+    return times(taken, LIMIT[files]) if files in LIMIT else more(taken, MORE)
+
+
+def checkpoint(project: Path, model: Path, size: int = 1 << 20, tensors: int = 16) -> Path:
+    """A model saved from other code: 200 files of it are not as in the project."""
+    other = project.parent / "other"
+    repositories.copy(project, other)
+    repositories.git(other, "clean", "-qfd")
+    repositories.git(other, "checkout", "-q", ".")
+    repositories.change(other, MODIFIED, ADDED)
+    save(other, model, size, tensors)
+    shutil.rmtree(other)
+    return model
+
+
+def save(project: Path, model: Path, size: int, tensors: int) -> None:
+    words = ["-m", "benchmarks.checkpoints", project, model, size, tensors]
+    subprocess.run([sys.executable, *map(str, words)], check=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to get there and back, in a project of its own."""
+
+    project: Path
+    load: Side
+    undo: Side
+
+    def turn(self) -> tuple[Sample, Sample]:
+        """There and back, from a repository that never saw the code."""
+        git_folder = self.project / ".git"
+        unseen = self.project.parent / "unseen.git"
+        if unseen.exists():
+            shutil.rmtree(git_folder)
+        else:
+            git_folder.rename(unseen)
+        shutil.copytree(unseen, git_folder, symlinks=True)
+        before = repositories.git(self.project, "status", "--porcelain", "-uall")
+        load = self.load.run()
+        if not (self.project / "other").is_dir():
+            raise Failed("the code was not loaded")
+        undo = self.undo.run()
+        if repositories.git(self.project, "status", "--porcelain", "-uall") != before:
+            raise Failed("undo did not come back to where load began")
+        return load, undo
+
+
+def _both(
+    bench: Bench, project: Path, model: Path, files: int
+) -> tuple[dict[str, list[Sample]], dict[str, list[Sample]]]:
+    with bench.folder() as second, bench.folder() as third:
+        for place in (second, third):
+            repositories.copy(project, place / "project")
+        ways = {
+            "ours": _commands(project, model),
+            "theirs": _git(second / "project", model),
+            "other way": _calls(third / "project", model),
+        }
+        loads: dict[str, list[Sample]] = {way: [] for way in ways}
+        undos: dict[str, list[Sample]] = {way: [] for way in ways}
+        for turn in range(-1, min(bench.runs(files), 11)):
+            for way, there in ways.items():
+                load, undo = there.turn()
+                if turn >= 0:
+                    loads[way].append(load)
+                    undos[way].append(undo)
+    return loads, undos
+
+
+def _commands(project: Path, model: Path) -> Way:
+    load, undo = ("jellyml", "load", model), ("jellyml", "undo")
+    return Way(project, process(load, folder=project), process(undo, folder=project))
+
+
+def _git(project: Path, model: Path) -> Way:
+    """The bundle lies there as a file: to get it out of the model is not counted."""
+    bundle = project.parent / "model.bundle"
+    extract = ("jellyml", "fix", "extract-bundle", str(model), "-o", str(bundle))
+    subprocess.run(extract, check=True, stderr=subprocess.DEVNULL)
+    load = (
+        ("git", "stash", "-q", "-u"),
+        ("git", "fetch", "-q", bundle, "HEAD"),
+        ("git", "checkout", "-q", "--detach", "FETCH_HEAD"),
+    )
+    undo = (("git", "checkout", "-q", "main"), ("git", "stash", "pop", "-q"))
+    return Way(project, process(*load, folder=project), process(*undo, folder=project))
+
+
+def _calls(project: Path, model: Path) -> Way:
+    workspace = Workspace(project)
+    return Way(project, inside(lambda: workspace.load(model)), inside(workspace.undo))

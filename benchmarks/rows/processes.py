@@ -1,0 +1,82 @@
+"""Eight processes that take a snapshot of the same new state at once, beside one alone."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import rank
+from benchmarks.bench import Bench
+from benchmarks.line import Check, Line, compared, times
+from benchmarks.measure import Failed, Sample, Side, interleaved
+
+name = "processes"
+
+PROCESSES = 8
+LIMIT = 1.5
+
+
+def lines(bench: Bench) -> Iterator[Line]:
+    for files in bench.sizes:
+        with bench.project(files, dirty=True) as project:
+            yield _at_once(bench, project, files)
+
+
+def _at_once(bench: Bench, project: Path, files: int) -> Line:
+    taken = interleaved(
+        {
+            "ours": Side(lambda: _job(bench, project, PROCESSES)),
+            "theirs": Side(lambda: _job(bench, project, 1)),
+        },
+        min(bench.runs(files), 11),
+    )
+    written = Check("bundles", _bundles_written(bench, project), 1, "written")
+    what = f"create_snapshot, {PROCESSES} processes at once"
+    asked = (times(taken, LIMIT), written)
+    return compared(what, "one process", taken, *asked, files=files, state="new state")
+
+
+def _job(bench: Bench, project: Path, processes: int) -> Sample:
+    """From the word to the last process's end; only the snapshots are counted."""
+    command = [sys.executable, rank.__file__]
+    pipe = subprocess.PIPE
+    ranks = [
+        subprocess.Popen(command, cwd=project, stdin=pipe, stdout=pipe, text=True)
+        for _ in range(processes)
+    ]
+    for one in ranks:
+        assert one.stdout
+        if one.stdout.readline() != "ready\n":
+            raise Failed("a process did not get ready")
+    bench.forget()
+    for one in ranks:
+        assert one.stdin
+        one.stdin.write("\n")
+        one.stdin.flush()
+    answers = [json.loads(one.communicate()[0]) for one in ranks]
+    if len({answer["commit"] for answer in answers}) != 1 or not answers[0]["commit"]:
+        raise Failed("the processes do not have the same snapshot")
+    began = min(answer["began"] for answer in answers)
+    return Sample(max(answer["ended"] for answer in answers) - began)
+
+
+def _bundles_written(bench: Bench, project: Path) -> int:
+    """One more time, not counted, with a git on the way that notes what it is asked."""
+    log = project.parent / "log"
+    noting = project.parent / "bin" / "git"
+    noting.parent.mkdir()
+    noting.write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {shutil.which("git")} "$@"\n')
+    noting.chmod(noting.stat().st_mode | stat.S_IXUSR)
+    path = os.environ["PATH"]
+    os.environ["PATH"] = f"{noting.parent}{os.pathsep}{path}"
+    try:
+        _job(bench, project, PROCESSES)
+    finally:
+        os.environ["PATH"] = path
+    said = log.read_text().splitlines()
+    # What they did to get ready: one took a snapshot, or found one that was there.
+    return sum("pack-objects" in line for line in said)

@@ -1,0 +1,125 @@
+"""One operation, from the intention to ``done``: carried out whole, or taken back."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jellyml.errors import JellyError, UnsafeToContinue
+from jellyml.workspace import gitdir, recovery, words
+from jellyml.workspace.disk import parents
+from jellyml.workspace.journal import Move, Operation
+from jellyml.workspace.plan import Plan
+from jellyml.workspace.session import Drafted, Session, Wanted
+from jellyml.workspace.state import Head, State
+
+_LENGTHS = (8, 12, 64)  # of a commit's id in a branch's name
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """All that an operation needs: staged, planned, and the state before it in a draft."""
+
+    operation: Operation
+    plan: Plan
+    wanted: Wanted
+
+
+def perform(session: Session, drafted: Drafted, ready: Ready, after: int | None) -> list[str]:
+    """Keep the state before, do the operation, note the state after; or take it all back.
+
+    ``after`` is the state that this leads to, when the store holds it already.
+    """
+    now = drafted.draft.state
+    branch = _branch_for_commits_on_top(session, now.head, ready.wanted.head)
+    before = session.keep(drafted)
+    operation = _recorded(session, ready, before, now, branch)
+    try:
+        saved = session.carry_out(operation, ready.plan, ready.wanted)
+        if after is None:
+            with session.draft(keep=tuple(now.left.paths)) as arrived:
+                after = session.keep(arrived)
+        session.finish(replace(operation, after=after))
+    except BaseException as error:
+        if not _is_only_sweeping(session, operation, error):
+            _take_back(session, operation, error)
+            raise
+    notes = [words.commits_saved(branch)] if branch else []
+    notes += words.set_aside(session.private, ready.plan.around.aside)
+    return notes + [words.typed_meanwhile(path) for path in saved]
+
+
+def _is_only_sweeping(session: Session, operation: Operation, error: BaseException) -> bool:
+    """True for a fault after ``done``: the operation stands."""
+    try:
+        return isinstance(error, OSError) and session.journal.is_done(operation.number)
+    except (OSError, JellyError):
+        return False
+
+
+def _take_back(session: Session, operation: Operation, error: BaseException) -> None:
+    """Roll back at once; where that fails too, the next command does it."""
+    try:
+        repaired = recovery.repair(session)
+    except (OSError, JellyError) as second:
+        raise UnsafeToContinue(
+            f"The {operation.verb} failed ({error}), and taking it back failed too ({second})."
+            " Nothing is lost: the state before is kept.",
+            "mend the cause, then run: jellyml doctor",
+        ) from error
+    if isinstance(error, OSError):
+        raise words.failed(operation.verb, error, repaired) from error
+
+
+def _recorded(
+    session: Session, ready: Ready, before: int, now: State, branch: str | None
+) -> Operation:
+    """The entry as it is written before anything moves."""
+    plan, wanted = ready.plan, ready.wanted
+    moves = tuple(_as_on_disk(session, move, now) for move in plan.moves)
+    added = {parent for move in moves if not move.before for parent in parents(move.path)}
+    folders = (added | set(plan.around.make)) - now.empty
+    facts: dict[str, object] = {
+        "head": [wanted.head.ref, wanted.head.commit],
+        "operation": {name: gitdir.digest(data) for name, data in wanted.operation.items()},
+        "returns": dict(plan.around.returns),
+        "modes": _modes_now(session.repository.root, plan),
+        "folders": sorted(map(os.fsdecode, folders)),
+        "branch": branch,
+    }
+    return replace(
+        ready.operation,
+        before=before,
+        changed=len(moves),
+        moves=moves,
+        aside=dict(plan.around.aside),
+        facts=facts,
+    )
+
+
+def _as_on_disk(session: Session, move: Move, now: State) -> Move:
+    """An LFS file's state holds its pointer; what recovery will find is its content."""
+    if move.path not in now.lfs:
+        return move
+    return replace(move, before=recovery.on_disk_now(session, move.path))
+
+
+def _modes_now(root: Path, plan: Plan) -> dict[str, int]:
+    modes = {}
+    for path in plan.around.modes:
+        name = os.fsdecode(path)
+        modes[name] = (root / name).lstat().st_mode & 0o7777
+    return modes
+
+
+def _branch_for_commits_on_top(session: Session, now: Head, wanted: Head) -> str | None:
+    """Commits that no branch holds get one before HEAD leaves them: its name."""
+    if now.ref or not now.commit or now.commit == wanted.commit:
+        return None
+    if session.store.is_snapshot(now.commit):
+        return None
+    held_by = ("refs/heads", "refs/tags", "refs/remotes")
+    git = session.repository.git
+    if git.run("for-each-ref", "--count=1", f"--contains={now.commit}", *held_by):
+        return None
+    names = (f"jellyml-{now.commit[:length]}" for length in _LENGTHS)
+    return next(name for name in names if not git.run("for-each-ref", f"refs/heads/{name}"))

@@ -1,0 +1,189 @@
+"""The mapping that ``create_snapshot`` returns: a dictionary wherever one is wanted."""
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+import torch
+
+import jellyml
+from captures import taken
+from conftest import Folder
+from jellyml.checkpoint import Checkpoint
+from jellyml.code import filling
+from jellyml.formats import KEY, MANIFEST_KEY
+from jellyml.snapshot import Snapshot
+
+SRC = str(Path(jellyml.__file__).parents[1])
+
+
+@pytest.fixture
+def snapshot(repo: Folder) -> Snapshot:
+    repo.write("train.py", "edited")
+    return taken(repo.path)
+
+
+def holds(mapping: object, snapshot: Snapshot) -> bool:
+    """True when the two tensors are in a mapping, with the right bytes."""
+    assert isinstance(mapping, dict)
+    found = {key: bytes(mapping[key].numpy()) for key in (KEY, MANIFEST_KEY)}
+    kinds = {(mapping[key].dtype, mapping[key].dim()) for key in found}
+    wanted = {KEY: snapshot.filling, MANIFEST_KEY: snapshot.manifest}
+    return found == wanted and kinds == {(torch.uint8, 1)}
+
+
+def test_every_way_to_spread_it(snapshot: Snapshot) -> None:
+    model = {"weights": torch.zeros(2)}
+    updated = dict(model)
+    updated.update(snapshot)
+    inplace = dict(model)
+    inplace |= snapshot
+    both: list[object] = [
+        {**model, **snapshot}, model | snapshot, snapshot | model, updated, inplace,
+        OrderedDict(model) | snapshot, dict(snapshot) | model, dict(snapshot.items()) | model,
+        dict(zip(snapshot, snapshot.values(), strict=True)) | model, snapshot.copy() | model,
+    ]  # fmt: skip
+    for mapping in both:
+        assert holds(mapping, snapshot)
+        assert isinstance(mapping, dict)
+        assert set(mapping) == {"weights", KEY, MANIFEST_KEY}
+    for same in (copy.copy(snapshot), copy.deepcopy(snapshot), snapshot.copy()):
+        assert holds(same, snapshot)
+
+
+def test_it_is_a_dictionary(snapshot: Snapshot) -> None:
+    assert len(snapshot) == 2
+    assert KEY in snapshot
+    assert list(reversed(snapshot)) == [MANIFEST_KEY, KEY]
+    assert snapshot == snapshot
+    assert snapshot != dict(snapshot)
+    assert snapshot.get(KEY) is snapshot[KEY]
+    assert snapshot.get("other", 3) == 3
+    assert snapshot.setdefault(KEY, None) is snapshot[KEY]
+    assert "tensor" not in repr(snapshot)
+    assert str(snapshot.commit) in repr(snapshot)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.__delitem__(KEY), lambda s: s.pop(KEY), lambda s: s.clear(),
+        lambda s: s.update({KEY: 1}), lambda s: s.__setitem__(KEY, 1),
+        lambda s: s.__ior__({KEY: 1}),
+    ],
+)  # fmt: skip
+def test_changes_stay(change: object, snapshot: Snapshot) -> None:
+    assert callable(change)
+    change(snapshot)
+    assert dict(snapshot).get(KEY, 1) == 1
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_pickled(protocol: int, snapshot: Snapshot) -> None:
+    found = pickle.loads(pickle.dumps(snapshot, protocol))
+    assert type(found) is OrderedDict
+    assert holds(found, snapshot)
+
+
+@pytest.mark.parametrize("how", ["whole", "nested", "spread"])
+def test_saved_with_torch(how: str, snapshot: Snapshot, tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    saved = {"whole": snapshot, "nested": {"a": [snapshot]}, "spread": {"w": 1, **snapshot}}[how]
+    torch.save(saved, path)
+    found = torch.load(path, weights_only=True)
+    assert holds(found["a"][0] if how == "nested" else found, snapshot)
+    assert b"".join(Checkpoint.open(path).bundle()) == snapshot.filling[filling.HEADER_SIZE :]
+
+
+def python(code: str, *args: object, **options: object) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-c", code, *map(str, args)]
+    environment = os.environ | {"PYTHONPATH": SRC}
+    return subprocess.run(command, env=environment, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def test_its_bytes_need_no_torch(repo: Folder, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import jellyml, pathlib\n"
+        "s = jellyml.create_snapshot(sys.argv[1])\n"
+        "pathlib.Path(sys.argv[2]).write_bytes(s.filling)\n"
+        "assert s.manifest and len(s) == 2\n"
+        "try: dict(s)\n"
+        "except jellyml.JellyError as error: print(error)\n"
+    )
+    done = python(code, repo.path, tmp_path / "filling", check=True, capture_output=True)
+    assert (tmp_path / "filling").read_bytes() == taken(repo.path).filling
+    assert b"need torch" in done.stdout
+    assert b"pip install torch" in done.stdout
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize(
+    "streams",
+    [
+        "sys.stdin = sys.stdout = sys.stderr = None",
+        "os.close(0); os.close(1); os.close(2)",
+        "import io; sys.stdin = sys.stdout = sys.stderr = io.StringIO()",
+        "sys.stdout.close(); sys.stderr.close()",
+        "os.close(0); sys.stdin = None",
+    ],
+)
+@pytest.mark.parametrize("warned", [False, True])
+def test_without_standard_streams(streams: str, warned: bool, repo: Folder, tmp_path: Path) -> None:
+    repo.write("large.bin", b"\1" * 100)
+    limit = 10 if warned else 1000
+    code = (
+        f"import os, sys, jellyml, pathlib\n{streams}\n"
+        f"s = jellyml.create_snapshot(sys.argv[1], max_file_size={limit})\n"
+        "pathlib.Path(sys.argv[2]).write_bytes(s.filling)\n"
+    )
+    python(code, repo.path, tmp_path / "filling", check=True, capture_output=True)
+    wanted = taken(repo.path, max_file_size=limit)
+    assert (tmp_path / "filling").read_bytes() == wanted.filling
+
+
+def test_a_group_of_ranks(repo: Folder, tmp_path: Path) -> None:
+    repo.write("train.py", "edited")
+    code = """
+import sys, warnings, torch.distributed as dist
+import jellyml
+rank, folder, place, wrong = int(sys.argv[1]), *sys.argv[2:]
+dist.init_process_group("gloo", init_method=f"file://{place}/meet", rank=rank, world_size=2)
+try:
+    # The others' folder is not even there: the first rank alone looks.
+    s = jellyml.create_snapshot(folder, f"{place}/bundle", group=dist.group.WORLD)
+    open(f"{place}/{rank}", "wb").write(s.filling)
+except jellyml.JellyError as error:
+    open(f"{place}/{rank}", "w").write(f"{type(error).__name__}: {error}")
+dist.destroy_process_group()
+"""
+
+    def run(folder: Path, place: Path) -> list[bytes]:
+        place.mkdir()
+        ranks = [
+            subprocess.Popen(
+                [sys.executable, "-c", code, str(rank), str(folder), str(place), ""],
+                env=os.environ | {"PYTHONPATH": SRC},
+            )
+            for rank in range(2)
+        ]
+        assert [process.wait(60) for process in ranks] == [0, 0]
+        return [(place / str(rank)).read_bytes() for rank in range(2)]
+
+    assert run(repo.path, tmp_path / "good") == [taken(repo.path).filling] * 2
+    assert (tmp_path / "good/bundle").read_bytes() == taken(repo.path).filling[1024:]
+    (tmp_path / "empty").mkdir()
+    one, two = run(tmp_path / "empty", tmp_path / "bad")
+    assert one == two
+    assert one.startswith(b"NotARepository: ")
+
+
+def test_notes(repo: Folder) -> None:
+    snapshot = taken(repo.path, notes={"epochs": 3, "odd": {1, 2}})
+    notes = filling.parse_manifest(snapshot.manifest)["notes"]
+    assert notes == {"epochs": 3, "odd": [1, 2]}
