@@ -2,7 +2,10 @@
 #
 #   make test      the whole check: format, lint, types, import layers, tests
 #   make demo      a real training run: save, change, load, train again, undo
-#   make torture   the long tests; TORTURE=10 makes them ten times as long
+#   make torture   the long tests; TORTURE sets their size, 1 is the full one
+#   make bench     how long it takes, written to docs/performance.md; ROWS="loading finding"
+#                  measures only some rows; in .venv-bench
+#   make bench-quick   the same on small repositories, under two minutes
 #   make format    put the code into the one format
 #   make clean     remove the environment and all caches
 #
@@ -12,10 +15,11 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 TORTURE ?= 1
+ROWS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 
-.PHONY: test demo torture format clean
+.PHONY: test demo torture bench bench-quick format clean
 .DEFAULT_GOAL := test
 
 test: .venv/ready
@@ -30,6 +34,12 @@ demo: .venv/ready
 
 torture: .venv/ready
 	TORTURE=$(TORTURE) $(BIN)/pytest -n auto -m torture
+
+bench: .venv-bench/trackers
+	.venv-bench/bin/python -m benchmarks $(ROWS)
+
+bench-quick: .venv-bench/ready
+	.venv-bench/bin/python -m benchmarks --quick $(ROWS)
 
 format: .venv/ready
 	$(BIN)/ruff format
@@ -51,4 +61,27 @@ endif
 
 .venv/ready: .venv/place requirements-dev.txt pyproject.toml src/jellyml/__init__.py
 	$(PIP) -r requirements-dev.txt --editable .
+	@touch $@
+
+# The benchmark's own environment: other trackers and matplotlib stay out of the one above.
+ifneq ($(shell cat .venv-bench/place 2>/dev/null),$(CURDIR))
+.PHONY: .venv-bench/place
+endif
+
+BENCH_PIP := .venv-bench/bin/python -m pip install --disable-pip-version-check --no-input
+
+.venv-bench/place: requirements-torch.txt
+	$(PYTHON) -m venv --clear .venv-bench
+	@echo '*' > .venv-bench/.gitignore
+	$(BENCH_PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements-torch.txt
+	@printf '%s\n' '$(CURDIR)' > $@
+
+.venv-bench/ready: .venv-bench/place benchmarks/requirements.txt pyproject.toml
+	$(BENCH_PIP) -r benchmarks/requirements.txt --editable .
+	@touch $@
+
+.venv-bench/trackers: .venv-bench/ready benchmarks/requirements-trackers.txt
+	@grep -v '^#' benchmarks/requirements-trackers.txt | while read -r one; do \
+	  $(BENCH_PIP) "$$one" || echo "$$one cannot be installed here; its rows will say so."; \
+	done
 	@touch $@

@@ -40,8 +40,9 @@ class Line:
     """Seconds of each run, ours and theirs in the same order; the rest says what they are.
 
     ``whole`` is the same work of ours done the other way than ``ours``: as a process of its
-    own where that was a call, as a call where that was a process. ``memory`` and ``read`` are
-    those of our process. ``why`` is set where nothing could be measured.
+    own where that was a call, as a call where that was a process. ``processors`` are seconds
+    of all processors, ours and theirs; ``memory`` and ``read`` are those of our process. ``why``
+    is set where nothing could be measured.
     """
 
     what: str
@@ -52,6 +53,7 @@ class Line:
     theirs: tuple[float, ...] = ()
     as_call: bool = True
     other_way: tuple[float, ...] = ()
+    processors: tuple[float, float] = (0, 0)
     memory: int = 0
     read: int = 0
     checks: tuple[Check, ...] = ()
@@ -117,6 +119,7 @@ def compared(
         _seconds(theirs),
         as_call,
         _seconds(other),
+        processors=(_processors(ours), _processors(theirs)),
         memory=max(sample.memory for sample in processes),
         read=max(sample.read for sample in processes),
         checks=checks,
@@ -126,6 +129,10 @@ def compared(
 
 def _seconds(samples: Samples) -> tuple[float, ...]:
     return tuple(sample.seconds for sample in samples)
+
+
+def _processors(samples: Samples) -> float:
+    return statistics.median(sample.processors for sample in samples) if samples else 0
 
 
 def times(taken: Mapping[str, Samples], limit: float) -> Check:

@@ -20,6 +20,7 @@ def main() -> int:
     nowhere = os.open(os.devnull, os.O_RDWR)
     quiet = [(os.POSIX_SPAWN_DUP2, nowhere, 0), (os.POSIX_SPAWN_DUP2, nowhere, 1)]
     memory = read = status = 0
+    processors = 0.0
     began = time.perf_counter()
     for words in job["commands"]:
         child = os.posix_spawnp(words[0], words, os.environ, file_actions=quiet)
@@ -27,10 +28,12 @@ def main() -> int:
         read += _bytes_read(child)
         _, status, usage = os.wait4(child, 0)
         memory = max(memory, usage.ru_maxrss * _UNIT)
+        processors += usage.ru_utime + usage.ru_stime
         if status:
             break
     took = time.perf_counter() - began
-    print(json.dumps({"seconds": took, "memory": memory, "read": read, "status": status}))
+    answer = {"seconds": took, "processors": processors, "memory": memory, "read": read}
+    print(json.dumps(answer | {"status": status}))
     return 0
 
 

@@ -16,7 +16,7 @@ EDITED = UNTRACKED = 20
 _WORDS = (
     "self model data batch loss step train layer config tensor value index size path file name "
     "return for in if not None True False with open import from def class range float int str"
-).split()
+)
 _DATE = 1_700_000_000
 
 
@@ -28,7 +28,7 @@ class Text:
         self.pool = [self._line() for _ in range(4000)]
 
     def _line(self) -> bytes:
-        words = self.random.choices(_WORDS, k=self.random.randint(2, 9))
+        words = self.random.choices(_WORDS.split(), k=self.random.randint(2, 9))
         indent = b"    " * self.random.randint(0, 3)
         return indent + " ".join(words).encode() + b" = %d\n" % self.random.randrange(10**6)
 

@@ -42,7 +42,8 @@ def save_model(repo: Folder, name: str = "model.pth") -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    ours = ("NO_COLOR", "PYTHONUNBUFFERED")
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
     return kept | {"PYTHONPATH": str(ROOT / "src"), "TERM": "xterm-256color"} | more
 
 

@@ -83,6 +83,15 @@ def test_a_bundle_comes_through_whole(repo: Folder, tmp_path: Path) -> None:
     assert incoming.names_that_fold == ()
 
 
+def test_a_folder_named_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    content = good()
+
+    with quarantined([content], size=len(content), folder=Path("here")) as incoming:
+        assert incoming.git.folder.parent == tmp_path / "here"
+
+
 def test_sha256(folder: Folder) -> None:
     folder.git("init", "-q", "--object-format=sha256")
     folder.write("a", "a\n")
@@ -326,9 +335,14 @@ def test_limits_are_the_callers() -> None:
         entered(content, max_unpacked=99)
 
 
-def test_a_full_disk_is_not_the_bundles_fault() -> None:
-    words = b"fatal: write error: No space left on device\n"
-
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"fatal: write error: No space left on device\n",
+        b"fatal: sha1 file 'tmp_idx_1' write error. Out of diskspace\n",
+    ],
+)
+def test_a_full_disk_is_not_the_bundles_fault(words: bytes) -> None:
     assert isinstance(quarantine._refusal(128, words), GitError)
 
 
@@ -455,7 +469,7 @@ def delta_on_a_large_file() -> bytes:
         (delta_on_a_large_file(), "time or memory"),
         (pack_of(entry_of(3, 5, zlib.compress(bytes(MIB)))), "damaged"),
         (pack_of(entry_of(6, 0, zlib.compress(b""), b"\1")), "damaged"),
-        (pack_of(entry_of(6, 0, zlib.compress(b""), b"\xff" * 99)), "damaged"),
+        (pack_of(entry_of(6, 0, zlib.compress(b""), b"\xff" * MIB)), "damaged"),
     ],
     ids=["count", "base", "size", "delta", "number"],
 )
@@ -465,11 +479,14 @@ def test_the_walk_refuses(pack: bytes, problem: str) -> None:
 
 
 def test_the_walk_refuses_more_objects_than_git_can_hold() -> None:
-    pack = small()[0].packed()
+    pack = Pack()
+    for number in range(20):
+        pack.blob(b"%d" % number)
+    content = pack.packed()
 
-    assert walk([pack], len(pack), memory=1)
+    assert walk([content], len(content), memory=1)
     with pytest.raises(BadSnapshot, match="time or memory"):
-        list(watched([pack], len(pack), "sha1", memory=400, work=MIB))
+        list(watched([content], len(content), "sha1", memory=1000, work=MIB))
 
 
 def test_the_walk_refuses_before_it_passes_on() -> None:

@@ -427,17 +427,17 @@ def test_blobs_are_what_git_add_would_make(
         folder.write(f"staged {name}", content + content + content)
     found = held(folder, tmp_path)
     folder.git("config", "core.safecrlf", "false")
-    for name in found:
+    for path in found:
         # One at a time: what is not in the encoding it should be in fails them all.
-        folder.git("--literal-pathspecs", "add", b"./" + name, check=False)
+        folder.git("--literal-pathspecs", "add", b"./" + path, check=False)
     tree = folder.git("write-tree").decode().strip()
     rows = folder.git("ls-tree", "-rz", tree).split(b"\0")[:-1]
     expected = {row.split(b"\t")[1]: folder.git("cat-file", "blob", row.split()[2]) for row in rows}
     # Where git itself fails, the bytes are taken as they lie.
     failed = set(found) if "UTF-16" in attributes else set()
-    for name, (_, content) in found.items():
-        raw = (folder.path / os.fsdecode(name)).read_bytes()
-        assert content == expected.get(name) or (name in failed and content == raw), name
+    for path, (_, content) in found.items():
+        raw = (folder.path / os.fsdecode(path)).read_bytes()
+        assert content == expected.get(path) or (path in failed and content == raw), path
 
 
 def test_rules_that_are_ignored_or_not_of_the_repository(

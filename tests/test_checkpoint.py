@@ -265,6 +265,13 @@ def test_none_is_none(model_file: Callable[[bytes], Path]) -> None:
     assert Checkpoint.open(model_file(checkpoint())).manifest is None
 
 
+def test_there_is_none_beside_a_filling_of_1_0(model_file: Callable[[bytes], Path]) -> None:
+    """It wrote none, so nothing is searched for."""
+    record = filling.manifest_record(MANIFEST)
+    path = model_file(saved({KEY: tensor(old_filling()), MANIFEST_KEY: tensor(record)}))
+    assert Checkpoint.open(path).manifest is None
+
+
 def test_a_damaged_manifest_does_not_hide_the_code(model_file: Callable[[bytes], Path]) -> None:
     damaged = bytearray(filling.manifest_record(MANIFEST))
     damaged[-5] ^= 1

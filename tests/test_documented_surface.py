@@ -145,11 +145,15 @@ def test_eat_and_undo_as_functions(
 
 
 def test_the_functions_work_in_the_current_folder(
-    repo: Folder, model: Path, monkeypatch: pytest.MonkeyPatch
+    repo: Folder,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(repo.path)
     assert eat(EatArgsWithModel_dataclass(model="model.pth", quiet=True)) == 0
     assert undo(UndoArgs_dataclass(quiet=True)) == 0
+    assert capsys.readouterr() == ("", "")
     assert git(GitArgs_dataclass(args=["model.pth", "fetch", "--quiet", "{}"])) == 0
     assert git(GitArgs_dataclass(["model.pth", "rev-parse", "-q", "--verify", "nothing"])) == 1
     assert extract_bundle(ExtractBundleArgs_dataclass("model.pth", None)) == 0

@@ -67,6 +67,11 @@ def test_the_same_code_gives_the_same_bytes() -> None:
     assert filling.manifest_record({"a": 1, "b": 2}) == filling.manifest_record({"a": 1, "b": 2})
 
 
+def test_a_header_that_does_not_fit_is_not_written() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        filling.header(bundle(), commit="1" * 2000)
+
+
 # Read.
 
 
@@ -157,7 +162,7 @@ def test_a_deep_header_is_refused() -> None:
     deep: object = 1
     for _ in range(40):
         deep = [deep]
-    with pytest.raises(BadSnapshot, match="depth"):
+    with pytest.raises(BadSnapshot, match="too deeply"):
         filling.parse_header(header_with(deep=deep))
 
 
@@ -183,8 +188,8 @@ def test_bytes_beyond_the_bundle_are_cut_off() -> None:
 
 @pytest.mark.parametrize("data", [our_filling(), old_filling()], ids=["ours", "1.0"])
 def test_fewer_bytes_are_refused(data: bytes) -> None:
-    with pytest.raises(BadSnapshot, match="cut off"):
-        proved(data, len(data) - 1)  # the record ends
+    with pytest.raises(BadSnapshot, match="cut off"):  # the record ends
+        filling.prove(io.BytesIO(data), Record(0, len(data) - 1))
     chunks = filling.bundle(
         io.BytesIO(data[:-1]), Record(0, len(data)), filling.parse_header(data[:1024])
     )

@@ -200,6 +200,19 @@ def test_an_end_that_lies_is_no_archive(claims: dict[str, int]) -> None:
     assert read_directory(io.BytesIO(archive(*honest, **claims))) is None
 
 
+def test_an_entry_that_reaches_beyond_the_directory_is_no_archive() -> None:
+    data = bytearray(archive(Member("a/data.pkl", b"x"), Member("a/data/0", b"y")))
+    comment_length = data.rindex(b"PK\1\2") + 32
+    data[comment_length] = 1
+    assert read_directory(io.BytesIO(data)) is None
+
+
+def test_an_end_record_without_its_signature_is_none() -> None:
+    data = bytearray(checkpoint())
+    data[data.rindex(b"PK\6\6")] ^= 1
+    assert read_directory(io.BytesIO(data)) is None
+
+
 def test_a_locator_that_lies_is_no_archive() -> None:
     honest = archive(Member("a/data.pkl", b"x"))
     for place in (0, 5, len(honest), 2**63, 2**64 - 1):
@@ -355,10 +368,13 @@ class TestWalk:
         a, b, c = tensor(b"a"), tensor(b"bb"), tensor(b"ccc")
         value = {"teacher": {KEY: a, "x": 1}, KEY: b, "other": [{KEY: c}]}
         assert [each.size for each in walked(value, protocol)] == [2, 3, 1]
+        lists = [{KEY: a, "x": 1}, {"y": {KEY: b, "z": 2}, "w": 1}]
+        assert [each.size for each in walked(lists, protocol)] == [1, 2]
 
     def test_other_tensors_are_not_taken(self, protocol: int) -> None:
         gaps = tensor(bytes(100))[::2]
-        for other in (gaps, torch.zeros(4, 4, dtype=torch.uint8), b"bytes", "text", 5, None):
+        square = torch.zeros(4, 4, dtype=torch.uint8)
+        for other in (gaps, square, torch.zeros(5), b"bytes", "text", 5, None):
             assert walked({KEY: other, "x": 1}, protocol) == []
 
     def test_many_things_around(self, protocol: int) -> None:
@@ -370,6 +386,13 @@ class TestWalk:
             KEY: tensor(b"12345"),
         }
         assert walked(value, protocol) == [Tensor("2500", 0, 5)]
+
+
+def test_a_reference_after_very_many_tensors() -> None:
+    """Only what could matter is remembered, so that the memo's bound is far away."""
+    code = tensor(b"12345")
+    value = {f"a.rather.long.name.{i}": torch.zeros(1) for i in range(14_000)}
+    assert walked({"code": code, **value, KEY: code}) == [Tensor("0", 0, 5)]
 
 
 def test_every_opcode_is_known() -> None:
@@ -420,16 +443,18 @@ class _New:
         return (1,), {"a": 2}
 
 
-def _recursive() -> list[object]:
+def _recursive(*more: int) -> tuple[object, ...]:
     inner: list[object] = []
-    inner.append((inner, 1))
-    inner.append((inner, 1, 2, 3, 4))
-    return inner
+    inner.append((inner, *more))
+    outer = (inner, *more)
+    inner.append(outer)
+    return outer
 
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_the_walk_keeps_step_with_objects(protocol: int) -> None:
-    for value in (_Old(), _recursive(), [_Old, int, b"x"], *([_New()] if protocol > 1 else [])):
+    recursive = [_recursive(*range(length)) for length in range(5)]
+    for value in (_Old(), *recursive, [_Old, int, b"x"], *([_New()] if protocol > 1 else [])):
         data = pickle.dumps(value, protocol)
         machine = _Machine(data, KEY)
         machine.run()

@@ -20,7 +20,7 @@ from jellyml.errors import BadSnapshot
 
 MEMORY = 256 << 20  # bytes, of git or of us
 SLOWEST = 20  # seconds, where ten of work are allowed
-FLIPS = 50
+TORTURE = float(os.environ.get("TORTURE", "1"))
 SOURCE = str(Path(jellyml.code.__file__).parents[2])
 
 # One bundle, in a process of its own: its memory and its children's can be told apart.
@@ -187,7 +187,7 @@ def damaged(content: bytes, seed: int) -> bytes:
 def test_no_turned_bit_goes_unseen(place: Path) -> None:
     content = good()
 
-    for seed in range(FLIPS):
+    for seed in range(50):
         assert outcome(damaged(content, seed), place), seed
 
 
@@ -205,7 +205,7 @@ def test_whatever_is_turned_it_loads_whole_or_not(place: Path) -> None:
     with quarantined([content], size=len(content), folder=place) as incoming:
         tree = incoming.tree
 
-    for seed in range(5000):
+    for seed in range(round(5000 * TORTURE)):
         chance = random.Random(seed)
         changed = bytearray(content)
         for _ in range(chance.choice((1, 1, 2, 50))):

@@ -12,7 +12,7 @@ from benchmarks.line import Check, Line, at_most, compared
 from benchmarks.measure import inside, interleaved, process
 from benchmarks.rows import capture
 
-name = "large history"
+name = "history"
 
 COMMITS, QUICK_COMMITS = 100_000, 8_000
 SIZE = 10_700  # bytes that each commit brings and nothing can compress
@@ -61,4 +61,6 @@ def _cut(bench: Bench, project: Path, commits: int) -> Line:
     size = sum(file.stat().st_size for file in (project / ".git/objects/pack").glob("*.pack"))
     asked = (at_most(taken, SECONDS), Check("silent about it", 6 - len(said), 0, "times"))
     what, state = f"create_snapshot, {commits:,} commits", f"{size / 1e9:.2g} GB"
-    return compared(what, "git bundle create", taken, *asked, state=state, note=said[0] if said else "")
+    return compared(
+        what, "git bundle create", taken, *asked, state=state, note=said[0] if said else ""
+    )

@@ -30,7 +30,8 @@ class Editor:
     """Somebody who changes one file before each run."""
 
     def __init__(self, project: Path) -> None:
-        self.text = repositories.Text(seed=4)
+        # Not the same edits in two projects: what one captured, the other would find.
+        self.text = repositories.Text(seed=project.parent.stat().st_ino)
         self.file = project / repositories.name(7)
 
     def edit(self) -> None:

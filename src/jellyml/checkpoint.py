@@ -12,7 +12,7 @@ from typing import BinaryIO, TypeVar
 from jellyml.code import filling
 from jellyml.code.filling import Header, NewerSnapshot
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot
-from jellyml.formats import CODE, FORMATS, KEY, MANIFEST, MANIFEST_KEY, Kind, Record
+from jellyml.formats import CODE, FORMATS, KEY, MANIFEST, MANIFEST_KEY, Kind, Record, torch_zip
 from jellyml.formats.record import read_at, size_of
 
 SIDECAR = f"{KEY}.bundle"
@@ -155,7 +155,9 @@ def _nothing(path: Path, file: BinaryIO) -> NoSnapshot:
         return NoSnapshot(
             f"{path} is a Git LFS pointer, not the checkpoint itself.", "git lfs pull"
         )
-    if error := (_manifest(file) or {}).get("error"):
+    # Looked for only where that is cheap: elsewhere the whole file would be read once more.
+    manifest = _manifest(file) if torch_zip.recognises(file) else None
+    if manifest and (error := manifest.get("error")):
         # The repr of a stranger's text shows no control character as it is.
         return NoSnapshot(
             f"{path} carries no code: capturing it failed when it was saved "

@@ -164,6 +164,9 @@ if os.name == "nt":
             return False
         return True
 
+    def is_written(path: Path) -> bool:
+        return False
+
 else:
     import fcntl
 
@@ -173,6 +176,21 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def is_written(path: Path) -> bool:
+        """True when a process has the file open for writing; False where that is not known.
+
+        The kernel grants no read lease on such a file.
+        """
+        lease = getattr(fcntl, "F_SETLEASE", None)
+        if lease is None:
+            return False
+        try:
+            with path.open("rb") as file:
+                fcntl.fcntl(file, lease, fcntl.F_RDLCK)
+        except OSError as error:
+            return error.errno == errno.EAGAIN
+        return False
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from jellyml import __version__
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    if words == ["--version"] and sys.stdout:
+    if words == ["--version"]:
         try:  # asked for by scripts and prompts, so no other import
             print(f"jellyml {__version__}", flush=True)  # noqa: T201
             return 0

@@ -62,13 +62,21 @@ ESSENTIALS = (
 def run(words: Sequence[str]) -> int:
     """Run what the words say and return the exit code; no exception leaves."""
     try:
-        return _status(words)
-    except ReaderGone:
-        # They have seen enough. Python flushes once more at exit: let that go nowhere.
+        status = _status(words)
+    except ReaderGone:  # they have seen enough
+        status = 0
+    _let_go()
+    return status
+
+
+def _let_go() -> None:
+    """What cannot be written now would fail once more, and loudly, when Python ends."""
+    try:
+        Terminal().flush()
+    except (ReaderGone, OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in filter(None, (sys.stdout, sys.stderr)):
             os.dup2(nowhere, stream.fileno())
-        return 0
 
 
 def _status(words: Sequence[str]) -> int:

@@ -117,7 +117,7 @@ def quarantined(
     with tempfile.TemporaryDirectory(
         prefix="jellyml-", dir=folder, ignore_cleanup_errors=True
     ) as place:
-        directory = Path(place)
+        directory = Path(place).absolute()
         make_bare(directory, header.object_format)
         git = Git(directory, directory=directory, config=_CONFIG, isolated=True)
         _unpack(_Limited(git, limits), pack, size - header.size)
@@ -263,7 +263,7 @@ def _listen(stderr: IO[bytes] | None, words: bytearray) -> None:
 
 def _refusal(status: int, words: bytes) -> BadSnapshot | GitError:
     """What git's words mean. They may hold bytes of the bundle, so they are not repeated."""
-    if b"No space left" in words or b"quota exceeded" in words:
+    if re.search(rb"No space left|Out of diskspace|quota exceeded", words):
         return GitError(
             "There is not enough disk space to look into the checkpoint.",
             "free some, or set TMPDIR to a folder that has more.",

@@ -74,8 +74,7 @@ def header(
 def parse_header(head: bytes) -> Header:
     """The header at the start of ``head``; BadSnapshot says what is wrong with it."""
     fields = _fields(head, CODE, VERSION)
-    fields.pop("magic_number")
-    header = Header(
+    return Header(
         offset=_count(fields, "snapshot_offset"),
         size=_count(fields, "snapshot_size"),
         sha256=_text(fields, "sha256", _DIGEST),
@@ -84,9 +83,6 @@ def parse_header(head: bytes) -> Header:
         object_format=_text(fields, "object_format", _OBJECT_FORMAT),
         extra=fields,
     )
-    if header.offset < HEADER_SIZE:
-        raise BadSnapshot("The snapshot's header places the bundle inside itself.")
-    return header
 
 
 def bare_header(size: int, manifest: Mapping[str, object]) -> Header:
@@ -144,7 +140,10 @@ def manifest_record(manifest: Mapping[str, object]) -> bytes:
     except (TypeError, ValueError, RecursionError) as problem:
         raise UsageError(f"The manifest cannot be written as JSON: {problem}.") from None
     except BadSnapshot as problem:
-        raise UsageError(problem.problem, "give create_snapshot fewer or shorter notes.") from None
+        raise UsageError(
+            f"The manifest cannot be written. {problem.problem}",
+            "give create_snapshot fewer, shorter or flatter notes.",
+        ) from None
     fields = {
         "magic_number": "jelly_ml_manifest",
         "manifest_offset": HEADER_SIZE,
@@ -172,13 +171,13 @@ def parse_json(content: bytes) -> dict[str, object]:
     """JSON from outside: an object, and its size, number of values and depth bounded."""
     values = sum(content.count(mark) for mark in (b"[", b"{", b","))
     if len(content) > LARGEST_MANIFEST or values > _MOST_VALUES:
-        raise BadSnapshot("The manifest is larger than JellyML reads.")
+        raise BadSnapshot("Its JSON is larger than JellyML reads.")
     try:
         parsed = json.loads(content.decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise BadSnapshot("What should be JSON is not.") from None
+        raise BadSnapshot("Its JSON is broken.") from None
     if not isinstance(parsed, dict) or _deeper(parsed, _DEEPEST):
-        raise BadSnapshot("What should be a JSON object of little depth is not.")
+        raise BadSnapshot("Its JSON is not an object, or nested too deeply.")
     return parsed
 
 
@@ -204,6 +203,7 @@ def _fields(head: bytes, kind: Kind, version: str) -> dict[str, object]:
     if not head.startswith(kind.magic) or len(head) < HEADER_SIZE:
         raise BadSnapshot("The header is cut off.")
     fields = parse_json(head[:HEADER_SIZE].rstrip(b"\0"))
+    del fields["magic_number"]
     written = fields.pop("version", None)
     if not isinstance(written, str):
         raise BadSnapshot("The header has no version.")

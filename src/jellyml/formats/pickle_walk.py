@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 _MOST_STEPS = 2_000_000  # some 50,000 tensors
 _DEEPEST_STACK = 20_000
-_MOST_REMEMBERED = 150_000
+_MOST_REMEMBERED = 100_000
 _MOST_HITS = 1_000
 _LONGEST_TEXT = 24  # our keys, the numbers of storages, ``torch``, ``ByteStorage``
 _LONGEST_TUPLE = 8

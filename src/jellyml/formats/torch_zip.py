@@ -12,8 +12,8 @@ name = "torch zip"
 
 # A dictionary is saved in its order, and a snapshot and its manifest are usually added last.
 _LIKELY = 4
-# It is held whole. A larger one is not looked into: then every record is.
-_LARGEST_PICKLE = 16 << 20
+# It is held whole; of a larger one, only the beginning is looked into.
+_LARGEST_PICKLE = 8 << 20
 
 
 def recognises(file: BinaryIO) -> bool:
@@ -81,8 +81,7 @@ def _keyed(directory: Directory, tensors: list[pickle_walk.Tensor]) -> Iterator[
 
 
 def _pickle(directory: Directory) -> Record:
-    """Where the pickle lies; nowhere if there is none, or one too large to be looked into."""
+    """Where the pickle lies; nowhere if there is none."""
     wanted = _inside(directory, b"data.pkl")
     entry = next((entry for entry in directory if entry.name == wanted), None)
-    record = entry and directory.locate(entry)
-    return record if record and record.size <= _LARGEST_PICKLE else Record(0, 0)
+    return (entry and directory.locate(entry)) or Record(0, 0)

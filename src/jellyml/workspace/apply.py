@@ -17,21 +17,24 @@ from jellyml import files
 from jellyml.code.scan import at, is_folder
 from jellyml.errors import UnsafeToContinue
 from jellyml.workspace import disk
-from jellyml.workspace.disk import above, parents
+from jellyml.workspace.disk import Modes, above, parents
 from jellyml.workspace.journal import Move
 
 # Why a folder stays: not empty, gone already, somebody's file, a mount point.
 _STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY)
+
+# No hard links: another file system, or one that has none, or no right to make one.
+_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
     """What goes with the moves: modes, empty folders, things set aside and brought back."""
 
-    modes: Mapping[bytes, int] = field(default_factory=dict)  # files to chmod
+    modes: Mapping[bytes, int] = field(default_factory=dict)  # what is to be chmodded
     make: tuple[bytes, ...] = ()  # folders to be there, empty
     unmake: tuple[bytes, ...] = ()  # empty folders to be gone
-    folders: Mapping[bytes, int] = field(default_factory=dict)  # modes of folders that we make
+    folders: Modes | None = None  # modes of folders that we make
     aside: Mapping[str, str] = field(default_factory=dict)  # path -> place below the private folder
     returns: Mapping[str, str] = field(default_factory=dict)
 
@@ -79,14 +82,15 @@ class Mover:
         for move in moves:
             if move.after is not None:
                 self._put(move.path, around)
-        for path, mode in around.modes.items():
-            with suppress(FileNotFoundError):
-                self._place(path).chmod(mode)
         for path in around.make:
             self._make_folder(path, around)
         for name, place in around.returns.items():
             self._make_folder(above(os.fsencode(name)), around)
             self._carry(self.private / place, self._place(os.fsencode(name)))
+        for path, mode in around.modes.items():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                if not self._place(path).is_symlink():
+                    self._place(path).chmod(mode)
         files.sync(self.root, self._touched)
 
     def _place(self, path: bytes) -> Path:
@@ -139,8 +143,8 @@ class Mover:
                 with suppress(FileExistsError):
                     place.mkdir()
                     self._touched.add(place.parent)
-                    if parent in around.folders:
-                        place.chmod(around.folders[parent])
+                    if around.folders:
+                        place.chmod(around.folders.folder(parent))
                 if not is_folder(place):
                     raise UnsafeToContinue(f"{place} came into the way of a folder.")
                 self._real.add(parent)
@@ -152,14 +156,8 @@ class Mover:
         self._touched.add(place.parent)
         if is_folder(place):
             _remove_hollow(place)
-        if not os.path.lexists(place):
-            try:
-                _put_new(staged, place)
-            except FileExistsError:
-                pass  # it came this moment: swap it out and look at it at the end
-            else:
-                return
-        swap(staged, place, self._next_in_trash())
+        while not (_put_new(staged, place) or swap(staged, place, self._next_in_trash())):
+            pass  # it came or went this very moment: another look
 
     def _carry(self, source: Path, target: Path) -> None:
         """Rename something that is not ours, whole."""
@@ -178,7 +176,7 @@ class Mover:
         for folder in (self.trash, self.stage):
             for path in _files_below(folder):
                 one = disk.identity(folder, os.fsencode(path), self.object_format)
-                if one is None or one[1].decode() in ids:
+                if one is None or (one[1].decode() in ids and not _is_written(folder / path)):
                     continue
                 target = where / path
                 target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -190,6 +188,11 @@ class Mover:
         """The operation is done: drop what was displaced."""
         files.remove_tree(self.stage)
         files.remove_tree(self.trash)
+
+
+def _is_written(path: Path) -> bool:
+    """An open handle goes on writing to what was displaced: a log, an editor's file."""
+    return not path.is_symlink() and files.is_written(path)
 
 
 def _remove_hollow(folder: Path) -> None:
@@ -206,36 +209,50 @@ def _files_below(folder: Path) -> Iterator[Path]:
             yield Path(parent, name).relative_to(folder)
 
 
-def _put_new(staged: Path, place: Path) -> None:
-    """A new path: a link fails where a rename would overwrite what came this moment."""
+def _put_new(staged: Path, place: Path) -> bool:
+    """Put a file where nothing lies: a link fails where a rename would overwrite.
+
+    False when something lies there.
+    """
+    if os.path.lexists(place):
+        return False
     try:
         os.link(staged, place, follow_symlinks=False)
     except FileExistsError:
-        raise
-    except OSError:  # no hard links here, or another file system
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
         rename(staged, place)
     else:
         staged.unlink()
+    return True
 
 
-def swap(staged: Path, place: Path, displaced: Path) -> None:
-    """Put ``staged`` at ``place`` and what was there at ``displaced``; never is it missing."""
+def swap(staged: Path, place: Path, displaced: Path) -> bool:
+    """Put ``staged`` at ``place`` and what was there at ``displaced``; never is it missing.
+
+    False when nothing lies there any more.
+    """
     try:
         if files.exchange(staged, place):
             staged.rename(displaced)
-            return
+            return True
     except FileNotFoundError:
-        rename(staged, place)  # it was taken away this moment
-        return
+        return False
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
     try:
         os.link(place, displaced, follow_symlinks=False)
-    except OSError:  # no hard links: a copy will do to look at
-        with suppress(FileNotFoundError):
-            shutil.copy2(place, displaced, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copy2(place, displaced, follow_symlinks=False)  # it will do to look at
     rename(staged, place)
+    return True
 
 
 def rename(source: Path, target: Path) -> None:

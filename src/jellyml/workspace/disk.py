@@ -19,12 +19,26 @@ _CONTENT_RULES = (b"ident", b"working-tree-encoding", b"filter")
 _NONE = (b"unspecified", b"unset")
 
 
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """Full modes: the umask of then, and what is not as a new file or folder would be."""
+
+    umask: int
+    files: dict[bytes, int] = field(default_factory=dict)
+    folders: dict[bytes, int] = field(default_factory=dict)
+
+    def file(self, path: bytes) -> int:
+        return self.files.get(path, 0o666 & ~self.umask)
+
+    def folder(self, path: bytes) -> int:
+        return self.folders.get(path, 0o777 & ~self.umask)
+
+
 @dataclass(slots=True)
 class Layout:
-    """Modes that are not what a new file would get, and empty folders. Paths from the root."""
+    """Modes and empty folders. Paths from the root."""
 
-    modes: dict[bytes, int] = field(default_factory=dict)
-    folders: dict[bytes, int] = field(default_factory=dict)
+    modes: Modes
     empty: set[bytes] = field(default_factory=set)
 
 
@@ -52,17 +66,15 @@ def above(path: bytes) -> bytes:
     return path.rpartition(b"/")[0]
 
 
-def default_modes() -> tuple[int, int]:
-    """What a new file and a new program get under the present umask."""
-    mask = os.umask(0)
+def _umask() -> int:
+    mask = os.umask(0o077)
     os.umask(mask)
-    return 0o666 & ~mask, 0o777 & ~mask
+    return mask
 
 
 def layout(root: Path, left: Left) -> Layout:
     """Walk the working tree once; what is left where it lies is not entered."""
-    found = Layout()
-    usual = default_modes()
+    found = Layout(Modes(_umask()))
     pending = [b""]
     while pending:
         parent = pending.pop()
@@ -72,7 +84,7 @@ def layout(root: Path, left: Left) -> Layout:
                 hollow = True
                 for entry in entries:
                     hollow = False
-                    _note(entry, prefix + entry.name, found, pending, usual, left)
+                    _note(entry, prefix + entry.name, found, pending, left)
         except OSError:
             continue
         if hollow and parent:
@@ -85,7 +97,6 @@ def _note(
     path: bytes,
     found: Layout,
     pending: list[bytes],
-    usual: tuple[int, int],
     left: Left,
 ) -> None:
     if entry.name == b".git" or path in left.paths:
@@ -93,10 +104,10 @@ def _note(
     mode = entry.stat(follow_symlinks=False).st_mode
     if stat.S_ISDIR(mode):
         pending.append(path)
-        if stat.S_IMODE(mode) != usual[1]:
-            found.folders[path] = stat.S_IMODE(mode)
-    elif stat.S_ISREG(mode) and stat.S_IMODE(mode) not in usual:
-        found.modes[path] = stat.S_IMODE(mode)
+        if stat.S_IMODE(mode) != found.modes.folder(path):
+            found.modes.folders[path] = stat.S_IMODE(mode)
+    elif stat.S_ISREG(mode) and stat.S_IMODE(mode) != found.modes.file(path):
+        found.modes.files[path] = stat.S_IMODE(mode)
 
 
 def identity(root: Path, path: bytes, object_format: str) -> tuple[bytes, bytes] | None:

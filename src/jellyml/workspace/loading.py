@@ -113,7 +113,7 @@ class Arrival:
     def _has_tree(self, git: Git, commit: str) -> bool:
         """True when a commit is there and is of the very tree that came."""
         question = ("rev-parse", "-q", "--verify", f"{commit}^{{tree}}")
-        return git.run(*question, accept=(0, 1, 128)).decode().strip() == self.incoming.tree
+        return git.run(*question, accept=(0, 1)).decode().strip() == self.incoming.tree
 
     def _rebuild(self, text: bytes, git: Git) -> None:
         """A commit whose parents are all here can be made anew from its text."""

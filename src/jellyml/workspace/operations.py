@@ -227,7 +227,7 @@ def _reachable(session: Session, target: State) -> tuple[Head, list[str]]:
     if head.ref is None:
         return head, []
     answer = session.repository.git.run(
-        "rev-parse", "-q", "--verify", head.ref, accept=(0, 1, 128)
+        "rev-parse", "-q", "--verify", head.ref, accept=(0, 1)
     ).decode().strip()  # fmt: skip
     if (answer or None) == head.commit:
         return head, []

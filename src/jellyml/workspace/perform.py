@@ -1,6 +1,7 @@
 """One operation, from the intention to ``done``: carried out whole, or taken back."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -105,9 +106,9 @@ def _as_on_disk(session: Session, move: Move, now: State) -> Move:
 
 def _modes_now(root: Path, plan: Plan) -> dict[str, int]:
     modes = {}
-    for path in plan.around.modes:
-        name = os.fsdecode(path)
-        modes[name] = (root / name).lstat().st_mode & 0o7777
+    for name in map(os.fsdecode, plan.around.modes):
+        with suppress(FileNotFoundError):
+            modes[name] = (root / name).lstat().st_mode & 0o7777
     return modes
 
 

@@ -66,7 +66,7 @@ def to_state(git: Git, now: State, target: State, set_aside: Left) -> Plan:
             modes=_chmods(now, target, {move.path for move in moves}),
             make=tuple(sorted(target.empty - now.empty)),
             unmake=tuple(sorted(now.empty - target.empty - placed)),
-            folders=target.folders,
+            folders=target.modes,
         ),
     )
 
@@ -80,16 +80,16 @@ def files_of(git: Git, state: State) -> str:
 
 
 def _chmods(now: State, target: State, moved: set[bytes]) -> dict[bytes, int]:
-    """Modes that differ although the content does not."""
-    usual, program = disk.default_modes()
-    wanted: dict[bytes, int] = {}
-    for path in (now.modes.keys() | target.modes.keys()) - moved:
-        mode = target.modes.get(path)
-        if mode is None:
-            mode = program if now.modes[path] & 0o100 else usual
-        if now.modes.get(path) != target.modes.get(path):
-            wanted[path] = mode
-    return wanted
+    """Modes that differ although the content does not; folders that are there by then, too."""
+    files = now.modes.files.keys() | target.modes.files.keys()
+    folders = now.modes.folders.keys() | target.modes.folders.keys()
+    wanted = {path: target.modes.file(path) for path in files - moved} | {
+        path: target.modes.folder(path) for path in folders
+    }
+    had = {path: now.modes.file(path) for path in files} | {
+        path: now.modes.folder(path) for path in folders
+    }
+    return {path: mode for path, mode in wanted.items() if mode != had[path]}
 
 
 def in_the_way(

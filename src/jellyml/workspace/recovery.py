@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from jellyml import files
 from jellyml.code.scan import at
 from jellyml.workspace import disk, gitdir, stage
 from jellyml.workspace.apply import Around
@@ -39,7 +40,6 @@ def repair(session: Session) -> Repair | None:
     _bring_back(session, operation)
     moves = _three_way(session, operation, kept)
     around = _around(session, operation, before, moves, kept)
-    session.mover.prepare()
     _stage(session, moves, before)
     session.mover.move(moves, around, standing())
     kept += map(str, session.mover.rescue(operation.known, where))
@@ -101,7 +101,14 @@ def on_disk_now(session: Session, path: bytes) -> Side:
 
 
 def _stage(session: Session, moves: list[Move], before: State) -> None:
-    """Write out what is to be put back; an LFS file from LFS's own store."""
+    """Write out what is to be put back; an LFS file from LFS's own store.
+
+    It is made beside and comes whole: what lies in the stage afterwards is never torn, and so
+    either ours or somebody's.
+    """
+    fresh = session.private / "fresh"
+    files.remove_tree(fresh)
+    fresh.mkdir(mode=0o700)
     commit = before.commit
     rows = {move.path: move for move in moves if move.after is not None}
     pointers = before.lfs & rows.keys()
@@ -109,8 +116,12 @@ def _stage(session: Session, moves: list[Move], before: State) -> None:
     for path in pointers:
         oid = session.store.git.line("rev-parse", b"%s:files/%s" % (commit.encode(), path))
         held.append(replace(rows[path], after=("100644", oid)))
-    stage.write_blobs(session.store.git, held, session.mover.stage, before.modes)
-    stage.fill_state_pointers(held, session.mover.stage, pointers, session.lfs)
+    stage.write_blobs(session.store.git, held, fresh, before.modes)
+    stage.fill_state_pointers(held, fresh, pointers, session.lfs)
+    files.sync_tree(fresh)
+    session.mover.prepare()
+    session.mover.stage.rmdir()
+    fresh.rename(session.mover.stage)
 
 
 def _around(
@@ -137,7 +148,7 @@ def _around(
             if not any(not_folders(session.repository.root, (path, *parents(path)), gone))
         ),
         unmake=tuple(map(os.fsencode, made)) if isinstance(made, list) else (),
-        folders=before.folders,
+        folders=before.modes,
         returns={os.fsdecode(path): place for path, place in aside.items() if path in free},
     )
 

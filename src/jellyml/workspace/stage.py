@@ -17,6 +17,7 @@ from jellyml.code.repository import Git
 from jellyml.code.scan import SYMLINK, at
 from jellyml.code.scratch import Scratch
 from jellyml.workspace import disk
+from jellyml.workspace.disk import Modes
 from jellyml.workspace.journal import Move
 
 _POINTER = re.compile(
@@ -27,8 +28,8 @@ _POINTER_LIMIT = 1024  # bytes, from the git-lfs specification
 _BLOCK = 1 << 20
 
 
-def write_blobs(git: Git, moves: Sequence[Move], stage: Path, modes: Mapping[bytes, int]) -> None:
-    """Write each move's new content below ``stage``, with the modes that differ from the usual."""
+def write_blobs(git: Git, moves: Sequence[Move], stage: Path, modes: Modes) -> None:
+    """Write each move's new content below ``stage``, with its full mode."""
     wanted = [move for move in moves if move.after is not None]
     ids = [move.after[1] for move in wanted if move.after]
     for move, content in zip(wanted, git.read_objects(ids), strict=True):
@@ -39,15 +40,9 @@ def write_blobs(git: Git, moves: Sequence[Move], stage: Path, modes: Mapping[byt
         if mode == SYMLINK:
             path.symlink_to(os.fsdecode(content))
             continue
-        usual = 0o777 if mode == b"100755" else 0o666
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, usual)
-        with os.fdopen(descriptor, "wb") as file:
+        with path.open("xb") as file:
             file.write(content)
-        if move.path in modes:
-            path.chmod(modes[move.path])
-
-
-_BINARY = getattr(os, "O_BINARY", 0)
+        path.chmod(modes.file(move.path))
 
 
 @dataclass(frozen=True, slots=True)

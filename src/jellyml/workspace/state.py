@@ -20,7 +20,7 @@ from jellyml.code.scratch import Change, Scratch
 from jellyml.code.selection import Contents, Selection, changes, select
 from jellyml.errors import UnsafeToContinue
 from jellyml.workspace import disk
-from jellyml.workspace.disk import Left
+from jellyml.workspace.disk import Left, Modes
 
 # What git keeps of an operation in progress: left by merge, rebase, am, cherry-pick, revert
 # and bisect (git's path.c and worktree.c; MERGE_AUTOSTASH and AUTO_MERGE since 2.27).
@@ -51,8 +51,7 @@ class State:
     index_mtime_ns: int
     operation: Mapping[str, str]
     shared: Mapping[str, str] = field(default_factory=dict)  # parts of a split index
-    modes: Mapping[bytes, int] = field(default_factory=dict)
-    folders: Mapping[bytes, int] = field(default_factory=dict)
+    modes: Modes = field(default_factory=lambda: Modes(0o022))
     empty: frozenset[bytes] = frozenset()
     left: Left = field(default_factory=lambda: Left(()))
     lfs: frozenset[bytes] = frozenset()
@@ -126,7 +125,6 @@ def draft(
         index_mtime_ns=mtime,
         operation={},
         modes=around.modes,
-        folders=around.folders,
         empty=frozenset(around.empty),
         left=left,
         lfs=raw.lfs,
@@ -214,8 +212,9 @@ def _as_json(state: State) -> bytes:
         "ref": state.head.ref,
         "commit": state.head.commit,
         "index_mtime_ns": state.index_mtime_ns,
-        "modes": {text(path): mode for path, mode in state.modes.items()},
-        "folders": {text(path): mode for path, mode in state.folders.items()},
+        "umask": state.modes.umask,
+        "modes": {text(path): mode for path, mode in state.modes.files.items()},
+        "folders": {text(path): mode for path, mode in state.modes.folders.items()},
         "empty": sorted(map(text, state.empty)),
         "left": sorted(map(text, state.left.paths)),
         "lfs": sorted(map(text, state.lfs)),
@@ -240,6 +239,9 @@ def read(git: Git, commit: str) -> State:
     def paths(name: str) -> frozenset[bytes]:
         return frozenset(map(os.fsencode, record[name]))
 
+    def modes(name: str) -> dict[bytes, int]:
+        return {os.fsencode(path): mode for path, mode in record[name].items()}
+
     return State(
         commit=commit,
         head=Head(record["ref"], record["commit"]),
@@ -251,8 +253,7 @@ def read(git: Git, commit: str) -> State:
             if name.startswith("operation/")
         },
         shared={name: oid for name, oid in blobs.items() if name.startswith("sharedindex.")},
-        modes={os.fsencode(path): mode for path, mode in record["modes"].items()},
-        folders={os.fsencode(path): mode for path, mode in record["folders"].items()},
+        modes=Modes(record["umask"], modes("modes"), modes("folders")),
         empty=paths("empty"),
         left=Left(paths("left")),
         lfs=paths("lfs"),

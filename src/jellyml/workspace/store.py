@@ -50,7 +50,7 @@ class Store:
 
     def clear_litter(self) -> None:
         """Drop what killed commands left half made: scratch folders, git's locks and packs."""
-        for folder in self.private.glob("jellyml-*"):
+        for folder in (*self.private.glob("jellyml-*"), self.private / "fresh"):
             files.remove_tree(folder)
         refs = self.repository.common_dir / "refs"
         for litter in (
@@ -111,7 +111,8 @@ class Store:
 
     def is_snapshot(self, commit: str) -> bool:
         """True for the commit of a snapshot that was loaded: it comes back from here."""
-        return self.git.succeeds("rev-parse", "-q", "--verify", f"refs/snapshots/{commit}")
+        asked = ("rev-parse", "-q", "--verify", f"refs/snapshots/{commit}")
+        return bool(self.git.run(*asked, accept=(0, 1)))
 
     def take_snapshot(self, commit: str, objects: Path) -> None:
         """Bring a snapshot's commit, with all it needs, into the store and the user's objects."""
