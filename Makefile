@@ -76,8 +76,11 @@ BENCH_PIP := .venv-bench/bin/python -m pip install --disable-pip-version-check -
 	$(BENCH_PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements-torch.txt
 	@printf '%s\n' '$(CURDIR)' > $@
 
-.venv-bench/ready: .venv-bench/place benchmarks/requirements.txt pyproject.toml
-	$(BENCH_PIP) -r benchmarks/requirements.txt --editable .
+# As users have it: a copy that is installed and compiled, not the folder itself.
+.venv-bench/ready: .venv-bench/place benchmarks/requirements.txt pyproject.toml \
+    $(shell find src -name '*.py')
+	$(BENCH_PIP) -r benchmarks/requirements.txt .
+	$(BENCH_PIP) --quiet --force-reinstall --no-deps .
 	@touch $@
 
 .venv-bench/trackers: .venv-bench/ready benchmarks/requirements-trackers.txt

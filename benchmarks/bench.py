@@ -18,6 +18,7 @@ from benchmarks import repositories
 # JellyML looks twice at files this new; a user's are hardly ever.
 _FRESH = 2.2
 QUICK_RUNS = 5
+_NOT_OURS = ("GIT_", "XDG_", "JELLYML", "PYTHON")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def sealed(quick: bool) -> Iterator[Bench]:
     work = Path(tempfile.mkdtemp(prefix="jellyml-bench-"))
     home = work / "home"
     home.mkdir()
-    for variable in [one for one in os.environ if one.startswith(("GIT_", "XDG_", "JELLYML"))]:
+    for variable in [one for one in os.environ if one.startswith(_NOT_OURS)]:
         del os.environ[variable]
     os.environ |= {
         "HOME": str(home),

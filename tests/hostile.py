@@ -476,7 +476,7 @@ def side_by_side(count: int) -> bytes:
 BOMBS = {
     "16 KB that take 1.6 GB": Case(memory_bomb, "time or memory"),
     "25 KB that take 12 s": Case(time_bomb, "time or memory", slow=True),
-    "a message of 210 MB": Case(long_message, "time or memory"),
+    "a message of 210 MB": Case(long_message, "time or memory", slow=True),
     "a folder of 210 MB": Case(large_folder, "time or memory", slow=True),
     "832 bytes that name 10^10 files": Case(unfolding, "more than 1,000,000"),
     "10^200 files": Case(partial(unfolding, 200), "more than 1,000,000"),

@@ -405,7 +405,7 @@ def test_inherited_variables(repo: Folder, monkeypatch: pytest.MonkeyPatch, tmp_
 SNAP = """
 import os, sys, warnings
 import platformdirs.unix
-import jellyml.snapshot, jellyml.code.conversion
+import jellyml.create, jellyml.code.conversion
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)

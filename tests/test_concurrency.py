@@ -21,9 +21,9 @@ needs_strace = pytest.mark.skipif(not STRACE, reason="strace is not installed")
 
 def start(place: Path, *words: str, slow: str = "") -> "subprocess.Popen[bytes]":
     """A jellyml of its own; ``slow`` holds it for 150 ms before every call of that name."""
-    before = [STRACE, "-qq", "-o", os.devnull, "-e", f"inject={slow}:delay_enter=150000"]
+    before = [STRACE or "", "-qq", "-o", os.devnull, "-e", f"inject={slow}:delay_enter=150000"]
     return subprocess.Popen(
-        [*(before if slow else ()), sys.executable, "-m", "jellyml", *words],  # type: ignore[list-item]
+        [*(before if slow else []), sys.executable, "-m", "jellyml", *words],
         cwd=place,
         env=os.environ | {"PYTHONPATH": str(SOURCE)},
         stdout=subprocess.PIPE,

@@ -15,6 +15,7 @@ from jellyml import Workspace
 
 name = "loading"
 
+ROOT = Path(__file__).resolve().parents[2]
 MODIFIED = ADDED = 100
 # Times what git takes; at 100 files, where starting Python is most of it, seconds more.
 LIMIT = {5_000: 2.0, 50_000: 1.0}
@@ -53,7 +54,7 @@ def checkpoint(project: Path, model: Path, size: int = 1 << 20, tensors: int = 1
 
 def save(project: Path, model: Path, size: int, tensors: int) -> None:
     words = ["-m", "benchmarks.checkpoints", project, model, size, tensors]
-    subprocess.run([sys.executable, *map(str, words)], check=True)
+    subprocess.run([sys.executable, *map(str, words)], cwd=ROOT, check=True)
 
 
 @dataclass(frozen=True, slots=True)

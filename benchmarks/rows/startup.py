@@ -20,7 +20,7 @@ def lines(bench: Bench) -> Iterator[Line]:
                     "ours": process(("jellyml", word), folder=project),
                     "theirs": process((sys.executable, "-c", "pass"), folder=project),
                 },
-                21,
+                bench.runs() if bench.quick else 41,
             )
             state = "nothing to undo" if word == "undo" else ""
             asked = times(taken, limit)

@@ -12,7 +12,7 @@ from jellyml import Workspace
 
 name = "thousand"
 
-TIMES, QUICK_TIMES = 1_000, 40
+TIMES, QUICK_TIMES = 1_000, 20
 FILES = 100
 # "No slower", within what two runs of the same differ by.
 NO_SLOWER = 1.1
@@ -48,7 +48,7 @@ def _snapshots(bench: Bench, many: int) -> Line:
             again.before()
             again.run()
         sides = {"ours": again, "theirs": _edited(new, lambda: capture.captured(new))}
-        taken = interleaved(sides, 25)
+        taken = interleaved(sides, bench.runs())
         asked = (
             times(taken, NO_SLOWER),
             Check("cache", _size(bench.kept), CACHE, "bytes"),
@@ -68,7 +68,7 @@ def _loads(bench: Bench, many: int) -> Line:
             again.before()
             again.run()
             sizes.append(_size(old / ".git/jellyml"))
-        taken = interleaved({"ours": again, "theirs": first}, 9)
+        taken = interleaved({"ours": again, "theirs": first}, bench.runs(5_000))
     middle = len(sizes) // 2
     growth = (sizes[-1] - sizes[middle]) / (2 * (len(sizes) - middle - 1))
     asked = (times(taken, NO_SLOWER), Check("store grows by", growth, PER_LOAD, "bytes each"))

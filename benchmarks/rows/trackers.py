@@ -12,7 +12,7 @@ from benchmarks import repositories
 from benchmarks.bench import Bench
 from benchmarks.line import Check, Line, compared, times
 from benchmarks.measure import Failed, Sample, Side, inside, interleaved
-from benchmarks.rows import capture
+from benchmarks.rows import capture, loading
 from benchmarks.tracker import TRACKERS
 
 name = "trackers"
@@ -73,7 +73,7 @@ def _running(bench: Bench, tracker: str, files: int) -> Iterator[Side]:
             process = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.tracker", tracker],
                 cwd=project,
-                env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+                env=os.environ | {"PYTHONPATH": str(loading.ROOT)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

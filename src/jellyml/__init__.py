@@ -8,8 +8,9 @@ from importlib import import_module
 # Type checkers know it by its name; importing ``typing`` would double the time to start.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from jellyml.create import create_jelly_filling, create_snapshot
     from jellyml.errors import JellyError, JellyWarning
-    from jellyml.snapshot import Snapshot, create_jelly_filling, create_snapshot
+    from jellyml.snapshot import Snapshot
     from jellyml.workspace import Workspace
 
 __version__ = "2.0.0"
@@ -28,8 +29,8 @@ _HOME = {
     "JellyWarning": "errors",
     "Snapshot": "snapshot",
     "Workspace": "workspace",
-    "create_jelly_filling": "snapshot",
-    "create_snapshot": "snapshot",
+    "create_jelly_filling": "create",
+    "create_snapshot": "create",
 }
 
 

@@ -23,7 +23,8 @@ def watched(
 ) -> Iterator[bytes]:
     """The same pieces; BadSnapshot is raised in place of the first that would do harm.
 
-    ``size`` is what they may come to, ``memory`` is what git may hold at a time, ``work`` the size of all objects together.
+    ``size`` is the pack's, ``memory`` is what git may hold at a time, ``work`` the size of all
+    objects together.
     """
     reader = _Walk(32 if object_format == "sha256" else 20, memory, work).read(size)
     next(reader)

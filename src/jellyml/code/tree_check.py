@@ -4,7 +4,6 @@ Nothing is unfolded: each distinct folder is read once and what lies below it is
 for 832 bytes of pack can name 10^10 files.
 """
 
-import os
 import re
 import tempfile
 import unicodedata
@@ -254,7 +253,7 @@ class _Walk:
         if self.entries > self.most.entries:
             raise _too_many(self.most)
         if folds and len(self.names_that_fold) < _FOLDS_NAMED:
-            self.names_that_fold.add(os.fsdecode(name))
+            self.names_that_fold.add(name.decode(errors="surrogateescape"))
 
     def read_sizes(self, process: Process) -> None:
         assert process.stdout
@@ -346,4 +345,4 @@ def takes_too_much() -> BadSnapshot:
 
 def _shown(name: bytes) -> str:
     """Short, and without a byte that a terminal could obey."""
-    return ascii(os.fsdecode(name[:60]))
+    return ascii(name[:40].decode(errors="replace"))

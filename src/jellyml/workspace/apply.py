@@ -60,12 +60,26 @@ class Mover:
 
     def check_writable(self, moves: Iterable[Move]) -> None:
         """Raise UnsafeToContinue for a folder that cannot be changed, before anything is."""
-        for folder in sorted({self._nearest_folder(move.path) for move in moves}):
+        paths = {move.path: move.after is None for move in moves}
+        gone = {path for path, is_gone in paths.items() if is_gone}
+        for folder in sorted(map(self._nearest_folder, {*paths, *self._emptied(gone)})):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise UnsafeToContinue(
                     f"The folder {folder} is not writable. Nothing was changed.",
                     f"chmod u+wx {folder}",
                 )
+
+    def _emptied(self, gone: set[bytes]) -> set[bytes]:
+        """Folders that nothing will be left in when ``gone`` is gone."""
+        emptied: set[bytes] = set()
+        above_gone = {parent for path in gone for parent in parents(path)}
+        for folder in sorted(above_gone, key=lambda one: -one.count(b"/")):
+            with suppress(OSError):
+                names = (os.fsencode(one.name) for one in self._place(folder).iterdir())
+                below = {folder + b"/" + name for name in names}
+                if below <= gone | emptied:
+                    emptied.add(folder)
+        return emptied
 
     def _nearest_folder(self, path: bytes) -> Path:
         places = (self._place(parent) for parent in parents(path))
@@ -87,11 +101,14 @@ class Mover:
         for name, place in around.returns.items():
             self._make_folder(above(os.fsencode(name)), around)
             self._carry(self.private / place, self._place(os.fsencode(name)))
-        for path, mode in around.modes.items():
+        self._chmod(around.modes)
+        files.sync(self.root, self._touched)
+
+    def _chmod(self, modes: Mapping[bytes, int]) -> None:
+        for path, mode in modes.items():
             with suppress(FileNotFoundError, NotADirectoryError):
                 if not self._place(path).is_symlink():
                     self._place(path).chmod(mode)
-        files.sync(self.root, self._touched)
 
     def _place(self, path: bytes) -> Path:
         return at(self.root, path)

@@ -198,9 +198,10 @@ def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> O
         plan = in_the_way(root, plan, operation.number, object_format=object_format)
         plan = returning(root, session.private, target.left, asides, plan)
         stage.write_blobs(session.store.git, plan.moves, session.mover.stage, target.modes)
-        missing = stage.fill_state_pointers(
-            plan.moves, session.mover.stage, target.lfs, session.lfs
+        staged = stage.fill_state_pointers(
+            plan.moves, session.mover.stage, target.lfs, session.lfs, object_format
         )
+        plan = replace(plan, moves=staged.moves)
         files.sync_tree(session.mover.stage)
         head, notes = _reachable(session, target)
         session.store.lend_objects(target.staged)
@@ -215,7 +216,7 @@ def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> O
             model=entry.model if entry else None,
             commit=head.commit,
         )
-        notes += words.pointers(missing)
+        notes += words.pointers(staged.pointers)
         notes += perform(session, drafted, Ready(operation, plan, wanted), after=number)
     said = words.went(verb, root, head, entry, first=target.head.commit is None)
     return Outcome(verb, root, said, tuple(notes), _changes(plan), head.commit)

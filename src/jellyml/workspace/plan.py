@@ -84,7 +84,7 @@ def _chmods(now: State, target: State, moved: set[bytes]) -> dict[bytes, int]:
     files = now.modes.files.keys() | target.modes.files.keys()
     folders = now.modes.folders.keys() | target.modes.folders.keys()
     wanted = {path: target.modes.file(path) for path in files - moved} | {
-        path: target.modes.folder(path) for path in folders
+        path: target.modes.folder(path) for path in folders - moved
     }
     had = {path: now.modes.file(path) for path in files} | {
         path: now.modes.folder(path) for path in folders

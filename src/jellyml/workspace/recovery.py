@@ -117,7 +117,8 @@ def _stage(session: Session, moves: list[Move], before: State) -> None:
         oid = session.store.git.line("rev-parse", b"%s:files/%s" % (commit.encode(), path))
         held.append(replace(rows[path], after=("100644", oid)))
     stage.write_blobs(session.store.git, held, fresh, before.modes)
-    stage.fill_state_pointers(held, fresh, pointers, session.lfs)
+    object_format = session.repository.object_format
+    stage.fill_state_pointers(held, fresh, pointers, session.lfs, object_format)
     files.sync_tree(fresh)
     session.mover.prepare()
     session.mover.stage.rmdir()

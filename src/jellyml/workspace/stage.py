@@ -139,13 +139,16 @@ def _fill(stage: Path, path: bytes, pointer: tuple[str, int], lfs: Path) -> bool
 
 
 def fill_state_pointers(
-    moves: Iterable[Move], stage: Path, names: frozenset[bytes], lfs: Path
-) -> list[bytes]:
+    moves: Iterable[Move], stage: Path, names: frozenset[bytes], lfs: Path, object_format: str
+) -> Staged:
     """A state holds an LFS file as its pointer where LFS has the content; put it back."""
-    missing = []
+    filled: list[Move] = []
+    missing: list[bytes] = []
     for move in moves:
-        if move.after is not None and move.path in names:
-            pointer = _pointer(at(stage, move.path))
-            if pointer and not _fill(stage, move.path, pointer, lfs):
-                missing.append(move.path)
-    return missing
+        pointer = _pointer(at(stage, move.path)) if move.after and move.path in names else None
+        if pointer and _fill(stage, move.path, pointer, lfs):
+            filled.append(_as_written(move, stage, object_format))
+        else:
+            filled.append(move)
+            missing += [move.path] if pointer else []
+    return Staged(tuple(filled), tuple(missing))

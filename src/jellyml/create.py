@@ -1,0 +1,204 @@
+"""``create_snapshot``: capture the code while training starts, to save it with the model.
+
+``torch.save({..., **snapshot}, path)``. It never ends a training run unless asked to.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jellyml
+from jellyml import files
+from jellyml.code import filling, manifest
+from jellyml.code.capture import MAX_FILE_SIZE, MAX_UNTRACKED, Capture, Options, capture, describe
+from jellyml.code.history import History
+from jellyml.code.manifest import CodeFacts
+from jellyml.code.newborn import make_repository
+from jellyml.errors import JellyError, JellyWarning, NotARepository, UsageError
+from jellyml.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import os
+
+    from torch.distributed import ProcessGroup
+
+
+def create_snapshot(
+    git_repo_path: "str | os.PathLike[str] | None" = None,
+    out_git_bundle_path: "str | os.PathLike[str] | None" = None,
+    create_git_repo: bool = False,
+    *,
+    history: History = "auto",
+    max_file_size: int = MAX_FILE_SIZE,
+    max_untracked: int = MAX_UNTRACKED,
+    strict: bool = False,
+    timeout: float = 60.0,
+    group: "ProcessGroup | None" = None,
+    notes: Mapping[str, object] | None = None,
+) -> Snapshot:
+    """Capture the code of the repository that holds ``git_repo_path``; change nothing in it.
+
+    git_repo_path        any folder in the repository; the current one by default
+    out_git_bundle_path  a file to which the bare git bundle is written as well
+    create_git_repo      make a repository (with an ignore file) where there is none
+    history              ``"auto"`` (all, within 64 MB and 1.5 s), ``"full"``, ``"none"``, or a
+                         number of commits below the snapshot
+    max_file_size        bytes; a larger untracked file is left out, and named
+    max_untracked        bytes; of more untracked files the largest are left out, and named
+    strict               raise where a capture fails, instead of warning
+    timeout              seconds after which the capture counts as failed
+    group                a process group of torch.distributed: a collective, called by every
+                         rank of it; its first rank captures, all get the same snapshot
+    notes                what you want to find in the manifest again (JSON)
+
+    A capture that fails gives a snapshot with the manifest alone (``commit`` None, ``error``
+    set) and a JellyWarning: it never ends a training run. Raises NotARepository where there
+    is no repository, UsageError for wrong arguments, and with ``strict`` any JellyError.
+    """
+    options = Options(
+        _history(history),
+        _size("max_file_size", max_file_size),
+        _size("max_untracked", max_untracked),
+        _seconds(timeout),
+    )
+    folder = _folder(git_repo_path)
+    bundle = _bundle_path(out_git_bundle_path)
+    _check_notes(notes)
+
+    def take() -> Capture:
+        taken = _taken(folder, options, create_git_repo, strict)
+        if bundle and taken.filling:
+            _write(bundle, taken, strict)
+        return taken
+
+    if group is not None:
+        from jellyml.code.ranks import on_first_rank
+
+        taken = on_first_rank(group, take)
+    else:
+        taken = take()
+    recorded = manifest.record(taken.facts, version=jellyml.__version__, notes=notes)
+    return Snapshot(taken.filling, filling.manifest_record(recorded), taken.facts)
+
+
+create_jelly_filling = create_snapshot
+
+
+def _taken(folder: Path, options: Options, create: bool, strict: bool) -> Capture:
+    try:
+        try:
+            taken = capture(folder, options, _cache_folder())
+        except NotARepository:
+            if not create:
+                raise
+            make_repository(folder)
+            taken = capture(folder, options, _cache_folder())
+    except NotARepository as error:
+        raise NotARepository(
+            error.problem,
+            error.fix or "run git init in your project's folder, or pass create_git_repo=True.",
+        ) from None
+    except Exception as error:  # no training run ends for want of a snapshot
+        if strict:
+            raise
+        _warn([f"The code was not captured. {_said(error)}"])
+        return Capture(b"", CodeFacts(root=folder, error=_said(error)))
+    _warn(describe(taken))
+    return taken
+
+
+def _said(error: Exception) -> str:
+    ours = isinstance(error, (JellyError, OSError))
+    return str(error) if ours else f"{type(error).__name__}: {error}"
+
+
+def _write(bundle: Path, taken: Capture, strict: bool) -> None:
+    try:
+        files.replace(bundle, [taken.filling[filling.HEADER_SIZE :]], mode=0o666)
+    except OSError as error:
+        if strict:
+            raise
+        _warn([f"The bundle was not written to {bundle}: {error}"])
+
+
+def _warn(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        with suppress(ValueError):  # standard error may be closed
+            warnings.warn(sentence, JellyWarning, stacklevel=4)
+
+
+def _history(history: History) -> History:
+    number = isinstance(history, int) and not isinstance(history, bool) and history >= 0
+    if number or history in ("auto", "full", "none"):
+        return history
+    raise UsageError(
+        f"history={history!r} is not a choice.",
+        'use "auto", "full", "none" or a number of commits.',
+    )
+
+
+def _size(name: str, value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise UsageError(f"{name}={value!r} is not a size.", "pass a number of bytes.")
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LONGEST:
+        return float(value)
+    raise UsageError(f"timeout={value!r} is not a time.", "pass a number of seconds above 0.")
+
+
+# What a lock can be waited for (threading.TIMEOUT_MAX is less on some systems).
+_LONGEST = 1_000_000
+
+
+def _check_notes(notes: Mapping[str, object] | None) -> None:
+    if notes is not None and not isinstance(notes, Mapping):
+        raise UsageError("notes is not a dictionary.", 'pass one, such as {"note": "a text"}.')
+    if notes:  # whether they can be written shows now, not when the code was captured
+        trial = manifest.record(CodeFacts(root=Path()), version=jellyml.__version__, notes=notes)
+        filling.manifest_record(trial)
+
+
+def _path(name: str, path: "str | os.PathLike[str]") -> Path:
+    try:
+        found = Path(path).absolute()
+        found.exists()
+    except (TypeError, ValueError):
+        raise UsageError(f"{name}={path!r} is not a path.", "pass a str or a Path.") from None
+    except OSError:
+        pass  # whether it is there and can be used shows below
+    return found
+
+
+def _folder(path: "str | os.PathLike[str] | None") -> Path:
+    folder = _path("git_repo_path", "." if path is None else path)
+    if not _is_folder(folder):
+        raise UsageError(f"{folder} is not a folder.", "pass a folder inside the repository.")
+    return folder
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _bundle_path(path: "str | os.PathLike[str] | None") -> Path | None:
+    if path is None:
+        return None
+    bundle = _path("out_git_bundle_path", path)
+    if _is_folder(bundle) or not _is_folder(bundle.parent):
+        problem = "is a folder" if _is_folder(bundle) else "lies in a folder that does not exist"
+        raise UsageError(f"{bundle} {problem}.", "pass the path of a file to write.")
+    return bundle
+
+
+def _cache_folder() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("jellyml", appauthor=False)
