@@ -363,6 +363,13 @@ def test_a_program_without_end_is_left(program: str, tmp_path: Path) -> None:
     assert judged(tmp_path / "model.pth", data).size == len(bundle())
 
 
+@pytest.mark.parametrize("program", [b"N", b"(", b"N("])
+def test_the_stack_and_its_marks_are_bounded(program: bytes) -> None:
+    machine = pickle_walk._Machine(program * 100_000, KEY)
+    machine.run()
+    assert len(machine.stack) + len(machine.marks) == pickle_walk._DEEPEST_STACK + 1
+
+
 def test_many_hits_are_not_all_kept() -> None:
     tensor_value = sliced_after(b"")
     key = b"X" + struct.pack("<L", len(KEY)) + KEY.encode()

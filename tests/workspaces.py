@@ -1,5 +1,6 @@
 """A workspace with a bit of everything, and what is to be said of it afterwards."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -29,11 +30,13 @@ def rich(folder: Folder, model: Path) -> None:
     folder.write("same.py", "never touched\n")
     folder.write("run.sh", "#!/bin/sh\n", executable=True)
     (folder.path / "link").symlink_to("lib")
+    _large_file(folder, b"the first weights\n")
     folder.commit("first")
     folder.git("branch", "-q", "side")
     _snapshot(folder, model)
     folder.write(".gitignore", "*.log\ncache/\n")
     folder.write("train.py", "print('main')\n")
+    _large_file(folder, b"the second weights\n")
     folder.write("staged.py", "as committed\n")
     folder.commit("second")
     folder.git("switch", "-q", "side")
@@ -56,6 +59,25 @@ def rich(folder: Folder, model: Path) -> None:
     (folder.path / "hollow").chmod(0o750)
     (folder.path / "link").unlink()
     (folder.path / "link").symlink_to("nowhere")
+
+
+_CLEAN = """#!/bin/sh
+# What git-lfs puts into the index in place of a large file.
+copy=$(mktemp); cat > "$copy"
+printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:%s\\nsize %s\\n' \\
+  "$(sha256sum < "$copy" | cut -d' ' -f1)" "$(($(wc -c < "$copy")))"
+rm "$copy"
+"""
+
+
+def _large_file(folder: Folder, content: bytes) -> None:
+    """A file that git holds as a pointer and LFS's own store as it is."""
+    folder.write(".git/clean.sh", _CLEAN)
+    folder.git("config", "filter.lfs.clean", "sh .git/clean.sh")
+    folder.write(".gitattributes", "*.weights filter=lfs -text\n")
+    folder.write("big.weights", content)
+    oid = hashlib.sha256(content).hexdigest()
+    folder.write(f".git/lfs/objects/{oid[:2]}/{oid[2:4]}/{oid}", content)
 
 
 def _snapshot(folder: Folder, model: Path) -> None:
@@ -173,6 +195,9 @@ def cases(bench: Bench, folder: Path) -> dict[str, Case]:
         copied(place, folder / name)
         steps[name] = seen(place)
     before, after, undone, redone = steps.values()
+    assert not differing(before, undone, exact=True)
+    assert not differing(after, redone, exact=True)
+    assert _of(after, "files")["big.weights"] == ("file", "0o644", b"the first weights\n")
     found = {
         "load": Case(first, load, before, after, after, "undo"),
         "undo": Case(folder / "loaded", ("undo",), after, before, before, "redo"),

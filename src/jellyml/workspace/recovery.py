@@ -133,6 +133,8 @@ def _around(
     chmods = (
         {os.fsencode(path): mode for path, mode in modes.items()} if isinstance(modes, dict) else {}
     )
+    was_there = {move.path for move in operation.moves if move.before} | before.empty
+    folders = before.empty | {parent for path in was_there for parent in parents(path)}
     made = operation.facts.get("folders")
     aside = {
         os.fsencode(name): place
@@ -142,7 +144,7 @@ def _around(
     free = set(_free(session, aside, moves, kept))
     gone = {move.path for move in moves if move.before is not None}
     return Around(
-        modes=chmods,
+        modes=chmods | {path: before.modes.folder(path) for path in folders},
         make=tuple(
             path
             for path in sorted(before.empty)

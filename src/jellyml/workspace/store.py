@@ -241,4 +241,8 @@ class Store:
         lines = "".join(f"delete {name}\n" for name in listed.decode().split())
         if lines:
             self.user.run("update-ref", "--stdin", stdin=lines.encode())
+        ours = self.repository.common_dir.joinpath(*KEEP.split("/")[:-1])
+        for folder in (ours, ours.parent):  # git leaves them, empty
+            with suppress(OSError):
+                folder.rmdir()
         shutil.rmtree(self.base)
