@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from trials import pytest_terminal_summary  # noqa: F401 (a hook: the trials are told at the end)
+
 DATE = "2024-01-02T03:04:05+00:00"
 
 

@@ -26,7 +26,7 @@ from jellyml.code.history import Budget
 from jellyml.errors import GitError, JellyError, JellyWarning, NotARepository, UsageError
 from jellyml.snapshot import Snapshot
 
-TORTURE = int(os.environ.get("TORTURE", "1"))
+TORTURE = float(os.environ.get("TORTURE", "1"))
 GIT = subprocess.run(["which", "git"], check=True, capture_output=True).stdout.decode().strip()
 
 
@@ -83,7 +83,7 @@ def put(place: Path, what: str, text: bytes) -> None:
 
 
 @settings(
-    max_examples=20 * TORTURE if TORTURE > 1 else 20,
+    max_examples=round(20 * max(1, TORTURE)),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
@@ -252,6 +252,13 @@ def test_what_is_left_out_is_named(repo: Folder, tmp_path: Path) -> None:
     ]
     with pytest.warns(JellyWarning, match=r"large\.bin was left out.*max_untracked"):
         jellyml.create_snapshot(repo.path, max_untracked=3500)
+
+
+def test_a_warning_names_the_line_that_asked(repo: Folder) -> None:
+    repo.write("large.txt", "x" * 200)
+    with pytest.warns(JellyWarning) as caught:
+        jellyml.create_snapshot(repo.path, max_file_size=100)
+    assert {one.filename for one in caught} == {__file__}
 
 
 def test_many_left_out_are_not_many_warnings(repo: Folder) -> None:
@@ -538,7 +545,9 @@ def test_eight_at_once_write_one_bundle(repo: Folder, home: Path, tmp_path: Path
     assert len(list((home / ".cache/jellyml/captures").iterdir())) == 1
 
 
-@pytest.mark.parametrize("moments", [12, pytest.param(300 * TORTURE, marks=pytest.mark.torture)])
+@pytest.mark.parametrize(
+    "moments", [12, pytest.param(max(1, round(300 * TORTURE)), marks=pytest.mark.torture)]
+)
 def test_killed_at_any_moment(moments: int, repo: Folder, home: Path, tmp_path: Path) -> None:
     for number in range(50):
         repo.write(f"new{number}.py", os.urandom(1000))

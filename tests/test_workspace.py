@@ -527,6 +527,8 @@ def test_errors_say_what_to_do(repo: Folder, tmp_path: Path) -> None:
 def test_nothing_is_made_where_nothing_was_loaded(repo: Folder) -> None:
     assert Workspace(repo.path).history() == []
     assert Workspace(repo.path).doctor() == []
+    nothing = Workspace(repo.path).prune(older_than=0)
+    assert nothing.warnings == ("There is nothing to prune.",)
     assert not (repo.path / ".git/jellyml").exists()
     assert str(Workspace(repo.path).folder).startswith(str(repo.path / ".git"))
 

@@ -67,10 +67,12 @@ def create_snapshot(
     bundle = _bundle_path(out_git_bundle_path)
     _check_notes(notes)
 
+    said: list[str] = []
+
     def take() -> Capture:
-        taken = _taken(folder, options, create_git_repo, strict)
+        taken = _taken(folder, options, create_git_repo, strict, said)
         if bundle and taken.filling:
-            _write(bundle, taken, strict)
+            _write(bundle, taken, strict, said)
         return taken
 
     if group is not None:
@@ -79,6 +81,7 @@ def create_snapshot(
         taken = on_first_rank(group, take)
     else:
         taken = take()
+    _warn(said)
     recorded = manifest.record(taken.facts, version=jellyml.__version__, notes=notes)
     return Snapshot(taken.filling, filling.manifest_record(recorded), taken.facts)
 
@@ -86,7 +89,10 @@ def create_snapshot(
 create_jelly_filling = create_snapshot
 
 
-def _taken(folder: Path, options: Options, create: bool, strict: bool) -> Capture:
+def _taken(
+    folder: Path, options: Options, create: bool, strict: bool, said: list[str]
+) -> Capture:
+    """The capture, or one that failed; what the user should hear goes to ``said``."""
     try:
         try:
             taken = capture(folder, options, _cache_folder())
@@ -103,30 +109,30 @@ def _taken(folder: Path, options: Options, create: bool, strict: bool) -> Captur
     except Exception as error:  # no training run ends for want of a snapshot
         if strict:
             raise
-        _warn([f"The code was not captured. {_said(error)}"])
-        return Capture(b"", CodeFacts(root=folder, error=_said(error)))
-    _warn(describe(taken))
+        said.append(f"The code was not captured. {_text(error)}")
+        return Capture(b"", CodeFacts(root=folder, error=_text(error)))
+    said += describe(taken)
     return taken
 
 
-def _said(error: Exception) -> str:
+def _text(error: Exception) -> str:
     ours = isinstance(error, (JellyError, OSError))
     return str(error) if ours else f"{type(error).__name__}: {error}"
 
 
-def _write(bundle: Path, taken: Capture, strict: bool) -> None:
+def _write(bundle: Path, taken: Capture, strict: bool, said: list[str]) -> None:
     try:
         files.replace(bundle, [taken.filling[filling.HEADER_SIZE :]], mode=0o666)
     except OSError as error:
         if strict:
             raise
-        _warn([f"The bundle was not written to {bundle}: {error}"])
+        said.append(f"The bundle was not written to {bundle}: {error}")
 
 
 def _warn(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         with suppress(ValueError):  # standard error may be closed
-            warnings.warn(sentence, JellyWarning, stacklevel=4)
+            warnings.warn(sentence, JellyWarning, stacklevel=3)  # the line that asked
 
 
 def _history(history: History) -> History:

@@ -122,6 +122,8 @@ class Workspace:
         With ``everything`` nothing of ours stays in the repository.
         """
         repository = self._repository()
+        if not past.has_any(repository):
+            return words.nothing("prune", repository.root)
         with self._held(repository) as (session, repaired):
             outcome = past.prune(session, older_than, larger_than, everything=everything)
         if everything:

@@ -175,10 +175,6 @@ def examine(session: Session, repaired: Repair | None) -> list[Finding]:
         except GitError as error:
             fix = "jellyml history --prune 0d, once you need no older state"
             found.append(Finding(f"State {number} is damaged: {error.problem}", False, fix))
-    for name, place in asides(session).items():
-        where = session.private / place
-        problem = f"{name} was set aside by a load; it lies at {where}."
-        found.append(Finding(problem, False, "jellyml undo brings it back."))
     rescued = session.private / "rescue"
     if rescued.is_dir() and any(rescued.rglob("*")):
         problem = f"Files that changed during an operation were saved in {rescued}."

@@ -107,24 +107,24 @@ def pointers(paths: Iterable[bytes]) -> list[str]:
 def set_aside(private: Path, aside: Mapping[str, str]) -> list[str]:
     """What lay in the way, and where it lies until it is brought back."""
     return [
-        f"{name} lay in the way; until you go back it lies at {private / place}"
+        f"{name} lay in the way; until you go back it lies at {private / place}."
         for name, place in aside.items()
     ]
 
 
 def typed_meanwhile(path: str) -> str:
-    return f"A file changed while it was being replaced; what it held then is at {path}"
+    return f"A file changed while it was being replaced; what it held then is at {path}."
 
 
 def commits_saved(branch: str) -> str:
-    return f"Your commits were on no branch; they are now on branch {branch}"
+    return f"Your commits were on no branch; they are now on branch {branch}."
 
 
 def branch_moved(ref: str, commit: str | None, *, gone: bool) -> str:
     name = ref.removeprefix("refs/heads/")
     what = "is gone" if gone else "has moved"
-    return f"The branch {name} {what} since, so HEAD is detached at {(commit or '')[:_SHORT]}"
+    return f"The branch {name} {what} since, so HEAD is detached at {(commit or '')[:_SHORT]}."
 
 
 def branch_was_born(ref: str) -> str:
-    return f"The branch {ref.removeprefix('refs/heads/')} has commits since; HEAD is on it"
+    return f"The branch {ref.removeprefix('refs/heads/')} has commits since; HEAD is on it."
