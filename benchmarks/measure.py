@@ -60,11 +60,11 @@ def inside(function: Callable[[], object], before: Callable[[], object] = nothin
     """A call in this process, which has everything imported already."""
 
     def run() -> Sample:
-        read, processors = bytes_read(), _processors()
+        read, processors = bytes_read(), computed()
         began = time.perf_counter()
         function()
         took = time.perf_counter() - began
-        return Sample(took, _processors() - processors, read=bytes_read() - read)
+        return Sample(took, computed() - processors, read=bytes_read() - read)
 
     return Side(run, before)
 
@@ -90,7 +90,7 @@ def process(
     return Side(run, before)
 
 
-def _processors() -> float:
+def computed() -> float:
     """What this process and its ended children have computed."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import jellyml.checkpoint
 from checkpoint_files import (
     FIXTURES,
     Counting,
@@ -438,6 +439,17 @@ def test_saying_no_costs_few_bytes_too() -> None:
 
     assert list(found(file, CODE, filling.prove, [])) == []
     assert file.taken < 5_000 * 66 + 1_000_000
+
+
+def test_saying_no_reads_any_other_file_once(
+    model_file: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not once more for the manifest of a capture that failed."""
+    path = model_file(bytes(20 << 20))
+    monkeypatch.setattr(jellyml.checkpoint, "_MOST_READINGS", 1)
+    monkeypatch.setattr(jellyml.checkpoint, "_READ_FREELY", 1 << 20)
+    with pytest.raises(NoSnapshot):
+        Checkpoint.open(path)
 
 
 def test_old_and_new_fillings_are_both_opened(model_file: Callable[[bytes], Path]) -> None:

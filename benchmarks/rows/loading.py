@@ -88,13 +88,14 @@ def _both(
     bench: Bench, project: Path, model: Path, files: int
 ) -> tuple[dict[str, list[Sample]], dict[str, list[Sample]]]:
     with bench.folder() as second, bench.folder() as third:
-        for place in (second, third):
-            repositories.copy(project, place / "project")
+        repositories.copy(project, second / "project")
         ways = {
             "ours": _commands(project, model),
             "theirs": _git(second / "project", model),
-            "other way": _calls(third / "project", model),
         }
+        if not bench.quick:
+            repositories.copy(project, third / "project")
+            ways["other way"] = _calls(third / "project", model)
         loads: dict[str, list[Sample]] = {way: [] for way in ways}
         undos: dict[str, list[Sample]] = {way: [] for way in ways}
         for turn in range(-1, min(bench.runs(files), 11)):

@@ -61,7 +61,8 @@ def _job(bench: Bench, project: Path, processes: int) -> Sample:
     if len({answer["commit"] for answer in answers}) != 1 or not answers[0]["commit"]:
         raise Failed("the processes do not have the same snapshot")
     began = min(answer["began"] for answer in answers)
-    return Sample(max(answer["ended"] for answer in answers) - began)
+    took = max(answer["ended"] for answer in answers) - began
+    return Sample(took, sum(answer["processors"] for answer in answers))
 
 
 def _bundles_written(bench: Bench, project: Path) -> int:
@@ -77,6 +78,5 @@ def _bundles_written(bench: Bench, project: Path) -> int:
         _job(bench, project, PROCESSES)
     finally:
         os.environ["PATH"] = path
-    said = log.read_text().splitlines()
-    # What they did to get ready: one took a snapshot, or found one that was there.
-    return sum("pack-objects" in line for line in said)
+    # To get ready they found what the job before had kept, and packed nothing.
+    return sum("pack-objects" in line for line in log.read_text().splitlines())

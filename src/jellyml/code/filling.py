@@ -159,7 +159,7 @@ def parse_manifest(data: bytes) -> dict[str, object]:
     fields = _fields(data, MANIFEST, MANIFEST_VERSION)
     offset, size = _count(fields, "manifest_offset"), _count(fields, "manifest_size")
     content = data[offset : offset + size]
-    if offset < HEADER_SIZE or len(content) < size:
+    if len(content) < size:
         raise BadSnapshot("The manifest is cut off.")
     digest = _text(fields, "sha256", _DIGEST)
     if digest not in (None, hashlib.sha256(content).hexdigest()):
@@ -229,7 +229,7 @@ def _deeper(value: object, levels: int) -> bool:
 
 def _count(fields: dict[str, object], name: str) -> int:
     value = fields.pop(name, None)
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value < 1 << 63:
         raise BadSnapshot(f"The header's {name} is not a size.")
     return value
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -79,6 +79,7 @@ class Git:
     config: dict[str, str] = field(default_factory=dict)
     isolated: bool = False
     deadline: float | None = None
+    hold: Callable[[int], None] | None = None  # given each process's id, to limit it
 
     def configured(self, **options: str) -> "Git":
         """The same git with ``section__name="value"`` set for every command."""
@@ -183,6 +184,8 @@ class Git:
                 "install git 2.34 or newer and make sure that it is on PATH.",
             ) from None
         try:
+            if self.hold:
+                self.hold(process.pid)
             yield process
         finally:
             kill(process)

@@ -6,6 +6,7 @@ bytes that somebody typed meanwhile are not ours to throw away.
 """
 
 import errno
+import itertools
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,7 +49,6 @@ class Mover:
         self.object_format = object_format
         self.stage = private / "stage"
         self.trash = private / "trash"
-        self._displaced = 0
         self._real: set[bytes] = {b""}
         self._touched: set[Path] = set()
 
@@ -120,11 +120,7 @@ class Mover:
             return
         self._touched.add(place.parent)
         with suppress(FileNotFoundError):
-            rename(place, self._next_in_trash())
-
-    def _next_in_trash(self) -> Path:
-        self._displaced += 1
-        return self.trash / f"{self._displaced:08}"
+            rename(place, _free_place(self.trash, path))
 
     def _below_real_folders(self, path: bytes) -> bool:
         """False when a parent is missing or a link: then nothing of ours lies there."""
@@ -173,7 +169,7 @@ class Mover:
         self._touched.add(place.parent)
         if is_folder(place):
             _remove_hollow(place)
-        while not (_put_new(staged, place) or swap(staged, place, self._next_in_trash())):
+        while not (_put_new(staged, place) or swap(staged, place, _free_place(self.trash, path))):
             pass  # it came or went this very moment: another look
 
     def _carry(self, source: Path, target: Path) -> None:
@@ -191,12 +187,11 @@ class Mover:
         ids = set(known)
         saved: list[Path] = []
         for folder in (self.trash, self.stage):
-            for path in _files_below(folder):
+            for path in files_below(folder):
                 one = disk.identity(folder, os.fsencode(path), self.object_format)
                 if one is None or (one[1].decode() in ids and not _is_written(folder / path)):
                     continue
-                target = where / path
-                target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                target = _free_place(where, os.fsencode(path))
                 rename(folder / path, target)
                 saved.append(target)
         return saved
@@ -218,7 +213,18 @@ def _remove_hollow(folder: Path) -> None:
         Path(parent).rmdir()
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def _free_place(folder: Path, path: bytes) -> Path:
+    """A place below ``folder`` that tells the path and that nothing has taken yet."""
+    for number in itertools.count():
+        place = at(folder / str(number) if number else folder, path)
+        with suppress(FileExistsError, NotADirectoryError):
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not os.path.lexists(place):
+                return place
+    raise AssertionError("there is always one more number")
+
+
+def files_below(folder: Path) -> Iterator[Path]:
     """Files and links, from the folder."""
     for parent, folders, names in os.walk(folder):
         links = [name for name in folders if Path(parent, name).is_symlink()]

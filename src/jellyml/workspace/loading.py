@@ -80,7 +80,7 @@ class Arrival:
             moves = [move for move in moves if move.path not in same]
         moves = _sparing_nested(git, drafted, self.incoming.tree, moves)
         return stage.write_snapshot(
-            drafted.place,
+            replace(drafted.place, git=self._limited(git)),
             self.incoming.tree,
             moves,
             session.mover.stage,
@@ -88,6 +88,11 @@ class Arrival:
             session.lfs,
             session.repository.object_format,
         )
+
+    def _limited(self, git: Git) -> Git:
+        """A stranger's objects are read within bounds, large files piece by piece."""
+        config = git.config | {"core.bigFileThreshold": "16m"}
+        return replace(git, config=config, hold=self.incoming.limits.hold)
 
     def bring_commit(self, store: Store) -> str:
         """Take the snapshot's commit into the store; the true one where history was cut."""

@@ -7,11 +7,12 @@ user's, made since: left, and named.
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from jellyml import files
 from jellyml.code.scan import at
 from jellyml.workspace import disk, gitdir, stage
-from jellyml.workspace.apply import Around
+from jellyml.workspace.apply import Around, files_below
 from jellyml.workspace.disk import parents
 from jellyml.workspace.journal import Move, Operation, Side
 from jellyml.workspace.plan import not_folders, obstacles
@@ -109,8 +110,13 @@ def _stage(session: Session, moves: list[Move], before: State) -> None:
     fresh = session.private / "fresh"
     files.remove_tree(fresh)
     fresh.mkdir(mode=0o700)
+    trash = _displaced(session)
     commit = before.commit
-    rows = {move.path: move for move in moves if move.after is not None}
+    rows = {
+        move.path: move
+        for move in moves
+        if move.after and not _from_trash(trash, move, before, fresh)
+    }
     pointers = before.lfs & rows.keys()
     held = [move for path, move in rows.items() if path not in pointers]
     for path in pointers:
@@ -123,6 +129,31 @@ def _stage(session: Session, moves: list[Move], before: State) -> None:
     session.mover.prepare()
     session.mover.stage.rmdir()
     fresh.rename(session.mover.stage)
+
+
+def _displaced(session: Session) -> dict[Side, Path]:
+    """What the operation took away and nobody wrote to since."""
+    found: dict[Side, Path] = {}
+    for path in files_below(session.mover.trash):
+        name = os.fsencode(path)
+        one = disk.identity(session.mover.trash, name, session.repository.object_format)
+        if one:
+            found[(one[0].decode(), one[1].decode())] = session.mover.trash / path
+    return found
+
+
+def _from_trash(trash: dict[Side, Path], move: Move, before: State, fresh: Path) -> bool:
+    """The very file goes back where it still lies: that takes no room, and keeps its time."""
+    source = trash.get(move.after)
+    if source is None or (
+        not source.is_symlink() and source.stat().st_mode & 0o7777 != before.modes.file(move.path)
+    ):
+        return False
+    target = at(fresh, move.path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.rename(target)
+    del trash[move.after]
+    return True
 
 
 def _around(
