@@ -15,13 +15,16 @@ from typing import cast
 
 from jellyml.code import cache, filling, history
 from jellyml.code.cache import Cache
+from jellyml.code.contents import Contents
 from jellyml.code.guard import LeftOut
 from jellyml.code.history import Budget, History
+from jellyml.code.key import key
 from jellyml.code.manifest import CodeFacts, Nested
 from jellyml.code.repository import Repository
 from jellyml.code.scan import Scan, at, scan
 from jellyml.code.scratch import ChangedMeanwhile, Scratch, scratch
-from jellyml.code.selection import Contents, Selection, changes, key, select
+from jellyml.code.selection import Selection, select
+from jellyml.code.tree import changes
 
 MAX_FILE_SIZE = 50_000_000
 MAX_UNTRACKED = 250_000_000

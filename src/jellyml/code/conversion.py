@@ -1,14 +1,12 @@
 """Files whose blob is not their bytes: stored by git's own rules, and by none of its filters."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
+from jellyml.code.contents import Contents
 from jellyml.code.rules import is_off
 from jellyml.code.scan import SYMLINK, Scan
 from jellyml.code.scratch import Scratch
-
-if TYPE_CHECKING:
-    from jellyml.code.selection import Contents, Selection
+from jellyml.code.selection import Selection
 
 _NAMES = ("text", "crlf", "eol", "ident", "working-tree-encoding", "filter")
 _NONE = (b"unspecified", b"unset")
@@ -16,7 +14,7 @@ _NO_FILTER = (*_NONE, b"set")
 Rules = Mapping[bytes, bytes]
 
 
-def blobs(selection: "Selection", contents: "Contents", scratch: Scratch) -> dict[bytes, bytes]:
+def blobs(selection: Selection, contents: Contents, scratch: Scratch) -> dict[bytes, bytes]:
     """The blob id of each file on disk that a rule changes; all others are taken as they lie.
 
     Those that an external filter should change, or whose rule cannot be followed, are noted

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jellyml.code.contents import raw_id
 from jellyml.code.scan import SYMLINK, Found, Scan, at, on_disk
 from jellyml.code.scratch import Scratch, bytes_on_disk
-from jellyml.code.selection import raw_id
 
 _RULES = ("text", "crlf", "eol", "ident", "working-tree-encoding", "filter")
 _CONTENT_RULES = (b"ident", b"working-tree-encoding", b"filter")

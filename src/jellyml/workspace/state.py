@@ -14,10 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jellyml.code.capture import MAX_FILE_SIZE, MAX_UNTRACKED, header
+from jellyml.code.contents import Contents
 from jellyml.code.repository import Git, Repository
 from jellyml.code.scan import Found, Scan, scan
 from jellyml.code.scratch import Change, Scratch
-from jellyml.code.selection import Contents, Selection, changes, select
+from jellyml.code.selection import Selection, select
+from jellyml.code.tree import changes
 from jellyml.errors import UnsafeToContinue
 from jellyml.workspace import disk
 from jellyml.workspace.disk import Left, Modes

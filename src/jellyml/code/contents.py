@@ -1,0 +1,61 @@
+"""The bytes on disk behind a selection, each small file read once."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jellyml.code.rules import is_off
+from jellyml.code.scan import Found
+from jellyml.code.scratch import bytes_on_disk
+from jellyml.code.selection import Selection, not_read
+
+if TYPE_CHECKING:
+    from jellyml.code.guard import LeftOut
+
+_BLOCK = 1 << 20
+
+
+def raw_id(content: bytes | Path, object_format: str) -> bytes:
+    """The id git gives to these bytes as a blob."""
+    digest = hashlib.new(object_format)
+    if isinstance(content, bytes):
+        digest.update(b"blob %d\0" % len(content) + content)
+    else:
+        with content.open("rb") as file:
+            digest.update(b"blob %d\0" % os.fstat(file.fileno()).st_size)
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest().encode()
+
+
+class Contents:
+    """The bytes on disk behind an overlay, each small file read once."""
+
+    def __init__(self, selection: Selection, *, hold: int = 16 << 20) -> None:
+        self._root = selection.root
+        self._links = not any(
+            is_off(one.config, "core.symlinks") for _, one in selection.scan.layers()
+        )
+        self._held: dict[bytes, bytes] = {}
+        self._room = hold
+        self.unreadable: list[LeftOut] = []
+        self.raw: list[bytes] = []  # taken as they lie, for want of what their rules ask for
+
+    def read(self, path: bytes, found: Found) -> bytes | Path | None:
+        """A path's bytes; None, and a note, for one that cannot be read."""
+        if path in self._held:
+            return self._held[path]
+        try:
+            content = bytes_on_disk(self._root, path, found, links=self._links)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            left = not_read(path)
+            if left not in self.unreadable:
+                self.unreadable.append(left)
+            return None
+        if isinstance(content, bytes) and len(content) <= self._room:
+            self._held[path] = content
+            self._room -= len(content)
+        return content
