@@ -15,6 +15,7 @@ from benchmarks.page import page
 from benchmarks.picture import draw
 from benchmarks.result import Result
 from benchmarks.rows import ROWS, Row
+from jellyml import JellyError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,7 +49,7 @@ def _measured(row: Row, bench: Bench) -> Group:
         for line in row.lines(bench):
             lines.append(line)
             print(table.row(line), flush=True)
-    except (Failed, subprocess.CalledProcessError, OSError) as problem:
+    except (Failed, JellyError, OSError, subprocess.CalledProcessError) as problem:
         lines.append(Line(row.name, why=f"{type(problem).__name__}: {problem}"))
         print(table.row(lines[-1]), flush=True)
     return Group(row.name, f"{now:%Y-%m-%d}", load, time.monotonic() - began, lines)

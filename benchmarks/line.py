@@ -1,11 +1,13 @@
 """A line of the result: what was measured, against what, and whether that is good enough."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.measure import Samples
+from benchmarks.measure import Failed, Samples
+from jellyml import JellyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,14 @@ def compared(
         checks=checks,
         note=note,
     )
+
+
+def tried(what: str, measure: Callable[[], Line]) -> Line:
+    """The line, or one that says why there is none: the others are measured all the same."""
+    try:
+        return measure()
+    except (Failed, JellyError, OSError, subprocess.CalledProcessError) as problem:
+        return Line(what, why=f"{type(problem).__name__}: {problem}")
 
 
 def _seconds(samples: Samples) -> tuple[float, ...]:

@@ -51,16 +51,15 @@ def _section(group: Group) -> Iterator[str]:
         f"Measured on {group.when}, in {group.seconds / 60:.1f} minutes,"
         f" with {group.load:.1f} other processes running when it began.\n"
     )
-    against = ""
-    for line in group.lines:
-        if line.against != against:
-            against = line.against
-            yield f"\nBeside {against}:\n" if against else ""
-            yield f"| {' | '.join(_COLUMNS)} |\n{_RULE}"
-        yield f"| {' | '.join(_cells(line))} |"
+    for against in dict.fromkeys(line.against for line in group.lines):
+        yield f"Beside {against}:\n" if against else ""
+        yield f"| {' | '.join(_COLUMNS)} |\n{_RULE}"
+        for line in group.lines:
+            if line.against == against:
+                yield f"| {' | '.join(_cells(line))} |"
+        yield ""
     notes = dict.fromkeys(line.note for line in group.lines if line.note)
     if notes:
-        yield ""
         yield from (f"- {note}" for note in notes)
 
 

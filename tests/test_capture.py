@@ -657,5 +657,5 @@ def test_the_bundle_beside(repo: Folder, tmp_path: Path) -> None:
 def test_a_bundle_that_cannot_be_written(repo: Folder) -> None:
     with pytest.warns(JellyWarning, match="was not written"):
         assert jellyml.create_snapshot(repo.path, "/proc/code.bundle").commit
-    with pytest.raises(OSError, match="code"):
+    with pytest.raises(OSError, match="/proc"):
         jellyml.create_snapshot(repo.path, "/proc/code.bundle", strict=True)

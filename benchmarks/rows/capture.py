@@ -3,11 +3,12 @@
 import sys
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import jellyml
 from benchmarks.bench import Bench
-from benchmarks.line import Line, compared, times
+from benchmarks.line import Line, compared, times, tried
 from benchmarks.measure import Failed, inside, interleaved, process
 
 name = "capture"
@@ -25,8 +26,11 @@ def lines(bench: Bench) -> Iterator[Line]:
     for files in bench.sizes:
         for state in ("clean", "dirty"):
             with bench.project(files, dirty=state == "dirty") as project:
-                yield _again(bench, project, files, state)
-                yield _new(bench, project, files, state)
+                for measured in (_again, _new):
+                    yield tried(
+                        f"create_snapshot, {state}, {files:,} files",
+                        partial(measured, bench, project, files, state),
+                    )
 
 
 def captured(project: Path) -> jellyml.Snapshot:

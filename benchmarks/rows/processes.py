@@ -7,11 +7,12 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks import rank
 from benchmarks.bench import Bench
-from benchmarks.line import Check, Line, compared, times
+from benchmarks.line import Check, Line, compared, times, tried
 from benchmarks.measure import Failed, Sample, Side, interleaved
 
 name = "processes"
@@ -23,7 +24,8 @@ LIMIT = 1.5
 def lines(bench: Bench) -> Iterator[Line]:
     for files in bench.sizes:
         with bench.project(files, dirty=True) as project:
-            yield _at_once(bench, project, files)
+            what = f"{PROCESSES} processes, {files:,} files"
+            yield tried(what, partial(_at_once, bench, project, files))
 
 
 def _at_once(bench: Bench, project: Path, files: int) -> Line:

@@ -53,7 +53,7 @@ def _beside(bench: Bench, tracker: str, files: int) -> Line:
             theirs = stack.enter_context(_running(bench, tracker, files))
             sides = {"ours": inside(lambda: capture.captured(project), bench.forget)}
             taken = interleaved(sides | {"theirs": theirs}, RUNS)
-        except (Failed, subprocess.CalledProcessError) as problem:
+        except (Failed, OSError, subprocess.CalledProcessError) as problem:
             return Line(what, WHAT[tracker], files, state, why=str(problem))
     asked: tuple[Check, ...] = (times(taken, 1.0),) if tracker in ALL_FILES else ()
     against = f"{WHAT[tracker]} ({metadata.version(tracker)})"

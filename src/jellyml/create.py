@@ -89,9 +89,7 @@ def create_snapshot(
 create_jelly_filling = create_snapshot
 
 
-def _taken(
-    folder: Path, options: Options, create: bool, strict: bool, said: list[str]
-) -> Capture:
+def _taken(folder: Path, options: Options, create: bool, strict: bool, said: list[str]) -> Capture:
     """The capture, or one that failed; what the user should hear goes to ``said``."""
     try:
         try:
@@ -102,9 +100,11 @@ def _taken(
             make_repository(folder)
             taken = capture(folder, options, _cache_folder())
     except NotARepository as error:
+        if create:
+            raise
         raise NotARepository(
             error.problem,
-            error.fix or "run git init in your project's folder, or pass create_git_repo=True.",
+            "run git init in your project's folder, or pass create_git_repo=True.",
         ) from None
     except Exception as error:  # no training run ends for want of a snapshot
         if strict:
@@ -171,13 +171,14 @@ def _check_notes(notes: Mapping[str, object] | None) -> None:
 
 def _path(name: str, path: "str | os.PathLike[str]") -> Path:
     try:
-        found = Path(path).absolute()
-        found.exists()
+        found = Path(path)
+        if "\0" in str(found):
+            raise ValueError
+        return found.absolute()
     except (TypeError, ValueError):
         raise UsageError(f"{name}={path!r} is not a path.", "pass a str or a Path.") from None
     except OSError:
-        pass  # whether it is there and can be used shows below
-    return found
+        raise UsageError("The current folder is gone.", f"pass {name} as a whole path.") from None
 
 
 def _folder(path: "str | os.PathLike[str] | None") -> Path:
@@ -197,11 +198,7 @@ def _is_folder(path: Path) -> bool:
 def _bundle_path(path: "str | os.PathLike[str] | None") -> Path | None:
     if path is None:
         return None
-    bundle = _path("out_git_bundle_path", path)
-    if _is_folder(bundle) or not _is_folder(bundle.parent):
-        problem = "is a folder" if _is_folder(bundle) else "lies in a folder that does not exist"
-        raise UsageError(f"{bundle} {problem}.", "pass the path of a file to write.")
-    return bundle
+    return files.to_write(_path("out_git_bundle_path", path))
 
 
 def _cache_folder() -> Path:

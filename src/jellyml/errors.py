@@ -12,6 +12,15 @@ JellyError                something the user can act on
 JellyWarning              a capture that left something out, or an undo that is not exact
 """
 
+import os
+
+
+def pasteable(path: "str | os.PathLike[str]") -> str:
+    """A path as it can be pasted into a command."""
+    import shlex
+
+    return shlex.quote(os.fspath(path))
+
 
 class JellyError(Exception):
     """A problem and, when we know it, its fix.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jellyml.checkpoint import Checkpoint
 from jellyml.errors import UsageError
-from jellyml.files import replace
+from jellyml.files import replace, to_write
 from jellyml.terminal import Terminal
 
 
@@ -36,6 +36,7 @@ def write_bundle(model: Path, output: Path | None = None) -> Path:
     target = output or Path()
     if target.is_dir():
         target /= f"{model.resolve().name}.bundle"
+    target = to_write(target)
     if target.exists() and target.samefile(model):
         raise UsageError(f"{target} is the checkpoint itself.", "choose another output path.")
     replace(target, checkpoint.bundle(), mode=0o666)

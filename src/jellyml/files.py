@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jellyml.errors import UnsafeToContinue
+from jellyml.errors import UnsafeToContinue, UsageError
 
 _EXCHANGE = 2  # RENAME_EXCHANGE, linux/fs.h
 _AT_FDCWD = -100
@@ -25,7 +25,8 @@ def replace(
     path: Path, chunks: Iterable[bytes], *, mode: int = 0o600, durable: bool = True
 ) -> None:
     """Write a file whole or not at all; one that is there is replaced. Raises OSError."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    # A short name: the file's own may be as long as a name can be.
+    beside = path.with_name(f".jellyml-{os.getpid():x}-{time.monotonic_ns():x}")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
@@ -41,6 +42,22 @@ def replace(
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def to_write(path: Path) -> Path:
+    """Where a user's path leads, links followed; UsageError where no file can be put there."""
+    try:
+        found = path.resolve()
+        if found.is_dir() or not found.parent.is_dir():
+            what = "is a folder" if found.is_dir() else "lies in a folder that does not exist"
+            raise UsageError(f"{path} {what}.", "name a file in a folder that is there.")
+        if os.path.lexists(found) and not found.is_file():
+            raise UsageError(f"{path} is no ordinary file.", "name a file; it is replaced whole.")
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path!s:.80} cannot be written: {error}.", "name another file."
+        ) from None
+    return found
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,6 +12,8 @@ from jellyml.errors import UsageError
 from jellyml.files import replace
 from jellyml.terminal import Terminal
 
+_STEM = 60  # characters of the file's name that are enough to know it by
+
 
 class GitArgs:
     """What ``git`` reads: the path of the checkpoint, then git's own arguments."""
@@ -43,7 +45,7 @@ def run_git(
         Terminal().warnings([f"A damaged snapshot was passed over: {checkpoint.passed_over}"])
     with tempfile.TemporaryDirectory(prefix="jellyml-") as place:
         # A clone is named after the file that it is made from: model.pth -> model.
-        bundle = Path(place) / f"{model.stem or 'model'}.bundle"
+        bundle = Path(place) / f"{model.stem[:_STEM] or 'model'}.bundle"
         replace(bundle, checkpoint.bundle(), durable=False)
         with bundle.open("rb") as file:
             pieces = iter(lambda: file.read(1 << 20), b"")

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -91,7 +92,6 @@ def _whole(scratch: Scratch, commit: str, path: Path, budget: Budget | None) -> 
 
 
 def _within(scratch: Scratch, commit: str, out: IO[bytes], budget: Budget) -> str:
-    late: list[bool] = []
     with scratch.git.start(*PACK) as process, scratch.git.watched(process):
         assert process.stdin
         assert process.stdout
@@ -100,14 +100,13 @@ def _within(scratch: Scratch, commit: str, out: IO[bytes], budget: Budget) -> st
             process.stdin.close()
         process.stdin = None
 
-        def give_up() -> None:
-            late.append(True)
-            kill(process)
-
-        counting = threading.Timer(budget.seconds, give_up)
+        counting = threading.Timer(budget.seconds, kill, (process,))
+        began = time.monotonic()
         counting.start()
         block = os.read(process.stdout.fileno(), _BLOCK)
         counting.cancel()
+        if time.monotonic() - began > budget.seconds:  # the timer's thread may come late
+            return f"it took more than {budget.seconds:g} s to count"
         size = 0
         while block:
             size += out.write(block)
@@ -119,8 +118,6 @@ def _within(scratch: Scratch, commit: str, out: IO[bytes], budget: Budget) -> st
         except TookTooLong:
             raise
         except GitError as error:
-            if late:
-                return f"it took more than {budget.seconds:g} s to count"
             return f"git could not pack it ({error.problem.splitlines()[0]})"
     return ""
 

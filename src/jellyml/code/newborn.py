@@ -1,5 +1,6 @@
 """A repository where there is none, with an ignore file for machine-learning projects."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,15 +47,24 @@ def make_repository(folder: Path) -> None:
 
     Raises NotARepository, GitError, OSError.
     """
-    git = Git(folder)
-    inside = git.run("rev-parse", "--git-dir", accept=(0, 128))
-    if inside or (folder / ".git").is_symlink() or (folder / ".git").exists():
+    if in_git_directory(folder):
         raise NotARepository(
             f"{folder} has a .git, or lies in a git directory, but is not a git repository"
             " with a working tree.",
             "mend or remove it; none is made over it.",
         )
     # An empty template: the user's own may bring hooks and files along.
-    git.run("init", "-q", "--template=")
+    Git(folder).run("init", "-q", "--template=")
     with suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:
         file.write(IGNORE)
+
+
+def in_git_directory(folder: Path) -> bool:
+    """True in a ``.git`` or bare repository, or over a ``.git`` that leads nowhere.
+
+    For a folder without a working tree: code put there could become a hook.
+    """
+    if os.path.lexists(folder / ".git"):
+        return True
+    answer = Git(folder).run("rev-parse", "--is-inside-git-dir", accept=(0, 128))
+    return answer.strip() == b"true"

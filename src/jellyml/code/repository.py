@@ -315,9 +315,15 @@ def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotAReposit
     """What git's own words mean for the user."""
     reason = os.fsdecode(errors).strip()
     if "not a git repository" in reason:
-        return NotARepository(f"{folder} is not a git repository.")
+        return NotARepository(
+            f"{folder} is not a git repository.",
+            "go to your project's folder, or make it a repository: git init",
+        )
     if "must be run in a work tree" in reason:
-        return NotARepository(f"{folder} has no working tree (it lies in a bare repository).")
+        return NotARepository(
+            f"{folder} has no working tree (it lies in a git directory).",
+            "go to the folder of the project itself.",
+        )
     if "dubious ownership" in reason:
         named = re.search(r"--add safe\.directory (.+)", reason)
         place = named[1] if named else shlex.quote(str(folder))

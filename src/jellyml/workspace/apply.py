@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jellyml import files
 from jellyml.code.scan import at, is_folder
-from jellyml.errors import UnsafeToContinue
+from jellyml.errors import UnsafeToContinue, pasteable
 from jellyml.workspace import disk
 from jellyml.workspace.disk import Modes, above, parents
 from jellyml.workspace.journal import Move
@@ -66,7 +66,7 @@ class Mover:
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise UnsafeToContinue(
                     f"The folder {folder} is not writable. Nothing was changed.",
-                    f"chmod u+wx {folder}",
+                    f"chmod u+wx {pasteable(folder)}",
                 )
 
     def _emptied(self, gone: set[bytes]) -> set[bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jellyml import files
 from jellyml.code.repository import Git, Repository
-from jellyml.errors import GitError, UnsafeToContinue
+from jellyml.errors import GitError, UnsafeToContinue, pasteable
 from jellyml.workspace import state
 from jellyml.workspace.state import Head
 
@@ -133,7 +133,7 @@ def lock(place: Path, private: Path) -> Iterator[None]:
             raise UnsafeToContinue(
                 f"A git command is at work here (or was killed): its {place.name} is there."
                 " Nothing was changed.",
-                f"wait until it has ended; if none is running: rm {place}",
+                f"wait until it has ended; if none is running: rm {pasteable(place)}",
             )
         time.sleep(0.05)
     try:

@@ -42,6 +42,7 @@ class Operation:
     target: int = 0  # the operation that is undone, redone or forgotten (0: all of them)
     model: str | None = None
     commit: str | None = None
+    made_repository: bool = False  # the load found none, and made this one
     changed: int = 0
     moves: tuple[Move, ...] = ()
     aside: Mapping[str, str] = field(default_factory=dict)  # path -> where it lies meanwhile

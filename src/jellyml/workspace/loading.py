@@ -10,8 +10,9 @@ from pathlib import Path
 from jellyml.checkpoint import Checkpoint
 from jellyml.code import manifest
 from jellyml.code.bundle import Incoming, quarantined
+from jellyml.code.newborn import in_git_directory
 from jellyml.code.repository import Git, Repository
-from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError
+from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError, pasteable
 from jellyml.workspace import stage
 from jellyml.workspace.journal import Move
 from jellyml.workspace.plan import differences, files_of
@@ -57,7 +58,7 @@ class Arrival:
             raise JellyError(
                 f"The code in {self.path.name} is in git's {self.incoming.object_format} format,"
                 f" this repository in {session.repository.object_format}.",
-                f"jellyml load {self.path} --to NEW-FOLDER",
+                f"jellyml load {pasteable(self.path)} --to NEW-FOLDER",
             )
         names = self.incoming.names_that_fold
         if names and _folds(session.private):
@@ -205,20 +206,24 @@ def load_target(
     folder: Path, object_format: str, *, fresh: bool, dry_run: bool
 ) -> Iterator[Target]:
     """The repository to load into, made where there is none; unmade if that fails."""
+    made: Path | None = None
     if fresh:
         made = _fresh(folder)
     elif not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder.", f"jellyml load MODEL --to {folder}")
+        raise UsageError(
+            f"{folder} is not a folder.", f"jellyml load MODEL --to {pasteable(folder)}"
+        )
     else:
         try:
             yield Target(Repository.find(folder))
             return
         except NotARepository:
-            if (folder / ".git").exists():
+            if in_git_directory(folder):
                 raise
-            made = False
     lying = tuple(os.fsencode(path.name) for path in folder.iterdir())
     try:
+        if fresh and in_git_directory(folder.parent):
+            raise UsageError(f"{folder} lies in a git directory.", "name a folder outside of it.")
         Git(folder).run("init", "-q", f"--object-format={object_format}")
         yield Target(Repository.find(folder), new=True, lying=lying)
     except BaseException:
@@ -228,16 +233,17 @@ def load_target(
         _unmake(folder, made)
 
 
-def _fresh(folder: Path) -> bool:
-    """Make a folder, or take an empty one; True when it was made."""
+def _fresh(folder: Path) -> Path | None:
+    """Make a folder, or take an empty one; the topmost folder that had to be made."""
     if folder.is_dir() and not any(folder.iterdir()):
-        return False
+        return None
+    missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise UsageError(f"{folder} is there and not empty.", "name a new folder.") from None
-    return True
+    return missing[-1]
 
 
-def _unmake(folder: Path, made: bool) -> None:
-    shutil.rmtree(folder if made else folder / ".git", ignore_errors=True)
+def _unmake(folder: Path, made: Path | None) -> None:
+    shutil.rmtree(made or folder / ".git", ignore_errors=True)

@@ -179,7 +179,9 @@ def _load(session: Session, arrival: Arrival, target: Target, *, dry_run: bool) 
         wanted = Wanted(
             Head(None, commit), {}, lambda to: arrival.index(session, drafted, commit, to)
         )
-        operation = replace(operation, model=str(arrival.path), commit=commit)
+        operation = replace(
+            operation, model=str(arrival.path), commit=commit, made_repository=target.new
+        )
         notes = perform(session, drafted, Ready(operation, plan, wanted), after=None)
     said = words.loaded(root, arrival, commit, new=target.new)
     warnings = (*notes, *words.pointers(staged.pointers), *arrival.warnings)
@@ -220,7 +222,7 @@ def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> O
         )
         notes += words.pointers(staged.pointers)
         notes += perform(session, drafted, Ready(operation, plan, wanted), after=number)
-    said = words.went(verb, root, head, entry, first=target.head.commit is None)
+    said = words.went(verb, root, head, entry)
     return Outcome(verb, root, said, tuple(notes), _changes(plan), head.commit)
 
 

@@ -20,7 +20,7 @@ from jellyml.code.scan import Found, Scan, scan
 from jellyml.code.scratch import Change, Scratch
 from jellyml.code.selection import Selection, select
 from jellyml.code.tree import changes
-from jellyml.errors import UnsafeToContinue
+from jellyml.errors import UnsafeToContinue, pasteable
 from jellyml.workspace import disk
 from jellyml.workspace.disk import Left, Modes
 
@@ -155,7 +155,7 @@ def _lines(
     if tracked:
         raise UnsafeToContinue(
             f"{tracked[0]} cannot be read, so it could not be brought back.",
-            f"chmod u+r {tracked[0]}",
+            f"chmod u+r {pasteable(tracked[0])}",
         )
     yield from beside
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from jellyml.errors import JellyError, UnsafeToContinue
+from jellyml.errors import JellyError, UnsafeToContinue, pasteable
 from jellyml.workspace.journal import Operation
 from jellyml.workspace.outcome import Change, Outcome
 from jellyml.workspace.recovery import Repair
+from jellyml.workspace.session import standing
 from jellyml.workspace.state import Head
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ def loaded(root: Path, arrival: "Arrival", commit: str, *, new: bool) -> tuple[s
         )
     branch = arrival.code.get("branch")
     origin = f", captured on branch {branch}" if isinstance(branch, str) else ""
-    lines.append(
-        f"HEAD is detached at {commit[:_SHORT]}{origin}; git show {commit[:_SHORT]} tells more."
-    )
-    lines.append("To go on from here: git switch -c NEW-BRANCH")
-    lines.append("To go back: jellyml undo")
+    git = f"git{_there(root, '-C')}"
+    short = commit[:_SHORT]
+    lines.append(f"HEAD is detached at {short}{origin}; {git} show {short} tells more.")
+    lines.append(f"To go on from here: {git} switch -c NEW-BRANCH")
+    lines.append(f"To go back: jellyml undo{_there(root, '-c')}")
     if new:
         lines.append("There was no git repository here, so one was made.")
     return tuple(lines)
@@ -52,13 +53,11 @@ def other_files_there(root: Path, aside: Mapping[str, str], model: Path) -> Jell
     name = next(iter(aside))
     return UnsafeToContinue(
         f"{root / name} lies here with other content than in the snapshot. Nothing was changed.",
-        f"jellyml load {model} --to NEW-FOLDER",
+        f"jellyml load {pasteable(model)} --to NEW-FOLDER",
     )
 
 
-def went(
-    verb: str, root: Path, head: Head, entry: Operation | None, *, first: bool
-) -> tuple[str, ...]:
+def went(verb: str, root: Path, head: Head, entry: Operation | None) -> tuple[str, ...]:
     """Where the user is after an undo, redo or restore."""
     done = {
         "undo": f"The {entry.verb if entry else ''} is undone",
@@ -70,12 +69,24 @@ def went(
     else:
         where = f"HEAD is detached at {(head.commit or '')[:_SHORT]}"
     back = {"undo": "jellyml redo", "redo": "jellyml undo", "restore": "jellyml undo"}[verb]
-    lines = [f"{done}: {root} is as it was, {where}.", f"To go back: {back}"]
-    if verb == "undo" and first and entry and entry.verb == "load":
+    lines = [
+        f"{done}: {root} is as it was, {where}.",
+        f"To go back: {back}{_there(root, '-c')}",
+    ]
+    if verb == "undo" and entry and entry.made_repository:
         lines.append(
-            f"The repository that the load made is still there. To remove it: rm -r {root / '.git'}"
+            "The repository that the load made is still there."
+            f" To remove it, history and all: rm -r {pasteable(root / '.git')}"
         )
     return tuple(lines)
+
+
+def _there(root: Path, option: str) -> str:
+    """What makes a command act there when it is pasted here."""
+    here = standing()
+    if here is not None and here.resolve().is_relative_to(root.resolve()):
+        return ""
+    return f" {option} {pasteable(root)}"
 
 
 def rolled_back(root: Path, repaired: Repair, *, alone: bool) -> Outcome:
