@@ -371,6 +371,12 @@ def test_the_stack_and_its_marks_are_bounded(program: bytes) -> None:
     assert len(machine.stack) + len(machine.marks) == pickle_walk._DEEPEST_STACK + 1
 
 
+def test_the_steps_are_counted() -> None:
+    machine = pickle_walk._Machine(b"\x98" * 2_100_000, KEY)
+    machine.run()
+    assert machine.at == pickle_walk._MOST_STEPS
+
+
 def test_many_hits_are_not_all_kept() -> None:
     tensor_value = sliced_after(b"")
     key = b"X" + struct.pack("<L", len(KEY)) + KEY.encode()

@@ -46,6 +46,7 @@ def rich(folder: Folder, model: Path) -> None:
     folder.write("lib/net.py", "width = 32\n")
     folder.git("stash", "-q")
     folder.git("merge", "-q", "side", check=False)
+    assert (folder.path / ".git" / "MERGE_HEAD").exists()
     folder.write("staged.py", "as staged\n")
     folder.git("add", "staged.py")
     folder.write("staged.py", "as it lies\n").chmod(0o640)
@@ -68,12 +69,18 @@ printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:%s\\nsize %s\\n'
   "$(sha256sum < "$copy" | cut -d' ' -f1)" "$(($(wc -c < "$copy")))"
 rm "$copy"
 """
+_SMUDGE = """#!/bin/sh
+oid=$(sed -n 's/^oid sha256://p')
+cat ".git/lfs/objects/$(echo "$oid" | cut -c1-2)/$(echo "$oid" | cut -c3-4)/$oid"
+"""
 
 
 def _large_file(folder: Folder, content: bytes) -> None:
     """A file that git holds as a pointer and LFS's own store as it is."""
     folder.write(".git/clean.sh", _CLEAN)
+    folder.write(".git/smudge.sh", _SMUDGE)
     folder.git("config", "filter.lfs.clean", "sh .git/clean.sh")
+    folder.git("config", "filter.lfs.smudge", "sh .git/smudge.sh")
     folder.write(".gitattributes", "*.weights filter=lfs -text\n")
     folder.write("big.weights", content)
     oid = hashlib.sha256(content).hexdigest()

@@ -107,8 +107,12 @@ class Mover:
     def _chmod(self, modes: Mapping[bytes, int]) -> None:
         for path, mode in modes.items():
             with suppress(FileNotFoundError, NotADirectoryError):
-                if not self._place(path).is_symlink():
+                if self._lies_inside(path) and not self._place(path).is_symlink():
                     self._place(path).chmod(mode)
+
+    def _lies_inside(self, path: bytes) -> bool:
+        """No parent is a link: what it leads to is not of this working tree."""
+        return not any(self._place(parent).is_symlink() for parent in parents(path))
 
     def _place(self, path: bytes) -> Path:
         return at(self.root, path)
@@ -138,7 +142,7 @@ class Mover:
             place = self._place(folder)
             if standing is not None and (place == standing or place in standing.parents):
                 continue
-            if place.is_symlink():
+            if place.is_symlink() or not self._lies_inside(folder):
                 continue
             try:
                 place.rmdir()
@@ -173,13 +177,24 @@ class Mover:
             pass  # it came or went this very moment: another look
 
     def _carry(self, source: Path, target: Path) -> None:
-        """Rename something that is not ours, whole."""
+        """Rename something that is not ours, whole; into a folder that is there, piece by piece."""
         if not os.path.lexists(source):
             return
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if os.path.lexists(target):
-            raise UnsafeToContinue(f"{target} came into the way of {source}.")
-        source.rename(target)
+        if not os.path.lexists(target):
+            source.rename(target)
+        elif is_folder(source) and is_folder(target):
+            for piece in sorted(source.iterdir()):
+                self._carry(piece, target / piece.name)
+            source.rmdir()
+        elif disk.identity(source.parent, os.fsencode(source.name), self.object_format) == (
+            disk.identity(target.parent, os.fsencode(target.name), self.object_format)
+        ):
+            source.unlink()  # a file that the state holds too
+        else:
+            raise UnsafeToContinue(
+                f"{target} came into the way of {source}.", f"move {target} elsewhere."
+            )
         self._touched.update((source.parent, target.parent))
 
     def rescue(self, known: Iterable[str], where: Path) -> list[Path]:

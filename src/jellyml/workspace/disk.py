@@ -6,13 +6,14 @@ the bytes before the rules, all of the mode, and the folders that hold nothing.
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jellyml.code.contents import raw_id
 from jellyml.code.scan import SYMLINK, Found, Scan, at, on_disk
 from jellyml.code.scratch import Scratch, bytes_on_disk
+from jellyml.workspace.lfs import LIMIT, Pointer
 
 _RULES = ("text", "crlf", "eol", "ident", "working-tree-encoding", "filter")
 _CONTENT_RULES = (b"ident", b"working-tree-encoding", b"filter")
@@ -137,30 +138,52 @@ def raw(scan: Scan, scratch: Scratch) -> Raw:
         if not layer.attributes or not layer.head:
             continue
         listed = layer.repository.git.run("ls-tree", "-r", "-l", "-z", layer.head)
-        sizes = dict(_sizes(listed, layer))
-        ruled = _ruled(layer, scratch, sizes)
-        for path, rules in ruled.items():
-            size = _size(layer.repository.root, path)
-            if size is None or (
-                size == sizes[path] and not any(r in rules for r in _CONTENT_RULES)
-            ):
-                continue
-            if rules.get(b"filter") == b"lfs" and size != sizes[path]:
+        blobs = dict(_blobs(listed, layer))
+        kept = set(_kept_by_lfs(layer, scratch, blobs))
+        for path in _differing(layer, scratch, blobs):
+            found = on_disk(layer.repository.root, path)
+            if path in kept:
                 lfs.add(prefix + path)
-            else:
-                found = on_disk(layer.repository.root, path)
-                if found:
-                    overlay[prefix + path] = found
+            elif found:
+                overlay[prefix + path] = found
     return Raw(overlay, frozenset(lfs))
 
 
-def _sizes(listed: bytes, layer: Scan) -> Iterator[tuple[bytes, int]]:
+@dataclass(frozen=True, slots=True)
+class _Blob:
+    oid: str
+    size: int
+
+
+def _blobs(listed: bytes, layer: Scan) -> Iterator[tuple[bytes, _Blob]]:
     for row in listed.split(b"\0"):
         fields, _, path = row.partition(b"\t")
         parts = fields.split()
         blob = len(parts) == 4 and parts[1] == b"blob" and parts[0] != SYMLINK
         if blob and path not in layer.overlay:
-            yield path, int(parts[3])
+            yield path, _Blob(parts[2].decode(), int(parts[3]))
+
+
+def _differing(layer: Scan, scratch: Scratch, blobs: Mapping[bytes, _Blob]) -> Iterator[bytes]:
+    """Files whose bytes may not be their blob's. Rules for ends of lines change the size."""
+    for path, rules in _ruled(layer, scratch, blobs).items():
+        size = _size(layer.repository.root, path)
+        content = any(rule in rules for rule in _CONTENT_RULES)
+        if size is not None and (content or size != blobs[path].size):
+            yield path
+
+
+def _kept_by_lfs(layer: Scan, scratch: Scratch, blobs: Mapping[bytes, _Blob]) -> Iterator[bytes]:
+    """Large files whose content git-lfs holds: a state need not hold it again."""
+    small = {path: blob.oid for path, blob in blobs.items() if blob.size <= LIMIT}
+    rules = scratch.attributes(layer, ("filter",), small)
+    filtered = [path for path, _, value in rules if value == b"lfs"]
+    contents = scratch.git.read_objects([small[path] for path in filtered])
+    for path, content in zip(filtered, contents, strict=True):
+        pointer = Pointer.parse(content)
+        lying = pointer and pointer.content(layer.repository.common_dir / "lfs")
+        if pointer and lying and _size(layer.repository.root, path) == pointer.size:
+            yield path
 
 
 def _ruled(

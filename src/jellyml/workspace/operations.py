@@ -1,7 +1,7 @@
 """``load``, ``undo``, ``redo``, ``restore``: every one of them goes from a state to a state."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +61,7 @@ class Workspace:
         with self._held(self._repository()) as (session, repaired):
             if repaired:
                 return words.rolled_back(session.repository.root, repaired, alone=True)
-            entries = stacks(session.journal.operations()).undo
+            entries = _held(session, stacks(session.journal.operations()).undo)
             if not entries:
                 return words.nothing("undo", session.repository.root)
             last = entries[-1]
@@ -70,7 +70,7 @@ class Workspace:
     def redo(self) -> Outcome:
         """Go back to the state before the last undo, edits made there included."""
         with self._held(self._repository()) as (session, repaired):
-            entries = stacks(session.journal.operations()).redo
+            entries = _held(session, stacks(session.journal.operations()).redo)
             if not entries:
                 return _told(words.nothing("redo", session.repository.root), repaired)
             last = entries[-1]
@@ -79,7 +79,7 @@ class Workspace:
     def restore(self, number: int) -> Outcome:
         """Go to any state that ``history`` lists; that can be undone like a load."""
         with self._held(self._repository()) as (session, repaired):
-            if number not in past.numbers(session):
+            if number not in session.store.numbers():
                 raise UsageError(f"There is no state {number}.", "jellyml history")
             return _told(_go(session, "restore", number, None), repaired)
 
@@ -154,6 +154,12 @@ class Workspace:
             yield session, recovery.repair(session)
 
 
+def _held(session: Session, entries: Iterable[Operation]) -> list[Operation]:
+    """Those whose state was not pruned."""
+    numbers = session.store.numbers()
+    return [entry for entry in entries if entry.before in numbers]
+
+
 def _load(session: Session, arrival: Arrival, target: Target, *, dry_run: bool) -> Outcome:
     """The snapshot's tree over the working tree, HEAD at its commit."""
     root = session.repository.root
@@ -197,10 +203,10 @@ def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> O
         now = drafted.draft.state
         object_format = session.repository.object_format
         operation = session.journal.next(verb, session.journal.operations())
-        asides = past.asides(session)
+        asides = past.asides(session, since=number)
         plan = to_state(drafted.place.git, now, target, Left(map(os.fsencode, asides)))
         plan = in_the_way(root, plan, operation.number, object_format=object_format)
-        plan = returning(root, session.private, target.left, asides, plan)
+        plan = returning(root, session.private, asides, plan)
         stage.write_blobs(session.store.git, plan.moves, session.mover.stage, target.modes)
         staged = stage.fill_state_pointers(
             plan.moves, session.mover.stage, target.lfs, session.lfs, object_format

@@ -10,7 +10,7 @@ from pathlib import Path
 from jellyml.code.repository import Repository
 from jellyml.errors import GitError, JellyError
 from jellyml.workspace import words
-from jellyml.workspace.journal import Operation, stacks
+from jellyml.workspace.journal import Journal, Operation, stacks
 from jellyml.workspace.outcome import Entry, Finding, Outcome
 from jellyml.workspace.recovery import Repair
 from jellyml.workspace.session import Session
@@ -37,19 +37,17 @@ def folder(repository: Repository) -> Path:
     return Store(repository).private / "ops"
 
 
-def numbers(session: Session) -> set[int]:
-    """The states that the store holds."""
-    listed = session.store.git.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/states")
-    return {int(one) for one in listed.split()}
+def asides(session: Session, *, since: int) -> dict[str, str]:
+    """What was set aside since a state and not brought back: path -> place, the first of a path."""
+    return _asides(session.private, since)
 
 
-def asides(session: Session) -> dict[str, str]:
-    """What was set aside and not brought back: path -> place, the newest of a path."""
+def _asides(private: Path, since: int = 0) -> dict[str, str]:
     found: dict[str, str] = {}
-    for operation in session.journal.operations():
+    for operation in Journal(private / "ops").operations():
         for name, place in operation.aside.items():
-            if os.path.lexists(session.private / place):
-                found[name] = place
+            if operation.before >= since and os.path.lexists(private / place):
+                found.setdefault(name, place)
     return found
 
 
@@ -57,7 +55,7 @@ def entries(session: Session) -> list[Entry]:
     """The states, newest first, each with the operation it was first seen beside."""
     operations = session.journal.operations()
     undo = {one.number for one in stacks(operations).undo}
-    held = numbers(session)
+    held = session.store.numbers()
     current, _ = session.current()
     found: dict[int, Entry] = {}
     for one in operations:
@@ -106,24 +104,22 @@ def prune(
 ) -> Outcome:
     """Give up states and the journal's entries that need them, the oldest first."""
     root = session.repository.root
-    waiting = asides(session)
-    if waiting:
-        name, place = next(iter(waiting.items()))
-        raise JellyError(
-            f"{name} was set aside and not brought back yet; it lies at {session.private / place}.",
-            "jellyml undo, or move it where you want it.",
-        )
     if everything:
+        _refuse_what_is_nowhere_else(session)
         return Outcome("prune", root, (f"Nothing of JellyML's is left in {root}.",))
     given_up = 0
     for batch in _batches(session, older_than, larger_than):
         session.store.drop_states(batch, _needed_commits(session, batch))
         given_up += len(batch)
-    held = numbers(session)
+    held = session.store.numbers()
     operations = session.journal.operations()
     spent = [one.number for one in operations if not {one.before, one.after} & held]
-    # The last entry stays: numbers are never given twice.
-    session.journal.remove([number for number in spent if number != operations[-1].number])
+    # The highest stay: numbers are never given twice.
+    highest = {
+        operations[-1].number,
+        max(operations, key=lambda one: (one.before, one.after)).number,
+    }
+    session.journal.remove([number for number in spent if number not in highest])
     count = f"{given_up} state{'' if given_up == 1 else 's'}"
     return Outcome("prune", root, (f"{count} given up.",))
 
@@ -136,11 +132,11 @@ def _batches(
     if older_than is not None:
         limit = time.time() - older_than
         seen = _last_seen(session)
-        old = [n for n in numbers(session) if n != current and seen.get(n, 0.0) < limit]
+        old = [n for n in session.store.numbers() if n != current and seen.get(n, 0.0) < limit]
         if old:
             yield sorted(old)
     while larger_than is not None and session.store.size() > larger_than:
-        left = sorted(numbers(session) - {current})
+        left = sorted(session.store.numbers() - {current})
         if not left:
             return
         yield left[: max(1, len(left) // 8)]
@@ -155,11 +151,26 @@ def _last_seen(session: Session) -> dict[int, float]:
 
 
 def _needed_commits(session: Session, without: Iterable[int]) -> set[str]:
-    left = numbers(session) - set(without)
-    states = [session.state(number) for number in left]
-    if any(state.operation for state in states):
-        return set(session.store.kept()) | {s.head.commit for s in states if s.head.commit}
-    return {state.head.commit for state in states if state.head.commit}
+    """Where the states that are left stand, those of other worktrees too."""
+    dropped = {session.store.state_ref(number) for number in without}
+    states = [session.state_at(ref) for ref in session.store.all_states() - dropped]
+    heads = {state.head.commit for state in states if state.head.commit}
+    return heads | set(session.store.kept()) if any(s.operation for s in states) else heads
+
+
+def _refuse_what_is_nowhere_else(session: Session) -> None:
+    """Files of the user's that lie with us, of whatever worktree."""
+    for private in session.store.privates():
+        for name, place in _asides(private).items():
+            raise JellyError(
+                f"{name} was set aside and not brought back yet; it lies at {private / place}.",
+                "jellyml undo, or move it where you want it.",
+            )
+        for path in filter(Path.is_file, (private / "rescue").rglob("*")):
+            raise JellyError(
+                f"A file that changed during an operation was saved at {path}.",
+                "look at it, and move it where you want it.",
+            )
 
 
 def examine(session: Session, repaired: Repair | None) -> list[Finding]:
@@ -168,10 +179,12 @@ def examine(session: Session, repaired: Repair | None) -> list[Finding]:
     if repaired:
         outcome = words.rolled_back(session.repository.root, repaired, alone=False)
         found.append(Finding(" ".join((*outcome.message, *outcome.warnings)), repaired=True))
-    for number in sorted(numbers(session)):
+    for number in sorted(session.store.numbers()):
         try:
             session.state(number)
-            session.store.git.run("rev-list", "--objects", "--quiet", f"refs/states/{number}")
+            session.store.git.run(
+                "rev-list", "--objects", "--quiet", session.store.state_ref(number)
+            )
         except GitError as error:
             fix = "jellyml history --prune 0d, once you need no older state"
             found.append(Finding(f"State {number} is damaged: {error.problem}", False, fix))

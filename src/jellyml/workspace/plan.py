@@ -63,7 +63,7 @@ def to_state(git: Git, now: State, target: State, set_aside: Left) -> Plan:
     return Plan(
         moves,
         Around(
-            modes=_chmods(now, target, {move.path for move in moves}),
+            modes=_chmods(git, now, target, {move.path for move in moves}),
             make=tuple(sorted(target.empty - now.empty)),
             unmake=tuple(sorted(now.empty - target.empty - placed)),
             folders=target.modes,
@@ -79,8 +79,11 @@ def files_of(git: Git, state: State) -> str:
     return EMPTY_TREE["sha1" if len(state.commit) == 40 else "sha256"]
 
 
-def _chmods(now: State, target: State, moved: set[bytes]) -> dict[bytes, int]:
-    """Modes that differ although the content does not; folders that are there by then, too."""
+def _chmods(git: Git, now: State, target: State, moved: set[bytes]) -> dict[bytes, int]:
+    """Modes that differ although the content does not; folders that are there by then, too.
+
+    Only of what the target holds: what it leaves lying keeps the mode that it has.
+    """
     files = now.modes.files.keys() | target.modes.files.keys()
     folders = now.modes.folders.keys() | target.modes.folders.keys()
     wanted = {path: target.modes.file(path) for path in files - moved} | {
@@ -89,7 +92,12 @@ def _chmods(now: State, target: State, moved: set[bytes]) -> dict[bytes, int]:
     had = {path: now.modes.file(path) for path in files} | {
         path: now.modes.folder(path) for path in folders
     }
-    return {path: mode for path, mode in wanted.items() if mode != had[path]}
+    differing = {path: mode for path, mode in wanted.items() if mode != had[path]}
+    if not differing:
+        return {}
+    listed = git.run("ls-tree", "-r", "-z", "--name-only", files_of(git, target)).split(b"\0")
+    held = {*listed, *(parent for path in listed for parent in parents(path)), *target.empty}
+    return {path: mode for path, mode in differing.items() if path in held}
 
 
 def in_the_way(
@@ -157,16 +165,18 @@ def _holds_more(root: Path, folder: Path, gone: Container[bytes]) -> bool:
     return False
 
 
-def returning(root: Path, private: Path, left: Left, asides: Mapping[str, str], plan: Plan) -> Plan:
-    """Bring back what was set aside, where the target state leaves it lying."""
+def returning(root: Path, private: Path, asides: Mapping[str, str], plan: Plan) -> Plan:
+    """Bring back what was set aside since the state that is gone to, where there is room for it."""
     put = {move.path for move in plan.moves if move.after is not None}
     gone = {move.path for move in plan.moves if move.after is None}
     back = {}
     for name, place in asides.items():
         path = os.fsencode(name)
-        there = root / name
-        free = path in gone or not os.path.lexists(there)
-        free = free or (is_folder(there) and not _holds_more(root, there, gone))
-        if path in left and path not in put and free and os.path.lexists(private / place):
+        there, lying = root / name, private / place
+        free = path in gone or not os.path.lexists(there) or is_folder(there)
+        blocked = any(not_folders(root, parents(path), gone)) or path in put
+        if is_folder(there) and not is_folder(lying):
+            blocked |= _holds_more(root, there, gone)
+        if free and not blocked:
             back[name] = place
     return replace(plan, around=replace(plan.around, returns=back))

@@ -52,7 +52,10 @@ class Session:
 
     def state(self, number: int) -> State:
         """A state by its number. Raises GitError when it was pruned."""
-        commit = self.store.git.line("rev-parse", "-q", "--verify", f"refs/states/{number}")
+        return self.state_at(self.store.state_ref(number))
+
+    def state_at(self, ref: str) -> State:
+        commit = self.store.git.line("rev-parse", "-q", "--verify", ref)
         return state.read(self.store.git, commit)
 
     def current(self) -> tuple[int, Left]:
@@ -83,7 +86,7 @@ class Session:
         current, _ = self.current()
         known = []
         if current:
-            commit = self.store.git.line("rev-parse", f"refs/states/{current}")
+            commit = self.store.git.line("rev-parse", self.store.state_ref(current))
             if commit == draft.state.commit:
                 return current
             known.append(f"{commit}^{{tree}}")
@@ -94,8 +97,8 @@ class Session:
         return number
 
     def _next_state(self) -> int:
-        listed = self.store.git.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/states")
-        return max((int(one) for one in listed.split()), default=0) + 1
+        named = (n for one in self.journal.operations() for n in (one.before, one.after))
+        return max((*self.store.numbers(), *named), default=0) + 1
 
     def carry_out(self, operation: Operation, plan: Plan, wanted: Wanted) -> list[str]:
         """Do what was staged; returns where bytes that somebody typed meanwhile were saved."""

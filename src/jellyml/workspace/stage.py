@@ -7,7 +7,6 @@ A state's files are written as they were, to the byte.
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,12 +18,8 @@ from jellyml.code.scratch import Scratch
 from jellyml.workspace import disk
 from jellyml.workspace.disk import Modes
 from jellyml.workspace.journal import Move
+from jellyml.workspace.lfs import Pointer
 
-_POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:[^\n]+\n)*?"
-    rb"oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
-)
-_POINTER_LIMIT = 1024  # bytes, from the git-lfs specification
 _BLOCK = 1 << 20
 
 
@@ -97,7 +92,7 @@ def _fill_pointers(git: Git, stage: Path, paths: Iterable[bytes], lfs: Path) -> 
     """Put the content of LFS files in place of their pointers, where it lies here."""
     small = {}
     for path in paths:
-        pointer = _pointer(at(stage, path))
+        pointer = Pointer.read(at(stage, path))
         if pointer:
             small[path] = pointer
     if not small:
@@ -110,18 +105,9 @@ def _fill_pointers(git: Git, stage: Path, paths: Iterable[bytes], lfs: Path) -> 
     return [path for path in filtered if not _fill(stage, path, small[path], lfs)]
 
 
-def _pointer(path: Path) -> tuple[str, int] | None:
-    """(sha256, size in bytes) when the file is an LFS pointer."""
-    if path.is_symlink() or path.stat().st_size > _POINTER_LIMIT:
-        return None
-    match = _POINTER.fullmatch(path.read_bytes())
-    return (match[1].decode(), int(match[2])) if match else None
-
-
-def _fill(stage: Path, path: bytes, pointer: tuple[str, int], lfs: Path) -> bool:
-    oid, size = pointer
-    source = lfs / "objects" / oid[:2] / oid[2:4] / oid
-    if not source.is_file() or source.stat().st_size != size:
+def _fill(stage: Path, path: bytes, pointer: Pointer, lfs: Path) -> bool:
+    source = pointer.content(lfs)
+    if source is None:
         return False
     digest = hashlib.sha256()
     target = at(stage, path)
@@ -130,7 +116,7 @@ def _fill(stage: Path, path: bytes, pointer: tuple[str, int], lfs: Path) -> bool
         while block := file.read(_BLOCK):
             digest.update(block)
             out.write(block)
-    if digest.hexdigest() != oid:
+    if digest.hexdigest() != pointer.oid:
         beside.unlink()
         return False
     beside.chmod(target.stat().st_mode & 0o7777)
@@ -145,7 +131,7 @@ def fill_state_pointers(
     filled: list[Move] = []
     missing: list[bytes] = []
     for move in moves:
-        pointer = _pointer(at(stage, move.path)) if move.after and move.path in names else None
+        pointer = Pointer.read(at(stage, move.path)) if move.after and move.path in names else None
         if pointer and _fill(stage, move.path, pointer, lfs):
             filled.append(_as_written(move, stage, object_format))
         else:

@@ -16,7 +16,7 @@ from pathlib import Path
 from jellyml.code.capture import MAX_FILE_SIZE, MAX_UNTRACKED, header
 from jellyml.code.contents import Contents
 from jellyml.code.repository import Git, Repository
-from jellyml.code.scan import Found, Scan, scan
+from jellyml.code.scan import Found, Scan, at, scan
 from jellyml.code.scratch import Change, Scratch
 from jellyml.code.selection import Selection, select
 from jellyml.code.tree import changes
@@ -103,7 +103,9 @@ def left_lying(selection: Selection, inherited: Left) -> Left:
     paths = [os.fsencode(one.path) for one in selection.left_out]
     for prefix, layer in selection.scan.layers():
         paths += (prefix + path for path in layer.ignored)
-    return Left((*paths, *inherited.paths))
+    root = selection.root
+    there = (path for path in inherited.paths if os.path.lexists(at(root, path)))
+    return Left((*paths, *there))
 
 
 def draft(

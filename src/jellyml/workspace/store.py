@@ -91,6 +91,25 @@ class Store:
         """Git in the user's repository, writing so that it lasts."""
         return self.repository.git.configured(**_DURABLE)
 
+    def state_ref(self, number: int) -> str:
+        """Each worktree counts for itself: its journal alone knows what its states are for."""
+        return f"refs/states/{self.private.relative_to(self.base).as_posix()}/{number}"
+
+    def numbers(self) -> set[int]:
+        """The states of this worktree that are held."""
+        pattern = self.state_ref(0).removesuffix("0")
+        listed = self.git.run("for-each-ref", "--format=%(refname:lstrip=-1)", pattern)
+        return {int(one) for one in listed.split()}
+
+    def all_states(self) -> set[str]:
+        """The refs of every worktree's states."""
+        listed = self.git.run("for-each-ref", "--format=%(refname)", "refs/states")
+        return set(listed.decode().split())
+
+    def privates(self) -> list[Path]:
+        """The private folders of all worktrees."""
+        return [self.base / "main", *(self.base / "worktrees").glob("*")]
+
     def keep_state(self, scratch: Scratch, commit: str, number: int, known: Iterable[str]) -> None:
         """Take a state's commit over from a scratch directory, as one pack and one ref.
 
@@ -100,7 +119,7 @@ class Store:
         revisions = [commit, *(f"^{tree}" for tree in known)]
         git = scratch.git.configured(**_DURABLE)
         self._pack(git, base, revisions)
-        self.git.run("update-ref", f"refs/states/{number}", commit)
+        self.git.run("update-ref", self.state_ref(number), commit)
 
     def keep_commits(self, commits: Iterable[str]) -> None:
         """Keep commits that the user made, whatever becomes of branches."""
@@ -204,7 +223,7 @@ class Store:
         wanted = set(needed)
         listed = self.git.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/snapshots")
         snapshots = [one for one in listed.decode().split() if one not in wanted]
-        lines = [f"delete refs/states/{number}\n" for number in numbers]
+        lines = [f"delete {self.state_ref(number)}\n" for number in numbers]
         lines += [f"delete refs/snapshots/{one}\n" for one in snapshots]
         self.git.run("update-ref", "--stdin", stdin="".join(lines).encode())
         self._compact()

@@ -1,0 +1,214 @@
+"""Corners of load and undo in which something of the user's could be lost or opened."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import fingerprint
+import jellyml
+from conftest import Folder
+from jellyml.errors import JellyError
+from jellyml.workspace import Workspace
+
+
+def saved(folder: Folder, path: Path) -> Path:
+    torch.save({**jellyml.create_snapshot(folder.path, strict=True)}, path)
+    folder.git("reset", "-q", "--hard")
+    folder.git("clean", "-fdq")
+    return path
+
+
+@pytest.fixture
+def model(repo: Folder, tmp_path: Path) -> Path:
+    repo.write("train.py", "of the model\n")
+    return saved(repo, tmp_path / "model.pth")
+
+
+@pytest.fixture
+def linked(repo: Folder, tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "linked")
+    repo.git("worktree", "add", "-q", "-b", "other", str(folder.path))
+    return folder
+
+
+def test_pruning_here_leaves_the_states_of_other_worktrees(
+    repo: Folder, linked: Folder, model: Path
+) -> None:
+    linked.write("untracked.py", "nowhere else")
+    before = fingerprint.workspace(linked)
+    Workspace(linked.path).load(model)
+    Workspace(repo.path).load(model)
+
+    Workspace(repo.path).prune(older_than=0)
+
+    Workspace(linked.path).undo()
+    assert fingerprint.files(linked.path) == before["files"]
+    numbers = {entry.number for entry in Workspace(repo.path).history()}
+    assert len(numbers) == 1
+
+
+def test_what_lies_aside_in_another_worktree_is_not_pruned(
+    repo: Folder, linked: Folder, tmp_path: Path
+) -> None:
+    repo.write("out.log", "of the model")
+    repo.git("add", "-f", "out.log")
+    model = saved(repo, tmp_path / "model.pth")
+    linked.write("out.log", "precious, ignored")
+    Workspace(linked.path).load(model)
+    Workspace(repo.path).load(model)
+    Workspace(repo.path).undo()
+
+    with pytest.raises(JellyError, match="set aside"):
+        Workspace(repo.path).prune(everything=True)
+
+    Workspace(linked.path).undo()
+    assert linked.read("out.log") == b"precious, ignored"
+    Workspace(repo.path).prune(everything=True)
+
+
+def test_what_was_rescued_is_not_pruned(repo: Folder, model: Path) -> None:
+    Workspace(repo.path).load(model)
+    rescued = repo.path / ".git/jellyml/main/rescue/00000001/train.py"
+    rescued.parent.mkdir(parents=True)
+    rescued.write_text("typed meanwhile")
+    with pytest.raises(JellyError, match=r"saved at .*train\.py"):
+        Workspace(repo.path).prune(everything=True)
+    assert rescued.read_text() == "typed meanwhile"
+
+
+@pytest.mark.parametrize("in_store", [True, False])
+def test_a_large_file_comes_back_whether_lfs_has_it_or_not(
+    repo: Folder, tmp_path: Path, in_store: bool
+) -> None:
+    content = os.urandom(5000)
+    oid = hashlib.sha256(content).hexdigest()
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 5000\n"
+    repo.write(".gitattributes", "*.w filter=lfs\n")
+    repo.write("big.w", pointer)
+    repo.commit("large")
+    kept = repo.write(f".git/lfs/objects/{oid[:2]}/{oid[2:4]}/{oid}", content)
+    repo.write("big.w", "small now\n")
+    with pytest.warns(jellyml.JellyWarning, match="filter was not run"):
+        model = saved(repo, tmp_path / "model.pth")
+    repo.git("config", "filter.lfs.clean", f"printf '%s' '{pointer}'")
+    repo.write("big.w", content)
+    os.utime(repo.path / "big.w", (1_700_000_000, 1_700_000_000))
+    repo.git("add", "big.w")
+    assert repo.git("status", "--porcelain") == b""
+    if not in_store:
+        kept.unlink()
+    before = fingerprint.files(repo.path)
+
+    Workspace(repo.path).load(model)
+    assert repo.read("big.w") == b"small now\n"
+    Workspace(repo.path).undo()
+
+    assert fingerprint.files(repo.path) == before
+
+
+def test_nothing_is_changed_behind_a_link(repo: Folder, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "sub").mkdir(parents=True)
+    (outside / "sub").chmod(0o700)
+    repo.write("d/sub/x.py", "1")
+    model = saved(repo, tmp_path / "model.pth")
+    (repo.path / "d").symlink_to(outside)
+    repo.commit("a link")
+
+    Workspace(repo.path).load(model)
+    (repo.path / "d/sub").chmod(0o750)
+    Workspace(repo.path).undo()
+
+    assert (outside / "sub").stat().st_mode & 0o777 == 0o700
+    assert (repo.path / "d").is_symlink()
+
+
+def test_a_private_file_stays_private(repo: Folder, tmp_path: Path) -> None:
+    repo.write(".gitignore", "*.log\ndata/\n*.key\nsec/\n")
+    model = saved(repo, tmp_path / "model.pth")
+    Workspace(repo.path).load(model)
+    repo.write("my.key", "secret").chmod(0o600)
+    repo.write("sec/k", "secret").chmod(0o600)
+    (repo.path / "sec").chmod(0o700)
+    private = fingerprint.files(repo.path)
+
+    Workspace(repo.path).undo()
+    Workspace(repo.path).redo()
+
+    assert fingerprint.files(repo.path) == private
+
+
+@pytest.mark.parametrize("inside", ["ignored file", "nested repository", "pipe"])
+def test_a_folder_set_aside_comes_back_whole(repo: Folder, tmp_path: Path, inside: str) -> None:
+    repo.write("d", "a file where a folder was")
+    model = saved(repo, tmp_path / "model.pth")
+    folder = Folder(repo.path / "d")
+    folder.write("tracked.py", "1")
+    repo.commit("a folder")
+    if inside == "ignored file":
+        folder.write("y.log", "mine")
+    elif inside == "pipe":
+        os.mkfifo(folder.path / "pipe")
+    else:
+        nested = Folder(folder.path / "nest")
+        nested.path.mkdir()
+        nested.git("init", "-q")
+        nested.write("inner.py", "1")
+        nested.commit()
+    before = fingerprint.workspace(repo)
+
+    Workspace(repo.path).load(model)
+    assert repo.read("d") == b"a file where a folder was"
+    Workspace(repo.path).undo()
+    assert fingerprint.workspace(repo) == before
+    Workspace(repo.path).redo()
+    assert repo.read("d") == b"a file where a folder was"
+    Workspace(repo.path).undo()
+
+    assert fingerprint.workspace(repo) == before
+
+
+def test_what_once_was_left_lying_and_is_gone_does_not_come_back_as_another(
+    repo: Folder, model: Path, tmp_path: Path
+) -> None:
+    repo.write("x.log", "of another model")
+    repo.git("add", "-f", "x.log")
+    other = saved(repo, tmp_path / "other.pth")
+    repo.write("x.log", "mine")
+    Workspace(repo.path).load(model)
+    Workspace(repo.path).undo()
+    (repo.path / "x.log").unlink()
+    before = fingerprint.workspace(repo)
+
+    Workspace(repo.path).load(other)
+    assert repo.read("x.log") == b"of another model"
+    Workspace(repo.path).undo()
+
+    assert fingerprint.workspace(repo) == before
+
+
+def test_numbers_are_never_given_twice(repo: Folder, model: Path) -> None:
+    for _ in range(3):
+        Workspace(repo.path).load(model)
+        repo.write("train.py", f"edit {_}")
+    Workspace(repo.path).undo()
+    Workspace(repo.path).undo()
+    seen = {entry.number for entry in Workspace(repo.path).history()}
+    Workspace(repo.path).prune(older_than=0)
+    left = {entry.number for entry in Workspace(repo.path).history()}
+    now = fingerprint.workspace(repo)
+
+    repo.write("fresh.py", "an edit")
+    assert Workspace(repo.path).redo().warnings == ("There is nothing to redo.",)
+    Workspace(repo.path).load(model)
+    new = {entry.number for entry in Workspace(repo.path).history()} - left
+
+    assert min(new) > max(seen)
+    Workspace(repo.path).undo()
+    (repo.path / "fresh.py").unlink()
+    assert fingerprint.files(repo.path) == now["files"]
+    shutil.rmtree(repo.path)
