@@ -85,6 +85,6 @@ BENCH_PIP := .venv-bench/bin/python -m pip install --disable-pip-version-check -
 
 .venv-bench/trackers: .venv-bench/ready benchmarks/requirements-trackers.txt
 	@grep -v '^#' benchmarks/requirements-trackers.txt | while read -r one; do \
-	  $(BENCH_PIP) "$$one" || echo "$$one cannot be installed here; its rows will say so."; \
+	  $(BENCH_PIP) --quiet "$$one" || echo "$$one cannot be installed here; its rows will say so."; \
 	done
 	@touch $@

@@ -260,6 +260,15 @@ def test_a_linked_worktree_has_a_journal_of_its_own(
     assert fingerprint.workspace(linked) == other
 
 
+def test_any_folder_inside_is_the_same_workspace(repo: Folder, model: Path) -> None:
+    before = fingerprint.workspace(repo)
+    Workspace(repo.path / "lib").load(model)
+    assert [path.name for path in (repo.path / ".git/jellyml").glob("*/ops")] == ["ops"]
+    assert Workspace(repo.path).folder == repo.path / ".git/jellyml/main/ops"
+    Workspace(repo.path).undo()
+    assert fingerprint.workspace(repo) == before
+
+
 def test_load_where_there_is_no_repository(model: Path, tmp_path: Path) -> None:
     folder = Folder(tmp_path / "plain")
     folder.write("notes.txt", "mine")

@@ -268,13 +268,9 @@ class Repository:
             asked = (*questions, "--git-common-dir")
             lines = [git.run("rev-parse", one).removesuffix(b"\n") for one in asked]
         object_format, root, git_dir, common = map(os.fsdecode, lines)
-        return cls(
-            Path(root),
-            Path(git_dir),
-            folder.resolve() / common,
-            object_format,
-            deadline,
-        )
+        # Resolved: the two are compared, and one is given from the folder, with its "..".
+        own, shared = Path(git_dir).resolve(), (folder.resolve() / common).resolve()
+        return cls(Path(root), own, shared, object_format, deadline)
 
     @cached_property
     def git(self) -> Git:
