@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from jellyml.checkpoint import Checkpoint
 from jellyml.cli import art, dispatch
 from jellyml.cli.dispatch import COMMANDS
 from jellyml.errors import BadSnapshot, JellyError, UnsafeToContinue, UsageError
+from jellyml.workspace.journal import Journal
 
 NAMES = [name for row in COMMANDS for name in (row.name, *row.aliases)]
 
@@ -261,6 +263,16 @@ def test_history_on_a_terminal_is_a_table(repo: Folder, model: Path) -> None:
     assert "differed" in said.out
     assert "before load" in said.out
     assert "[bold]m.pth" in "".join(said.out.split())  # a name, not markup
+
+
+def test_history_says_what_it_rolled_back(repo: Folder, model: Path) -> None:
+    type_command("load", "model.pth", cwd=repo.path)
+    journal = Journal(repo.path / ".git/jellyml/main/ops")
+    journal.write(replace(journal.operations()[-1], status="begun"))
+    said = type_command("history", "--json", cwd=repo.path)
+    assert json.loads(said.out) == []
+    assert "A load that was interrupted was rolled back" in said.err
+    assert type_command("history", cwd=repo.path).err == ""
 
 
 def test_prune_takes_everything_out(repo: Folder, model: Path) -> None:

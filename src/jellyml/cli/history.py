@@ -68,7 +68,11 @@ def run(args: Namespace, terminal: Terminal) -> None:
     workspace = Workspace(args.code_dir)
     if args.prune is not None or args.all:
         _prune(workspace, args, terminal)
-    elif args.json:
+        return
+    repaired = workspace.repair()
+    for sentence in (*repaired.message, *repaired.warnings) if repaired else ():
+        terminal.note(sentence)
+    if args.json:
         terminal.history_json(workspace.history())
     else:
         terminal.history(workspace.history())
