@@ -3,6 +3,7 @@
 #   make test      the whole check: format, lint, types, import layers, tests
 #   make demo      a real training run: save, change, load, train again, undo
 #   make torture   the long tests; TORTURE sets their size, 1 is the full one
+#   make check-1.0 our files in JellyML 1.0 itself, and its files in ours
 #   make bench     how long it takes, written to docs/performance.md; ROWS="loading finding"
 #                  measures only some rows; in .venv-bench
 #   make bench-quick   the same on small repositories, under two minutes
@@ -19,7 +20,7 @@ ROWS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 
-.PHONY: test demo torture bench bench-quick format clean
+.PHONY: test demo torture check-1.0 bench bench-quick format clean
 .DEFAULT_GOAL := test
 
 test: .venv/ready
@@ -34,6 +35,15 @@ demo: .venv/ready
 
 torture: .venv/ready
 	TORTURE=$(TORTURE) $(BIN)/pytest -n auto -m torture
+
+check-1.0: .venv/ready build/1.0/ready
+	JELLYML_1_0=$(CURDIR)/build/1.0/bin/python $(BIN)/pytest tests/compat/with_1_0.py
+
+build/1.0/ready:
+	$(PYTHON) -m venv build/1.0
+	build/1.0/bin/python -m pip install --no-deps jellyml==1.0.0
+	build/1.0/bin/python -m pip install rich appdirs
+	@touch $@
 
 bench: .venv-bench/trackers
 	.venv-bench/bin/python -m benchmarks $(ROWS)

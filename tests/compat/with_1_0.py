@@ -1,11 +1,6 @@
 """Our files in JellyML 1.0 itself, and its files in ours.
 
-Not collected by itself, because it needs a package index:
-
-    python -m venv build/1.0
-    build/1.0/bin/pip install --no-deps jellyml==1.0.0
-    build/1.0/bin/pip install rich appdirs
-    JELLYML_1_0=build/1.0/bin/python pytest tests/compat/with_1_0.py
+Not collected by itself, because it needs a package index: ``make check-1.0`` does its set-up.
 
 1.0 asks for a torch of its time; it is given the one the tests run with. It is run, never read.
 """
