@@ -12,7 +12,7 @@ from jellyml import Workspace
 
 name = "thousand"
 
-TIMES, QUICK_TIMES = 1_000, 20
+TIMES, QUICK_TIMES = 1_000, 10
 FILES = 100
 # "No slower", within what two runs of the same differ by.
 NO_SLOWER = 1.1

@@ -17,7 +17,9 @@ def are_rules(
     """False where every blob is its file's bytes; ``listed`` is the index, ``paths`` differ."""
     if not is_off({"core.autocrlf": "false", **config}, "core.autocrlf"):
         return True
-    if any(file.exists() for file in shared_files(repository, config)) or _LISTED.search(listed):
+    if any(file.exists() for file in shared_files(repository, config)):
+        return True
+    if b".gitattributes\0" in listed and _LISTED.search(listed):
         return True
     # One that is itself ignored is in no list.
     return any(True for _ in rule_files(repository.root, paths))
