@@ -112,7 +112,7 @@ class Git:
         """What a started command prints, and what it says beside it, once it has ended."""
         words = process.args
         assert isinstance(words, list)
-        command = _text(words[1 + len(self._options())])
+        command = os.fsdecode(words[1 + len(self._options())])
         try:
             output, errors = process.communicate(stdin, timeout=self._left())
         except subprocess.TimeoutExpired:
@@ -213,12 +213,9 @@ class Git:
         Only hooks and file system monitors are off. Returns git's status as a shell would.
         """
         off = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false")
-        with subprocess.Popen(["git", *off, *args], cwd=self.folder) as process:
-            while process.returncode is None:
-                # An interrupt reaches git too; what it means is for git to decide.
-                with suppress(KeyboardInterrupt):
-                    process.wait()
-        return process.returncode if process.returncode >= 0 else 128 - process.returncode
+        with _deaf_to_interrupts():
+            status = subprocess.call(["git", *off, *args], cwd=self.folder)
+        return status if status >= 0 else 128 - status
 
     def _left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
@@ -261,11 +258,14 @@ class Repository:
     def find(cls, folder: Path, deadline: float | None = None) -> "Repository":
         """The repository whose working tree holds ``folder``; raises NotARepository, GitError."""
         git = Git(folder, deadline=deadline)
-        questions = ("--show-object-format", "--show-toplevel", "--absolute-git-dir")
-        answer = git.run("rev-parse", *questions, "--git-common-dir")
-        lines = answer.removesuffix(b"\n").split(b"\n")
+        asked = (
+            "--show-object-format",
+            "--show-toplevel",
+            "--absolute-git-dir",
+            "--git-common-dir",
+        )
+        lines = git.run("rev-parse", *asked).removesuffix(b"\n").split(b"\n")
         if len(lines) != 4:  # a path holds a newline: ask for each alone
-            asked = (*questions, "--git-common-dir")
             lines = [git.run("rev-parse", one).removesuffix(b"\n") for one in asked]
         object_format, root, git_dir, common = map(os.fsdecode, lines)
         # Resolved: the two are compared, and one is given from the folder, with its "..".
@@ -307,6 +307,23 @@ def _feed(stream: IO[bytes], lines: Sequence[str]) -> None:
         stream.close()
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """An interrupt reaches the child too; what it means is for the child to decide.
+
+    A handler that does nothing, since what is ignored would be ignored by the child as well;
+    and no exception, which could come between the child's end and the note of its status.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # interrupts come to the main thread only
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotARepository:
     """What git's own words mean for the user."""
     reason = os.fsdecode(errors).strip()
@@ -328,10 +345,6 @@ def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotAReposit
             f"git config --global --add safe.directory {place}",
         )
     return GitError(f"git {command} failed: {reason or 'no reason given'}.")
-
-
-def _text(word: str | bytes) -> str:
-    return os.fsdecode(word)
 
 
 def _quoted(path: Path) -> str:
