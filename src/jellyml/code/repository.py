@@ -258,18 +258,13 @@ class Repository:
     def find(cls, folder: Path, deadline: float | None = None) -> "Repository":
         """The repository whose working tree holds ``folder``; raises NotARepository, GitError."""
         git = Git(folder, deadline=deadline)
-        asked = (
-            "--show-object-format",
-            "--show-toplevel",
-            "--absolute-git-dir",
-            "--git-common-dir",
-        )
+        asked = ("--show-object-format", "--show-toplevel", "--git-dir", "--git-common-dir")
         lines = git.run("rev-parse", *asked).removesuffix(b"\n").split(b"\n")
         if len(lines) != 4:  # a path holds a newline: ask for each alone
             lines = [git.run("rev-parse", one).removesuffix(b"\n") for one in asked]
         object_format, root, git_dir, common = map(os.fsdecode, lines)
-        # Resolved: the two are compared, and one is given from the folder, with its "..".
-        own, shared = Path(git_dir).resolve(), (folder.resolve() / common).resolve()
+        # Resolved, since the two are compared: git may give them from the folder, with "..".
+        own, shared = ((folder.resolve() / one).resolve() for one in (git_dir, common))
         return cls(Path(root), own, shared, object_format, deadline)
 
     @cached_property
