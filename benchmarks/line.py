@@ -12,15 +12,18 @@ from jellyml import JellyError
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The middle of several runs, and their ends."""
+    """The middle of several runs, and the quartiles: half of them lie between."""
 
     median: float
-    least: float
-    most: float
+    lower: float
+    upper: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        return cls(statistics.median(values), min(values), max(values))
+        if len(values) < 2:
+            return cls(values[0], values[0], values[0])
+        lower, median, upper = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median, lower, upper)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,16 @@ _HEAD = """\
 
 Written by `make bench`; do not edit. Everything is measured beside what one would do without
 JellyML, in turn (A B A B), on the same generated repositories, with a warm page cache. *Times* is
-the median of the ratios of each turn, with the least and the most; *ours* and *theirs* are medians.
-Repositories have 300 commits in one pack; *dirty* means 20 modified and 20 untracked files. The
-git processes that ours starts are counted: *processors* is the work of all of them, ours / theirs,
-*memory* that of the largest, *read* what all of them read. The *other way* is the same work as a
-process of its own where *ours* is a call from a program that has JellyML imported, and as a call
-where it is a process.
+the median of the ratios of each turn, with the quartiles; *ours* and *theirs* are medians. All
+runs are in [performance.json](performance.json). Repositories have 300 commits in one pack;
+*dirty* means 20 modified and 20 untracked files.
 
-`make bench` takes a while and needs 20 GB of disk; `make bench-quick` shows the same on small
+The git processes that ours starts are counted: *processors* is the work of all of them (ours /
+theirs), *memory* that of the largest, *read* what all of them read. The *other way* is the same
+work as a process of its own where *ours* is a call from a program that has JellyML imported, and
+as a call where it is a process.
+
+`make bench` takes about half an hour and 20 GB of disk; `make bench-quick` shows the same on small
 repositories within two minutes. `make bench ROWS="loading finding"` measures only some rows anew.
 """
 _COLUMNS = (

@@ -17,7 +17,7 @@ def draw(lines: list[Line], path: Path) -> None:
     """Write an SVG that is the same for the same numbers."""
     matplotlib = _load("matplotlib")
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "jellyml"
+    matplotlib.rcParams.update({"svg.hashsalt": "jellyml", "svg.fonttype": "none"})
     shown = [line for line in lines if line.times]
     if not shown:
         return
@@ -32,7 +32,7 @@ def draw(lines: list[Line], path: Path) -> None:
     axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes.axvline(1, color="black", linewidth=0.8)
     axes.grid(axis="x", which="both", linewidth=0.3)
-    axes.set_xlabel("times what it is measured against (less is better); | what was asked")
+    axes.set_xlabel("times as long (less is better);  | at most, as asked")
     figure.savefig(path, format="svg", metadata={"Date": None})
     pyplot.close(figure)
 
@@ -41,7 +41,7 @@ def _mark(axes: Any, place: int, line: Line) -> None:
     times = line.times
     assert times
     colour = {None: _PLAIN, True: _MET, False: _MISSED}[line.met]
-    axes.plot([times.least, times.most], [place, place], color=colour, linewidth=2, alpha=0.4)
+    axes.plot([times.lower, times.upper], [place, place], color=colour, linewidth=2, alpha=0.4)
     axes.plot([times.median], [place], "o", color=colour, markersize=5)
     for check in line.checks:
         if check.name == "times":

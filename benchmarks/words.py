@@ -26,9 +26,9 @@ def size(count: float) -> str:
 
 
 def ratio(line: Line) -> str:
-    """``1.21 (1.18 to 1.30)``: the median and the ends."""
+    """``1.21 (1.18 to 1.30)``: the median and the quartiles."""
     times = line.times
-    return f"{times.median:.2f} ({times.least:.2f} to {times.most:.2f})" if times else ""
+    return f"{times.median:.2f} ({times.lower:.2f} to {times.upper:.2f})" if times else ""
 
 
 def asked(check: Check) -> str:
