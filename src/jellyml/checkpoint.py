@@ -12,7 +12,16 @@ from typing import BinaryIO, TypeVar
 from jellyml.code import filling
 from jellyml.code.filling import Header, NewerSnapshot
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot
-from jellyml.formats import CODE, FORMATS, KEY, MANIFEST, MANIFEST_KEY, Kind, Record, torch_zip
+from jellyml.formats import (
+    CODE,
+    KEY,
+    MANIFEST,
+    MANIFEST_KEY,
+    Kind,
+    Record,
+    format_of,
+    torch_zip,
+)
 from jellyml.formats.record import read_at, size_of
 
 SIDECAR = f"{KEY}.bundle"
@@ -92,7 +101,7 @@ def found(
     wrong: list[BadSnapshot],
 ) -> Iterator[tuple[T, Record]]:
     """What proves itself, the likeliest place first; the first that does not goes to ``wrong``."""
-    places = next(each for each in FORMATS if each.recognises(file)).records(file, kind)
+    places = format_of(file).records(file, kind)
     seen: set[int] = set()
     for record in places:
         if record.offset in seen or record.head(file, len(kind.magic)) != kind.magic:

@@ -4,6 +4,7 @@ JellyError                something the user can act on
 ├── UsageError            an argument is wrong
 ├── NoSnapshot            the checkpoint carries no code
 ├── BadSnapshot           it carries something that is not to be trusted
+├── CannotCarry           a file that a snapshot cannot be put into, or taken out of, safely
 ├── NotARepository        the folder is in no git repository
 ├── GitError              git refused
 │   └── TookTooLong       git did not finish in the time it was given
@@ -50,6 +51,9 @@ class NoSnapshot(JellyError): ...
 
 
 class BadSnapshot(JellyError): ...
+
+
+class CannotCarry(JellyError): ...
 
 
 class NotARepository(JellyError): ...

@@ -8,9 +8,22 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Protocol
 
 from jellyml.formats import scan, torch_zip
+from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import Kind, Record
 
-__all__ = ["CODE", "FORMATS", "KEY", "MANIFEST", "MANIFEST_KEY", "Format", "Kind", "Record"]
+__all__ = [
+    "CODE",
+    "FORMATS",
+    "KEY",
+    "MANIFEST",
+    "MANIFEST_KEY",
+    "Edit",
+    "Format",
+    "Kind",
+    "Payload",
+    "Record",
+    "format_of",
+]
 
 KEY = "jellyml_code_snapshot"
 MANIFEST_KEY = "jellyml_manifest"
@@ -19,17 +32,29 @@ MANIFEST = Kind(MANIFEST_KEY, b'{"magic_number": "jelly_ml_manifest"')
 
 
 class Format(Protocol):
-    """What a format module provides.
+    """What a format module provides; ``FORMATS`` lists them all.
 
-    ``records`` gives the places where one of this kind may lie, the likeliest first. None of
-    them is proved, and one may come twice.
+    records  the places where one of this kind may lie, the likeliest first. None of them is
+             proved, and one may come twice.
+    fill     the file with these records in it, for a file that ``strip`` finds nothing in.
+             Raises CannotCarry with the reason where that could harm the file or a reader.
+    strip    the file as it was before ``fill``, byte for byte; None where it was not filled.
+    wipe     the file with records zeroed that came some other way, under a key for example;
+             checksums are set, so that every loader goes on. Raises CannotCarry.
     """
 
     @property
     def name(self) -> str: ...
     def recognises(self, file: BinaryIO) -> bool: ...
     def records(self, file: BinaryIO, kind: Kind) -> Iterator[Record]: ...
+    def fill(self, file: BinaryIO, payload: Payload) -> Edit: ...
+    def strip(self, file: BinaryIO, keys: Sequence[str]) -> Edit | None: ...
+    def wipe(self, file: BinaryIO, records: Sequence[Record]) -> Edit: ...
 
 
 # The scan recognises anything, so it is last.
 FORMATS: Sequence[Format] = (torch_zip, scan)
+
+
+def format_of(file: BinaryIO) -> Format:
+    return next(each for each in FORMATS if each.recognises(file))

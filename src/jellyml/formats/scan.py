@@ -1,8 +1,11 @@
 """Any file at all: look for the bytes that ours begin with, from the end first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+from jellyml.errors import CannotCarry
+from jellyml.formats import trailing
+from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import CHUNK, Kind, Record, read_at, size_of
 
 name = "scan"
@@ -15,6 +18,17 @@ def recognises(file: BinaryIO) -> bool:
 def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
     """Whatever was appended comes first."""
     return inside(file, Record(0, size_of(file)), kind)
+
+
+def fill(file: BinaryIO, payload: Payload) -> Edit:
+    raise CannotCarry("Its format is not one that is known to carry a snapshot safely.")
+
+
+def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
+    return None
+
+
+wipe = trailing.wipe
 
 
 def inside(file: BinaryIO, whole: Record, kind: Kind) -> Iterator[Record]:

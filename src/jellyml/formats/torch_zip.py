@@ -1,10 +1,11 @@
 """What ``torch.save`` and TorchScript write today: a zip archive with one record per tensor."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest
 from typing import BinaryIO
 
-from jellyml.formats import pickle_walk, scan
+from jellyml.formats import pickle_walk, scan, zip_members
+from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import Kind, Record
 from jellyml.formats.zip_directory import Directory, Entry, read_directory
 
@@ -41,6 +42,26 @@ def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
         yield from _keyed(directory, pickle_walk.tensors(pickle, kind.key))
     yield from scan.inside(file, data_pkl, kind)  # saved as bytes, not as a tensor
     yield from _located(directory, reversed(directory))
+
+
+def fill(file: BinaryIO, payload: Payload) -> Edit:
+    """Records that the pickle does not know: a loader passes over them, strict ones too.
+
+    They lie in ``data/``: torch refuses one outside the archive's folder, and JellyML 1.0 looks
+    nowhere else.
+    """
+    return zip_members.append(file, payload, _name)
+
+
+def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
+    return zip_members.strip(file, keys, _name)
+
+
+wipe = zip_members.wipe
+
+
+def _name(directory: Directory, key: str) -> bytes:
+    return _inside(directory, b"data/" + key.encode())
 
 
 def _inside(directory: Directory, name: bytes) -> bytes:

@@ -8,7 +8,7 @@ import struct
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, overload
+from typing import BinaryIO, NamedTuple, overload
 
 from jellyml.formats.record import Record, read_at, size_of
 
@@ -18,6 +18,7 @@ _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LONGEST_COMMENT = 0xFFFF
+_MANY = 0xFFFF  # entries; from here on the zip64 record has their number
 _IN_EXTRA = 0xFFFFFFFF  # the true number is in the zip64 extra field
 _ENCRYPTED = 1
 # Some 500,000 entries. The directory is held whole, so it is bounded.
@@ -32,15 +33,17 @@ class Entry:
     header: int
     size: int
     method: int | None  # 0 stored, 8 deflated, None encrypted
+    place: int  # where in the directory's bytes it begins
 
 
 class Directory(Sequence[Entry]):
     """The entries in their order, each read out of the directory's bytes when asked for."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+    def __init__(self, file: BinaryIO, start: int, size: int, comment: bytes) -> None:
         self._file = file
-        self._start = start  # every record ends before
-        self._data = data = read_at(file, start, size)
+        self.start = start  # every record ends before
+        self.data = data = read_at(file, start, size)
+        self.comment = comment
         self._places = array("L", _places(data))
 
     def __len__(self) -> int:
@@ -52,53 +55,74 @@ class Directory(Sequence[Entry]):
     def __getitem__(self, index: slice) -> Sequence[Entry]: ...
     def __getitem__(self, index: int | slice) -> Entry | Sequence[Entry]:
         if isinstance(index, slice):
-            return [_entry(self._data, place) for place in self._places[index]]
-        return _entry(self._data, self._places[index])
+            return [_entry(self.data, place) for place in self._places[index]]
+        return _entry(self.data, self._places[index])
 
     def locate(self, entry: Entry) -> Record | None:
         """The entry's bytes, found by its local header; None where they cannot be."""
-        if entry.method not in (0, 8) or entry.header + _LOCAL.size > self._start:
+        if entry.method not in (0, 8) or entry.header + _LOCAL.size > self.start:
             return None
         header = read_at(self._file, entry.header, _LOCAL.size)
         signature, *_, name, extra = _LOCAL.unpack(header)
         offset = entry.header + _LOCAL.size + name + extra
-        if signature != b"PK\3\4" or offset + entry.size > self._start:
+        if signature != b"PK\3\4" or offset + entry.size > self.start:
             return None
         return Record(offset, entry.size, deflated=entry.method == 8)
 
 
-def read_directory(file: BinaryIO) -> Directory | None:
+def read_directory(file: BinaryIO, length: int | None = None) -> Directory | None:
     """The directory of an archive that begins where the file begins, else None.
 
-    Archives end to end, as in a ``.distcp``, are no such thing: the last one's directory
-    would hide the others.
+    ``length`` makes it the archive that ended there, before something was appended. Archives
+    end to end, as in a ``.distcp``, are no such thing: the last one's directory would hide the
+    others.
     """
-    end = _end(file)
-    if not end:
+    end = _end(file, size_of(file) if length is None else length)
+    if not end or end.start + end.size != end.stop or end.size > _LARGEST:
         return None
-    entries, size, start, stop = end
-    if start + size != stop or size > _LARGEST:
-        return None
-    directory = Directory(file, start, size)
-    return directory if len(directory) == entries else None
+    directory = Directory(file, end.start, end.size, end.comment)
+    return directory if len(directory) == end.entries else None
 
 
-def _end(file: BinaryIO) -> tuple[int, int, int, int] | None:
-    """How many entries, the directory's size and start by its own account, and where it stops."""
-    length = size_of(file)
+def end_of(directory_size: int, start: int, entries: int, comment: bytes, *, wide: bool) -> bytes:
+    """What follows a directory that starts at ``start``; ``wide`` with the zip64 records."""
+    stop = start + directory_size
+    wide = wide or stop >= _IN_EXTRA or entries >= _MANY
+    before = b""
+    if wide:
+        before = _END64.pack(
+            b"PK\6\6", _END64.size - 12, 45, 45, 0, 0, entries, entries, directory_size, start
+        ) + _LOCATOR.pack(b"PK\6\7", 0, stop, 1)
+    count = min(entries, _MANY)
+    size, start = min(directory_size, _IN_EXTRA), min(start, _IN_EXTRA)
+    return before + _END.pack(b"PK\5\6", 0, 0, count, count, size, start, len(comment)) + comment
+
+
+class _End(NamedTuple):
+    """What the archive's last bytes say of its directory, and where that stops."""
+
+    entries: int
+    size: int
+    start: int
+    stop: int
+    comment: bytes
+
+
+def _end(file: BinaryIO, length: int) -> _End | None:
     tail_start = max(0, length - _END.size - _LOCATOR.size - _LONGEST_COMMENT)
     tail = read_at(file, tail_start, length - tail_start)
     at = tail.rfind(b"PK\5\6", 0, len(tail) - _END.size + 4)
     if at < 0:
         return None
     *_, entries, size, start, _ = _END.unpack_from(tail, at)
+    comment = tail[at + _END.size :]
     if at < _LOCATOR.size or not tail.startswith(b"PK\6\7", at - _LOCATOR.size):
-        return entries, size, start, tail_start + at
+        return _End(entries, size, start, tail_start + at, comment)
     _, _, stop, _ = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)
     if stop + _END64.size > length:
         return None
     signature, *_, entries, size, start = _END64.unpack(read_at(file, stop, _END64.size))
-    return (entries, size, start, stop) if signature == b"PK\6\6" else None
+    return _End(entries, size, start, stop, comment) if signature == b"PK\6\6" else None
 
 
 def _places(data: bytes) -> Iterator[int]:
@@ -129,6 +153,7 @@ def _entry(data: bytes, place: int) -> Entry:
         header=header,
         size=packed,
         method=None if flags & _ENCRYPTED else method,
+        place=place,
     )
 
 
