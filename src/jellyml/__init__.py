@@ -9,6 +9,7 @@ from importlib import import_module
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jellyml.create import create_jelly_filling, create_snapshot
+    from jellyml.embed import fill, strip
     from jellyml.errors import JellyError, JellyWarning
     from jellyml.snapshot import Snapshot
     from jellyml.workspace import Workspace
@@ -22,6 +23,8 @@ __all__ = [
     "Workspace",
     "create_jelly_filling",
     "create_snapshot",
+    "fill",
+    "strip",
 ]
 
 _HOME = {
@@ -31,6 +34,8 @@ _HOME = {
     "Workspace": "workspace",
     "create_jelly_filling": "create",
     "create_snapshot": "create",
+    "fill": "embed",
+    "strip": "embed",
 }
 
 

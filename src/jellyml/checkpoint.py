@@ -9,6 +9,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from jellyml.amend import mend
 from jellyml.code import filling
 from jellyml.code.filling import Header, NewerSnapshot
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot
@@ -26,6 +27,8 @@ from jellyml.formats.record import read_at, size_of
 
 SIDECAR = f"{KEY}.bundle"
 MANIFEST_SIDECAR = f"{MANIFEST_KEY}.json"
+# While a folder is filled anew: it counts from when the bundle that it is of is in place.
+MANIFEST_COMING = f"{MANIFEST_SIDECAR}.new"
 
 _SAVE = "torch.save({..., **jellyml.create_snapshot()}, ...)"
 _AGAIN = "take the checkpoint again from where it came, or save it again."
@@ -44,24 +47,31 @@ T = TypeVar("T")
 class Checkpoint:
     """A file or folder in which a snapshot was found, and proved to be what its header says.
 
-    ``passed_over`` is what was wrong with a likelier place than where it was found: a newer
-    snapshot may lie there, damaged. The file is opened anew whenever something is read.
+    ``format`` is the name of the file's. ``passed_over`` is what was wrong with a likelier place
+    than where it was found: a newer snapshot may lie there, damaged. The file is opened anew
+    whenever something is read.
     """
 
     path: Path
     header: Header
     record: Record
+    format: str
     passed_over: BadSnapshot | None = None
 
     @classmethod
     def open(cls, path: Path) -> "Checkpoint":
-        """NoSnapshot when it carries none, BadSnapshot when what it carries cannot be used."""
+        """NoSnapshot when it carries none, BadSnapshot when what it carries cannot be used.
+
+        What an interrupted ``fill`` left in the file is put back first.
+        """
         if _is_folder(path):
             return _open_folder(path)
+        with _told(path):
+            mend(path)
         wrong: list[BadSnapshot] = []
         with _reading(path) as file:
             for header, record in found(file, CODE, filling.prove, wrong):
-                return cls(path, header, record, next(iter(wrong), None))
+                return cls(path, header, record, format_of(file).name, next(iter(wrong), None))
             raise wrong[0] if wrong else _nothing(path, file)
 
     @property
@@ -72,7 +82,8 @@ class Checkpoint:
     def manifest(self) -> dict[str, object] | None:
         """How the model was made, if that was recorded; BadSnapshot when it is damaged."""
         if _is_folder(self.path):
-            return _sidecar_manifest(self.path)
+            with _reading(self.path / SIDECAR) as file:
+                return _sidecar_manifest(self.path, file, self.record)
         # JellyML 1.0 wrote no digest, and no manifest either: there is nothing to search for.
         if self.header.sha256 is None:
             return None
@@ -86,6 +97,18 @@ class Checkpoint:
             return 0
         with _reading(self.path) as file:
             return max(0, sum(1 for _ in found(file, CODE, filling.prove, [])) - 1)
+
+    def whole_filling(self) -> bytes:
+        """Header and bundle; a folder's bare bundle gets a header."""
+        bundle = b"".join(self.bundle())
+        if _is_folder(self.path):
+            return filling.header(bundle, commit=filling.head_of(bundle)) + bundle
+        with _reading(self.path) as file:
+            return self.record.head(file, self.header.offset) + bundle
+
+    def manifest_record(self) -> bytes:
+        """The manifest as a record of its own; empty where there is none."""
+        return filling.manifest_record(self.manifest) if self.manifest else b""
 
     def bundle(self) -> Iterator[bytes]:
         """Exactly the bundle's bytes; BadSnapshot if they have changed since they were proved."""
@@ -130,15 +153,22 @@ def _open_folder(path: Path) -> Checkpoint:
                 f"name a file in it, or put a snapshot in when saving: {_SAVE}",
             )
     with _reading(bundle) as file:
-        manifest = _sidecar_manifest(path) or {}
         record = Record(0, size_of(file))
+        manifest = _sidecar_manifest(path, file, record) or {}
         header = filling.bare_header(record.size, manifest)
         filling.prove_bundle(file, record, header)
-    return Checkpoint(path, header, record)
+    return Checkpoint(path, header, record, "folder")
 
 
-def _sidecar_manifest(folder: Path) -> dict[str, object] | None:
-    path = folder / MANIFEST_SIDECAR
+def _sidecar_manifest(folder: Path, bundle: BinaryIO, record: Record) -> dict[str, object] | None:
+    """The manifest beside the bundle, or one that waits to take its place if it is the bundle's."""
+    coming = _json(folder / MANIFEST_COMING)
+    if coming and filling.is_of(coming, record.chunks(bundle)):
+        return coming
+    return _json(folder / MANIFEST_SIDECAR)
+
+
+def _json(path: Path) -> dict[str, object] | None:
     with _told(path):
         if not path.exists():
             return None

@@ -9,6 +9,7 @@ import errno
 import functools
 import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,16 +23,28 @@ _AT_FDCWD = -100
 
 
 def replace(
-    path: Path, chunks: Iterable[bytes], *, mode: int = 0o600, durable: bool = True
+    path: Path,
+    chunks: Iterable[bytes],
+    *,
+    mode: int | None = None,
+    like: os.stat_result | None = None,
+    durable: bool = True,
 ) -> None:
-    """Write a file whole or not at all; one that is there is replaced. Raises OSError."""
+    """Write a file whole or not at all; one that is there is replaced. Raises OSError.
+
+    A new file gets ``mode``, less the umask (0600 by default), or exactly the mode, and as far
+    as we may the owner, that another is ``like``.
+    """
     # A short name: the file's own may be as long as a name can be.
     beside = path.with_name(f".jellyml-{os.getpid():x}-{time.monotonic_ns():x}")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        descriptor = os.open(beside, flags, 0o600 if mode is None else mode)
         with os.fdopen(descriptor, "wb") as file:
             for chunk in chunks:
                 file.write(chunk)
+            if like:
+                _make_like(beside, like)
             if durable:
                 file.flush()
                 os.fsync(descriptor)
@@ -42,6 +55,13 @@ def replace(
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def _make_like(path: Path, other: os.stat_result) -> None:
+    if hasattr(os, "chown"):
+        with suppress(OSError):
+            os.chown(path, other.st_uid, other.st_gid)
+    path.chmod(stat.S_IMODE(other.st_mode))  # after chown, which takes some bits away
 
 
 def to_write(path: Path) -> Path:
@@ -159,6 +179,11 @@ def locked(path: Path, *, wait: float) -> Iterator[bool]:
         yield _acquired(descriptor, time.monotonic() + wait)
     finally:
         os.close(descriptor)
+
+
+def hold(descriptor: int, *, wait: float) -> bool:
+    """Lock an open file until it is closed; False when that was not to be had in ``wait`` s."""
+    return _acquired(descriptor, time.monotonic() + wait)
 
 
 def _acquired(descriptor: int, until: float) -> bool:

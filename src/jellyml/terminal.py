@@ -83,11 +83,19 @@ class Terminal:
 
     def outcome(self, outcome: "Outcome") -> None:
         """What a command did to the workspace."""
+        self.done(*outcome.message)
+        self.warnings(outcome.warnings)
+
+    def done(self, *sentences: str) -> None:
+        """What a command did; the first sentence is the news."""
         if not self.quiet:
-            for number, sentence in enumerate(outcome.message):
+            for number, sentence in enumerate(sentences):
                 text = _indented(sentence)
                 self.result(_painted(text, _BOLD, self.out) if number == 0 else text)
-        self.warnings(outcome.warnings)
+
+    def fact(self, name: str, value: str) -> None:
+        """One line of a description."""
+        self.result(f"{_painted(f'{safe(name):<13}', _BOLD, self.out)} {_indented(value)}")
 
     def changes(self, outcome: "Outcome") -> None:
         """What a command would do, and nothing else, on standard output."""

@@ -67,6 +67,20 @@ PICTURES = {
 ▓•▓▗█▖▓▓▓
 ▓▓▓▝█▘▓•▓
  ▀░░░░░▀""",
+    "show": """\
+ ▄▓▓•▓▓▄  ╭───╮
+▓•▓▀ ▀▓▓▓ │ • │
+▓▓▓▄ ▄▓•▓ ╰───╯
+ ▀░░░░░▀      ╲""",
+    "fill": """\
+   ▐█▌
+ ▄▓▐█▌▓▄
+▓•▓▝█▘▓•▓
+ ▀░░░░░▀""",
+    "strip": """\
+ ▄▓▓•▓▓▄
+▓•▓   ▓•▓   ▐█▌
+ ▀░░░░░▀   ▐███▌""",
     "git": """\
 •──•──•──•──▄▓▄
     ╲       ▀█▀
@@ -89,6 +103,9 @@ _CLUES = {
     "restore": "This box is not only to look at. Mind the quotes around it.",
     "history": "Four donuts in a box say all that this command's name says.",
     "doctor": "Not only the doctor's name makes the doctor come; so does the likeness.",
+    "show": "A look is worth a thousand words; this one is worth four letters.",
+    "fill": "The jelly goes in from above. So does the picture.",
+    "strip": "Beside every donut lies what was in it, and the word for that.",
     "git": "Copy. Paste. Quote. The graph above knows its own name.",
     "fix": "The needle goes where the words go.",
 }

@@ -42,6 +42,9 @@ COMMANDS = (
     Command("restore", (), "go to any state of the history"),
     Command("history", (), "show every state there was, or prune them"),
     Command("doctor", (), "check what JellyML keeps, and mend it"),
+    Command("show", (), "describe the code in a checkpoint"),
+    Command("fill", (), "put the code into a checkpoint"),
+    Command("strip", (), "take the code out of a checkpoint"),
     Command("git", (), "use git on the code inside a checkpoint"),
     Command("fix", (), "rarely needed: history and bundle files"),
 )

@@ -95,6 +95,14 @@ def add_yes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask, go ahead")
 
 
+def add_follow_links(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--follow-links",
+        action="store_true",
+        help="also through a symbolic link, or into a file that has several names",
+    )
+
+
 def add_max_unpacked(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-unpacked",

@@ -7,7 +7,7 @@ takes all that follows the header as the bundle. ``docs/format.md`` is the speci
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -91,6 +91,25 @@ def bare_header(size: int, manifest: Mapping[str, object]) -> Header:
     return Header(offset=0, size=size, sha256=digest)
 
 
+def is_of(manifest: Mapping[str, object], bundle: Iterable[bytes]) -> bool:
+    """Whether a folder's manifest is the one of this bundle."""
+    digest = hashlib.sha256()
+    for chunk in bundle:
+        digest.update(chunk)
+    return manifest.get("bundle_sha256") == digest.hexdigest()
+
+
+def head_of(bundle: bytes) -> str:
+    """The commit that a bundle's ``HEAD`` is."""
+    lines = bundle[: bundle.find(b"\n\n")].split(b"\n")
+    heads = [
+        line.split(b" ")[0].decode("ascii", "replace") for line in lines if line.endswith(b" HEAD")
+    ]
+    if len(heads) != 1 or not _COMMIT.fullmatch(heads[0]):
+        raise BadSnapshot("The bundle does not say which commit is its HEAD.")
+    return heads[0]
+
+
 def prove(file: BinaryIO, record: Record) -> Header:
     """The record's header, once the bundle behind it is found to be what the header says."""
     header = parse_header(record.head(file, HEADER_SIZE))
@@ -152,6 +171,13 @@ def manifest_record(manifest: Mapping[str, object]) -> bytes:
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     return _padded(fields) + content
+
+
+def sidecar_manifest(record: "bytes | memoryview | None", bundle: "bytes | memoryview") -> bytes:
+    """Plain JSON for a folder, with the digest of the bundle that it stands beside."""
+    manifest = parse_manifest(bytes(record)) if record else {}
+    digest = hashlib.sha256(bundle).hexdigest()
+    return json.dumps(manifest | {"bundle_sha256": digest}, indent=1).encode("ascii") + b"\n"
 
 
 def parse_manifest(data: bytes) -> dict[str, object]:

@@ -75,7 +75,7 @@ class LeftOut:
     @property
     def explained(self) -> str:
         """The reason, as what follows the colon of a sentence."""
-        size = "" if self.size is None else f" ({_in_words(self.size)})"
+        size = "" if self.size is None else f" ({in_words(self.size)})"
         return _EXPLAINED[self.reason] + size
 
 
@@ -188,7 +188,8 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return 0, len(data)
 
 
-def _in_words(size: int) -> str:
+def in_words(size: int) -> str:
+    """A number of bytes for people: ``31.4 MB``."""
     for unit, name in ((1000 * _MB, "GB"), (_MB, "MB"), (1000, "kB")):
         if size >= unit:
             return f"{size / unit:.1f} {name}"

@@ -1,10 +1,13 @@
 """What a checkpoint file is to become: a beginning that stays as it is, then new parts."""
 
+import io
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, TypeAlias
+from itertools import accumulate
+from typing import BinaryIO, TypeAlias, cast
 
-from jellyml.formats.record import CHUNK, Record, size_of
+from jellyml.formats.record import CHUNK, Record, read_at, size_of
 
 Buffer: TypeAlias = bytes | memoryview
 #: Key -> the record's bytes, in the order in which they are to lie in the file.
@@ -65,6 +68,56 @@ def _zeros(size: int) -> Sequence[Buffer]:
     return [block] * whole + [block[:rest]]
 
 
-def is_zero(file: BinaryIO, start: int, stop: int) -> bool:
-    """Whether only zeros lie between two offsets."""
-    return not any(any(chunk) for chunk in Record(start, stop - start).chunks(file))
+class Edited(io.RawIOBase):
+    """A file as an edit would leave it, to be read before anything is changed."""
+
+    def __init__(self, file: BinaryIO, edit: Edit) -> None:
+        self._file = file
+        self._parts: list[Buffer | Record] = [Record(0, edit.keep), *edit.parts]
+        sizes = (part.size if isinstance(part, Record) else len(part) for part in self._parts)
+        self._starts = list(accumulate(sizes, initial=0))
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        start = (0, self._at, self._starts[-1])[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """At most ``size`` bytes; fewer where a part ends."""
+        index = bisect_right(self._starts, self._at) - 1
+        if index >= len(self._parts):
+            return b""
+        part, start = self._parts[index], self._at - self._starts[index]
+        left = self._starts[index + 1] - self._at
+        wanted = left if size is None or size < 0 else min(size, left)
+        if isinstance(part, Record):
+            data = read_at(self._file, part.offset + start, wanted)
+        else:
+            data = bytes(part[start : start + wanted])
+        self._at += len(data)
+        return data
+
+
+class Steps:
+    """Edits of one file, one after the other, none of them made yet."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.result = file  #: the file as the edits would leave it
+        self.edit: Edit | None = Edit(size_of(file))  #: all as one, where that is an edit in place
+        self.caution = ""
+
+    def add(self, edit: Edit) -> None:
+        whole = self.edit and edit.in_place and edit.keep <= self.edit.keep
+        self.edit = Edit(edit.keep, edit.parts) if whole else None
+        self.result = cast("BinaryIO", Edited(self.result, edit))
+        self.caution = edit.caution or self.caution
+
+    def chunks(self) -> Iterator[bytes]:
+        return Record(0, size_of(self.result)).chunks(self.result)

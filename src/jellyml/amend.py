@@ -1,0 +1,177 @@
+"""Change a checkpoint file by an edit, so that it is the old file or the new one however it ends.
+
+In place where the edit allows it, so that the cost is that of what changes: the bytes that go are
+first kept in a journal beside the file, and whoever comes next puts back what a kill left torn
+(``mend``). Elsewhere through a copy and a rename.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from jellyml import files
+from jellyml.errors import JellyError, UnsafeToContinue
+from jellyml.formats.edit import Buffer, Edit
+from jellyml.formats.record import Record, read_at
+
+_WAIT = 3.0  # seconds, for another command that is changing the same file
+_LONGEST_LINE = 1024
+_LONGEST_NAME = 200  # bytes; file systems take 255
+# What lies before the change tells the file from one that was saved over it since: the end of a
+# checkpoint holds checksums, or the last weights.
+_WITNESS = 64 << 10
+
+
+def refuse_links(path: Path, *, follow: bool) -> Path:
+    """The file that a path names; UnsafeToContinue where others may go by the same bytes.
+
+    Caches of models and of data versions keep files under the digest of their content, and
+    put links to them where they are used.
+    """
+    seen = path.stat()
+    several = stat.S_ISREG(seen.st_mode) and seen.st_nlink > 1
+    if not follow and (path.is_symlink() or several):
+        what = "is a symbolic link" if path.is_symlink() else f"has {seen.st_nlink} names"
+        raise UnsafeToContinue(
+            f"{path} {what}: others may rely on the bytes of that file as they are.",
+            "copy it first, or add --follow-links to change it all the same.",
+        )
+    return path.resolve()
+
+
+def rewrite(path: Path, chunks: Iterable[bytes]) -> None:
+    """Put a new file in the place of an old one, with its mode and owner. Raises OSError."""
+    files.replace(path, chunks, like=path.stat())
+
+
+def amend(path: Path, edit: Edit) -> None:
+    """Make the edit in place. Raises OSError, with the file as it was before."""
+    with _held(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if edit.parts:
+            _write_journal(path, file, edit, size)
+        try:
+            _change(file, edit)
+        except BaseException:
+            _put_back(path, file)
+            raise
+        # Its removal is not made to last: should it come back, it undoes the change as a whole.
+        _journal(path).unlink(missing_ok=True)
+
+
+def mend(path: Path) -> bool:
+    """Put back what an interrupted change left; True when there was something to put back.
+
+    Raises JellyError when the file cannot be written.
+    """
+    if not os.path.lexists(_journal(path)):
+        return False
+    try:
+        with _held(path) as file:
+            return _put_back(path, file)
+    except OSError as error:
+        raise JellyError(
+            f"{path} is half changed, since jellyml was interrupted, and cannot be mended: "
+            f"{error.strerror or error}.",
+            "make the file and its folder writable, then try again.",
+        ) from None
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[BinaryIO]:
+    """The file, open for changing it, and no other jellyml command in it."""
+    with path.open("r+b", buffering=0) as file:
+        if not files.hold(file.fileno(), wait=_WAIT):
+            raise UnsafeToContinue(
+                f"Another program holds {path}, or another jellyml command is changing it.",
+                "wait until it has ended, then try again.",
+            )
+        yield cast("BinaryIO", file)
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The first line of a journal; the bytes from ``keep`` on follow it."""
+
+    keep: int
+    size: int
+    witness: str  # digest of the bytes before ``keep``
+
+
+def _journal(path: Path) -> Path:
+    name = path.name
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return path.with_name(f".{name}.jellyml-undo")
+
+
+def _write_journal(path: Path, file: BinaryIO, edit: Edit, size: int) -> None:
+    before = _Before(edit.keep, size, _witness(file, edit.keep))
+    line = json.dumps(asdict(before)).encode() + b"\n"
+    kept = Record(edit.keep, size - edit.keep).chunks(file)
+    files.replace(_journal(path), chain([line], kept))
+
+
+def _witness(file: BinaryIO, keep: int) -> str:
+    start = max(0, keep - _WITNESS)
+    return hashlib.sha256(read_at(file, start, keep - start)).hexdigest()
+
+
+def _change(file: BinaryIO, edit: Edit) -> None:
+    """Write the parts, the last one first.
+
+    In an archive that is the directory: until it is there the old one counts, and from then on
+    the new one, while the members behind it are still to come.
+    """
+    place = edit.size
+    for part in reversed(edit.parts):
+        assert not isinstance(part, Record)
+        place -= len(part)
+        file.seek(place)
+        _write(file, part)
+    file.truncate(edit.size)
+    os.fsync(file.fileno())
+
+
+def _write(file: BinaryIO, data: Buffer) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _put_back(path: Path, file: BinaryIO) -> bool:
+    """Make the file what its journal says it was; the lock is held, so nobody else does."""
+    journal = _journal(path)
+    try:
+        descriptor = os.open(journal, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:  # whoever held the lock has ended well; or it is a link, and none of ours
+        return False
+    with os.fdopen(descriptor, "rb") as kept:
+        before = _parse(kept.readline(_LONGEST_LINE), os.fstat(descriptor).st_size)
+        # Otherwise it has been saved anew since, and the journal is of a file that is gone.
+        ours = before is not None and _witness(file, before.keep) == before.witness
+        if before and ours:
+            file.seek(before.keep)
+            while chunk := kept.read(1 << 20):
+                _write(file, chunk)
+            file.truncate(before.size)
+            os.fsync(file.fileno())
+    journal.unlink(missing_ok=True)
+    return ours
+
+
+def _parse(line: bytes, size: int) -> _Before | None:
+    """What a journal says, if it is whole: a link or a stranger's file may lie in its place."""
+    try:
+        before = _Before(**json.loads(line))
+        whole = len(line) + before.size - before.keep == size
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return before if whole and 0 <= before.keep <= before.size else None

@@ -1,0 +1,39 @@
+"""``jellyml strip``: take the code out of a checkpoint."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from jellyml.cli.parser import Parser, add_follow_links
+from jellyml.embed import strip
+from jellyml.terminal import Terminal
+
+DESCRIPTION = """
+Take the code, and the record of how the model was made, out of a checkpoint.
+
+What jellyml fill put in goes without a trace: the file is again what it was, byte for byte.
+What was saved with the model is wiped instead: its bytes become zeros in a new file of the
+same size, which every program loads as before.
+
+examples:
+  jellyml strip model.pth
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a checkpoint, file or folder")
+    add_follow_links(parser)
+
+
+def run(args: Namespace, terminal: Terminal) -> None:
+    stripped = strip(args.model, follow_links=args.follow_links)
+    if stripped.how == "exact":
+        terminal.done(f"{stripped.path} is again what it was before jellyml fill, byte for byte.")
+    else:
+        terminal.done(
+            f"{stripped.path} holds no code any more.",
+            "It had been saved with the model, so its bytes are zeros now; all else is as it was.",
+        )
+    if stripped.more:
+        terminal.warnings(
+            [f"Another snapshot is still in it; jellyml strip {stripped.path} takes it out."]
+        )

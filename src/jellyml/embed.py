@@ -1,0 +1,219 @@
+"""Put a snapshot into a checkpoint that is there already, and take one out.
+
+A file gets it where its format allows, by an edit that ``strip`` takes back to the byte; a folder
+gets two files beside its own.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+from jellyml import amend, files
+from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint, found
+from jellyml.code import filling
+from jellyml.create import create_snapshot
+from jellyml.errors import CannotCarry, JellyError, NoSnapshot, UsageError, pasteable
+from jellyml.formats import CODE, KEY, MANIFEST, MANIFEST_KEY, Format, Payload, Record, format_of
+from jellyml.formats.edit import Steps
+from jellyml.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import os
+
+_KEYS = (KEY, MANIFEST_KEY)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What ``fill`` did. ``size`` is what it put in, in bytes."""
+
+    path: Path
+    format: str
+    commit: str | None
+    size: int
+    replaced: bool
+    caution: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stripped:
+    """What ``strip`` did: gave back the file as it was before ``fill``, or wiped bytes in it."""
+
+    path: Path
+    how: Literal["exact", "wiped"]
+    more: bool  # another snapshot is still in it
+
+
+def fill(
+    path: "str | os.PathLike[str]",
+    snapshot: Snapshot | None = None,
+    *,
+    code_dir: "str | os.PathLike[str] | None" = None,
+    source: "str | os.PathLike[str] | None" = None,
+    replace: bool = False,
+    follow_links: bool = False,
+) -> Filled:
+    """Put a snapshot into a checkpoint, a file of any known format or a folder.
+
+    snapshot      what ``create_snapshot`` returned; by default one is taken now
+    code_dir      where it is then taken; the current folder by default
+    source        a checkpoint whose snapshot is put in instead
+    replace       also where the run itself put one in: it is wiped
+    follow_links  also through a symbolic link, or into a file that has several names
+
+    A snapshot that an earlier ``fill`` put in is replaced. Every other reader of the file goes
+    on as before, and a kill leaves the old file or the new one. Raises CannotCarry where the
+    format cannot carry a snapshot safely or the run's own snapshot is in it, UnsafeToContinue
+    for links, NoSnapshot when there is no such file.
+    """
+    place = Path(path)
+    with _told(place):
+        payload = _payload(place, snapshot, code_dir, source)
+        if place.is_dir():
+            return _fill_folder(place, payload)
+        target = amend.refuse_links(place, follow=follow_links)
+        amend.mend(target)
+        return _fill_file(place, target, payload, replace)
+
+
+def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stripped:
+    """Take a snapshot out of a checkpoint.
+
+    One that ``fill`` put in leaves the file as it was before, byte for byte. One that was saved
+    with the model is wiped: its bytes and the manifest's become zeros, in a new file of the same
+    size that every loader reads as before. Raises NoSnapshot when there is none, CannotCarry
+    where it cannot be wiped.
+    """
+    place = Path(path)
+    with _told(place):
+        if place.is_dir():
+            return _strip_folder(place)
+        target = amend.refuse_links(place, follow=follow_links)
+        amend.mend(target)
+        with target.open("rb") as file:
+            kind, steps = format_of(file), Steps(file)
+            how: Literal["exact", "wiped"] = "exact"
+            if edit := kind.strip(file, _KEYS):
+                steps.add(edit)
+            elif carried := _carried(file):
+                steps.add(kind.wipe(file, carried))
+                how = "wiped"
+            else:
+                raise NoSnapshot(f"{place} carries no JellyML snapshot.")
+            more = bool(_carried(steps.result))
+            _apply(target, steps)
+        return Stripped(place, how, more)
+
+
+def _payload(
+    place: Path,
+    snapshot: Snapshot | None,
+    code_dir: "str | os.PathLike[str] | None",
+    source: "str | os.PathLike[str] | None",
+) -> Payload:
+    """The records to put in, read before the file is touched: it may be its own source."""
+    if source is not None:
+        checkpoint = Checkpoint.open(Path(source))
+        records = (checkpoint.whole_filling(), checkpoint.manifest_record())
+    else:
+        if not place.exists():
+            raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")
+        # Nobody waits for this one: what cannot be captured is an error here.
+        taken = snapshot or create_snapshot(code_dir, strict=True)
+        records = (taken.filling, taken.manifest)
+    if not records[0]:
+        raise UsageError("The snapshot holds no code: capturing it failed.", "take it anew.")
+    return {key: record for key, record in zip(_KEYS, records, strict=True) if record}
+
+
+def _fill_file(place: Path, target: Path, payload: Payload, replace: bool) -> Filled:
+    with target.open("rb") as file:
+        kind, steps = format_of(file), Steps(file)
+        old = kind.strip(file, _KEYS)
+        if old:
+            steps.add(old)
+        carried = _carried(steps.result)
+        if carried and not replace:
+            raise CannotCarry(
+                f"{place} carries the snapshot that its run put there: the truth about it.",
+                f"jellyml fill --replace {pasteable(place)} wipes that one.",
+            )
+        try:
+            if carried:
+                steps.add(kind.wipe(steps.result, carried))
+            steps.add(kind.fill(steps.result, payload))
+        except CannotCarry as error:
+            raise _refused(place, kind, error) from None
+        _apply(target, steps)
+    commit = filling.parse_header(bytes(payload[KEY][: filling.HEADER_SIZE])).commit
+    size = sum(map(len, payload.values()))
+    return Filled(place, kind.name, commit, size, bool(old or carried), steps.caution)
+
+
+def _refused(place: Path, kind: Format, error: CannotCarry) -> CannotCarry:
+    folder = place.absolute().parent
+    beside = f"jellyml fill {pasteable(folder)} puts it beside the file."
+    if (folder / ".git").exists():
+        beside = "move the file into a folder of its own; jellyml fill puts it beside it there."
+    return CannotCarry(
+        f"A snapshot cannot be put into {place} ({kind.name}). {error.problem}",
+        error.fix or beside,
+    )
+
+
+def _carried(file: BinaryIO) -> list[Record]:
+    """The records in a file, of both kinds, that prove themselves."""
+    code = [record for _, record in found(file, CODE, filling.prove, [])]
+    if not code:
+        return []
+    return code + [record for _, record in found(file, MANIFEST, filling.read_manifest, [])]
+
+
+def _apply(target: Path, steps: Steps) -> None:
+    if steps.edit:
+        amend.amend(target, steps.edit)
+    else:
+        amend.rewrite(target, steps.chunks())
+
+
+def _fill_folder(folder: Path, payload: Payload) -> Filled:
+    """Two files beside the folder's own, such that a kill leaves the old pair or the new one."""
+    if (folder / ".git").exists() or not any(folder.iterdir()):
+        what = "is a git repository" if (folder / ".git").exists() else "is empty"
+        raise CannotCarry(f"{folder} {what}, not a checkpoint.", "name the checkpoint's folder.")
+    header = filling.parse_header(bytes(payload[KEY][: filling.HEADER_SIZE]))
+    bundle = bytes(payload[KEY][header.offset : header.offset + header.size])
+    manifest = filling.sidecar_manifest(payload.get(MANIFEST_KEY), bundle)
+    replaced = (folder / SIDECAR).exists()
+    # The new manifest waits under a name of its own: with the new bundle in place it counts.
+    coming = folder / MANIFEST_COMING
+    files.replace(coming, [manifest], mode=0o666)
+    files.replace(folder / SIDECAR, [bundle], mode=0o666)
+    coming.replace(folder / MANIFEST_SIDECAR)
+    files.sync_folder(folder)
+    return Filled(folder, "folder", header.commit, len(bundle) + len(manifest), replaced)
+
+
+def _strip_folder(folder: Path) -> Stripped:
+    if not (folder / SIDECAR).exists():
+        raise NoSnapshot(f"The folder {folder} carries no JellyML snapshot.")
+    for name in (SIDECAR, MANIFEST_COMING, MANIFEST_SIDECAR):
+        with suppress(FileNotFoundError):
+            (folder / name).unlink()
+    files.sync_folder(folder)
+    return Stripped(folder, "exact", more=False)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise NoSnapshot(f"There is no file {path}.", "check its name and folder.") from None
+    except OSError as error:
+        raise JellyError(
+            f"{path} could not be changed: {error.strerror or error}. It is as it was.",
+            "check its permissions and the room on its disk.",
+        ) from None

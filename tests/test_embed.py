@@ -1,0 +1,319 @@
+"""``fill`` and ``strip``: every reader goes on as before, and the model comes back to the byte."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+import jellyml
+from checkpoint_files import checkpoint, model, our_filling, saved, tensor
+from faults import STRACE, Bench, Fault, all_of, some
+from jellyml import amend, embed, files
+from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint
+from jellyml.code import filling
+from jellyml.code.manifest import CodeFacts
+from jellyml.errors import CannotCarry, NoSnapshot, UnsafeToContinue, UsageError
+from jellyml.formats import KEY, MANIFEST_KEY, format_of
+from jellyml.formats.edit import Edit
+
+
+def manifest_record(**facts: object) -> bytes:
+    return filling.manifest_record({"jellyml": "2", **facts})
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Another checkpoint, whose snapshot is put in."""
+    path = tmp_path / "source.pth"
+    path.write_bytes(checkpoint(**{MANIFEST_KEY: tensor(manifest_record(notes={"lr": 1}))}))
+    return path
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    path = tmp_path / "model.pth"
+    path.write_bytes(saved(model()))
+    return path
+
+
+def loads(path: Path) -> bool:
+    found = torch.load(path, weights_only=True)
+    module = torch.nn.Linear(3, 2, bias=False)
+    module.load_state_dict({"weight": found["weight"]}, strict=True)
+    zipped = not zipfile.is_zipfile(path) or zipfile.ZipFile(path).testzip() is None
+    return zipped and set(found) == set(model())
+
+
+def test_fill_and_strip(plain: Path, source: Path) -> None:
+    original, mode = plain.read_bytes(), plain.stat().st_mode
+    filled = jellyml.fill(plain, source=source)
+    assert (filled.format, filled.replaced, filled.commit) == ("torch zip", False, "1" * 40)
+    assert loads(plain)
+    assert plain.read_bytes().startswith(original)
+    found = Checkpoint.open(plain)
+    assert found.whole_filling() == our_filling()
+    assert found.manifest == {"jellyml": "2", "notes": {"lr": 1}}
+    assert found.others == 0
+    assert jellyml.strip(plain) == embed.Stripped(plain, "exact", more=False)
+    assert plain.read_bytes() == original
+    assert plain.stat().st_mode == mode
+    with pytest.raises(NoSnapshot):
+        jellyml.strip(plain)
+
+
+def test_filling_again_replaces(plain: Path, source: Path) -> None:
+    original = plain.read_bytes()
+    jellyml.fill(plain, source=source)
+    once = plain.read_bytes()
+    assert jellyml.fill(plain, source=source).replaced
+    assert plain.read_bytes() == once
+    jellyml.fill(plain, source=plain)  # its own one
+    assert plain.read_bytes() == once
+    jellyml.strip(plain)
+    assert plain.read_bytes() == original
+
+
+def test_the_runs_own_snapshot_is_the_truth(tmp_path: Path, source: Path) -> None:
+    path = tmp_path / "own.pth"
+    own = {KEY: tensor(our_filling()), MANIFEST_KEY: tensor(manifest_record(notes="own"))}
+    path.write_bytes(saved({**model(), **own}))
+    before = path.read_bytes()
+    with pytest.raises(CannotCarry, match="its run put there"):
+        jellyml.fill(path, source=source)
+    assert path.read_bytes() == before
+    filled = jellyml.fill(path, source=source, replace=True)
+    assert filled.replaced
+    assert b'"notes": "own"' not in path.read_bytes()
+    assert Checkpoint.open(path).manifest == {"jellyml": "2", "notes": {"lr": 1}}
+    assert Checkpoint.open(path).others == 0
+    assert zipfile.ZipFile(path).testzip() is None
+
+
+def test_what_came_by_a_key_is_wiped(tmp_path: Path) -> None:
+    path = tmp_path / "own.pth"
+    own = {KEY: tensor(our_filling()), MANIFEST_KEY: tensor(manifest_record())}
+    path.write_bytes(saved({**model(), **own}))
+    size = path.stat().st_size
+    path.chmod(0o640)
+    assert jellyml.strip(path).how == "wiped"
+    assert path.stat().st_size == size
+    assert path.stat().st_mode & 0o777 == 0o640
+    found = torch.load(path, weights_only=True)
+    assert found[KEY].count_nonzero() == found[MANIFEST_KEY].count_nonzero() == 0
+    assert torch.equal(found["weight"], model()["weight"])
+    assert zipfile.ZipFile(path).testzip() is None
+    with pytest.raises(NoSnapshot):
+        Checkpoint.open(path)
+
+
+def test_one_behind_the_other_comes_out_in_turn(tmp_path: Path, source: Path) -> None:
+    path = tmp_path / "own.pth"
+    path.write_bytes(checkpoint())
+    with path.open("rb") as file:
+        edit = format_of(file).fill(file, {KEY: our_filling()})
+    amend.amend(path, edit)
+    assert Checkpoint.open(path).others == 1
+    assert jellyml.strip(path) == embed.Stripped(path, "exact", more=True)
+    assert jellyml.strip(path) == embed.Stripped(path, "wiped", more=False)
+
+
+def test_links_only_when_asked(plain: Path, source: Path, tmp_path: Path) -> None:
+    link, name = tmp_path / "link.pth", tmp_path / "name.pth"
+    link.symlink_to(plain)
+    original = plain.read_bytes()
+    with pytest.raises(UnsafeToContinue, match="symbolic link"):
+        jellyml.fill(link, source=source)
+    jellyml.fill(link, source=source, follow_links=True)
+    assert link.is_symlink()
+    with pytest.raises(UnsafeToContinue, match="symbolic link"):
+        jellyml.strip(link)
+    jellyml.strip(link, follow_links=True)
+    assert plain.read_bytes() == original
+    os.link(plain, name)
+    with pytest.raises(UnsafeToContinue, match="2 names"):
+        jellyml.fill(plain, source=source)
+    assert plain.read_bytes() == original
+
+
+def test_what_cannot_carry_it(tmp_path: Path, source: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("no checkpoint")
+    with pytest.raises(CannotCarry, match="not one that is known") as refused:
+        jellyml.fill(path, source=source)
+    assert str(tmp_path) in refused.value.fix
+    assert path.read_text() == "no checkpoint"
+    with pytest.raises(NoSnapshot, match="There is no file"):
+        jellyml.fill(tmp_path / "missing.pth", source=source)
+
+
+def test_a_snapshot_that_failed_is_not_put_in(plain: Path, source: Path) -> None:
+    before = plain.read_bytes()
+    failed = jellyml.Snapshot(b"", manifest_record(), CodeFacts(root=Path(), error="no git"))
+    with pytest.raises(UsageError, match="holds no code"):
+        jellyml.fill(plain, failed)
+    assert plain.read_bytes() == before
+
+
+class TestFolder:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "checkpoint-500"
+        folder.mkdir()
+        (folder / "model-00001-of-00002.safetensors").write_bytes(b"weights")
+        return folder
+
+    def test_fill_and_strip(self, folder: Path, source: Path) -> None:
+        jellyml.fill(folder, source=source)
+        found = Checkpoint.open(folder)
+        assert found.whole_filling()[1024:] == our_filling()[1024:]
+        assert (found.manifest or {})["notes"] == {"lr": 1}
+        assert jellyml.fill(folder, source=folder).replaced
+        jellyml.strip(folder)
+        assert [each.name for each in folder.iterdir()] == ["model-00001-of-00002.safetensors"]
+
+    def test_a_kill_leaves_the_old_pair_or_the_new(self, folder: Path, source: Path) -> None:
+        jellyml.fill(folder, source=source)
+        old = {name: (folder / name).read_bytes() for name in (SIDECAR, MANIFEST_SIDECAR)}
+        newer = old[SIDECAR].replace(b" HEAD\n", b" HEAD\n", 1) + b"more"
+        coming = filling.sidecar_manifest(manifest_record(notes="new"), newer)
+        (folder / MANIFEST_COMING).write_bytes(coming)
+        assert (Checkpoint.open(folder).manifest or {})["notes"] == {"lr": 1}
+        (folder / SIDECAR).write_bytes(newer)
+        assert (Checkpoint.open(folder).manifest or {})["notes"] == "new"
+
+    def test_a_repository_is_no_checkpoint(self, folder: Path, source: Path) -> None:
+        (folder / ".git").mkdir()
+        with pytest.raises(CannotCarry, match="git repository"):
+            jellyml.fill(folder, source=source)
+
+
+class TestAmend:
+    EDIT = Edit(4, (b"new", b"tail"))
+
+    def torn(self, path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+        """The edit, killed after ``at`` writes: nothing of ours runs any more."""
+        path.write_bytes(b"keepOLD")
+        written = [0]
+
+        def write(file: object, data: bytes) -> None:
+            if written[0] == at:
+                raise KeyboardInterrupt
+            written[0] += 1
+            os.write(file.fileno(), data)  # type: ignore[attr-defined]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(amend, "_write", write)
+            patch.setattr(amend, "_put_back", lambda path, file: False)
+            with pytest.raises(KeyboardInterrupt):
+                amend.amend(path, self.EDIT)
+
+    @pytest.mark.parametrize("at", [0, 1])
+    def test_what_a_kill_left_is_put_back(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+    ) -> None:
+        path = tmp_path / "model"
+        self.torn(path, monkeypatch, at)
+        assert amend.mend(path)
+        assert path.read_bytes() == b"keepOLD"
+        assert not amend.mend(path)
+        assert os.listdir(tmp_path) == ["model"]  # noqa: PTH208
+
+    def test_a_file_saved_anew_since_is_left_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "model"
+        self.torn(path, monkeypatch, 1)
+        path.write_bytes(b"a new model")
+        assert not amend.mend(path)
+        assert path.read_bytes() == b"a new model"
+        assert os.listdir(tmp_path) == ["model"]  # noqa: PTH208
+
+    @pytest.mark.parametrize(
+        "journal",
+        [
+            b"",
+            b"{}\n",
+            b'{"keep": 0, "size": 9, "witness": ""}\nshort',
+            b'{"keep": 9, "size": 0, "witness": ""}\n',
+            b'{"keep": "0", "size": 1, "witness": ""}\nx',
+            b"[" * 2000,
+        ],
+    )
+    def test_a_strangers_journal(self, tmp_path: Path, journal: bytes) -> None:
+        path = tmp_path / "model"
+        path.write_bytes(b"as it is")
+        (tmp_path / ".model.jellyml-undo").write_bytes(journal)
+        assert not amend.mend(path)
+        assert path.read_bytes() == b"as it is"
+
+    def test_a_journal_that_is_a_link_is_not_followed(self, tmp_path: Path) -> None:
+        path = tmp_path / "model"
+        path.write_bytes(b"as it is")
+        (tmp_path / ".model.jellyml-undo").symlink_to(tmp_path / "elsewhere")
+        assert not amend.mend(path)
+
+    def test_two_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "model"
+        path.write_bytes(b"keepOLD")
+        monkeypatch.setattr(amend, "_WAIT", 0.05)
+        with path.open("rb") as file:
+            assert files.hold(file.fileno(), wait=0)
+            with pytest.raises(UnsafeToContinue):
+                amend.amend(path, self.EDIT)
+        assert path.read_bytes() == b"keepOLD"
+
+    def test_a_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "model"
+        path.write_bytes(b"keepOLD")
+        calls = []
+
+        def write(file: object, data: bytes) -> None:
+            calls.append(data)
+            if len(calls) == 2:
+                raise OSError(28, "No space left on device")
+            os.write(file.fileno(), data)  # type: ignore[attr-defined]
+
+        monkeypatch.setattr(amend, "_write", write)
+        with pytest.raises(OSError, match="No space"):
+            amend.amend(path, self.EDIT)
+        assert path.read_bytes() == b"keepOLD"
+        assert os.listdir(tmp_path) == ["model"]  # noqa: PTH208
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "bench")
+
+
+def trial(bench: Bench, folder: Path, fault: Fault, states: dict[bytes, str]) -> str:
+    path = folder / "model.pth"
+    path.write_bytes(next(iter(states)))
+    bench.run(folder, ("fill", "model.pth", "--from", "source.pth"), fault)
+    amend.mend(path)
+    assert path.read_bytes() in states, f"{fault}: neither the old file nor the new one"
+    left = {each.name for each in folder.glob("*undo*")} | {
+        each.name for each in folder.glob(".m*")
+    }
+    assert not left, f"{fault}: {left}"
+    return states[path.read_bytes()]
+
+
+@pytest.mark.skipif(not STRACE, reason="strace is not installed")
+@pytest.mark.parametrize(
+    "count", [12, pytest.param(100_000, marks=pytest.mark.torture)], ids=["some", "all"]
+)
+def test_a_fault_leaves_the_old_file_or_the_new(
+    bench: Bench, plain: Path, source: Path, tmp_path: Path, count: int
+) -> None:
+    words, original = ("fill", "model.pth", "--from", "source.pth"), plain.read_bytes()
+    points = bench.points(tmp_path, words)
+    assert len(points) > 8
+    states = {original: "before", plain.read_bytes(): "after"}
+    assert len(states) == 2
+    faults = some(all_of(points, ("KILL", "EIO", "ENOSPC")), count, seed=3)
+    verdicts = {trial(bench, tmp_path, fault, states) for fault in faults}
+    assert verdicts <= {"before", "after"}
+    bench.run(tmp_path, words)
+    assert states[plain.read_bytes()] == "after"
