@@ -9,7 +9,7 @@ from pathlib import Path
 from jellyml import files
 from jellyml.code.repository import Repository
 from jellyml.errors import UsageError
-from jellyml.workspace import past, recovery, stage, words
+from jellyml.workspace import past, recovery, stage, words, worktrees
 from jellyml.workspace.disk import Left
 from jellyml.workspace.journal import Move, Operation, Verb, stacks
 from jellyml.workspace.loading import Arrival, Target, arriving, load_target
@@ -236,15 +236,27 @@ def _reachable(session: Session, target: State) -> tuple[Head, list[str]]:
     """Where HEAD can stand: a branch that moved or went since is not touched."""
     head = target.head
     if head.ref is None:
-        return head, []
+        return head, _rebased_elsewhere(session, target)
     answer = session.repository.git.run(
         "rev-parse", "-q", "--verify", head.ref, accept=(0, 1)
     ).decode().strip()  # fmt: skip
-    if (answer or None) == head.commit:
+    if (answer or None) != head.commit:
+        if head.commit is None:
+            return head, [words.branch_was_born(head.ref)]
+        return Head(None, head.commit), [words.branch_moved(head.ref, head.commit, gone=not answer)]
+    other = worktrees.holder(session.repository, head.ref)
+    if other is None or os.fspath(other) == target.elsewhere:
         return head, []
     if head.commit is None:
-        return head, [words.branch_was_born(head.ref)]
-    return Head(None, head.commit), [words.branch_moved(head.ref, head.commit, gone=not answer)]
+        return head, [words.branch_is_elsewhere(head.ref, other)]
+    return Head(None, head.commit), [words.branch_taken(head.ref, head.commit, other)]
+
+
+def _rebased_elsewhere(session: Session, target: State) -> list[str]:
+    """A rebase that comes back will move its branch when it ends, whoever has it by then."""
+    ref = worktrees.rebased(session.operation_of(target))
+    other = worktrees.holder(session.repository, ref) if ref else None
+    return [words.branch_is_elsewhere(ref, other)] if ref and other else []
 
 
 def _changes(plan: Plan) -> tuple[Change, ...]:

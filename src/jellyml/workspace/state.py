@@ -21,7 +21,7 @@ from jellyml.code.scratch import Change, Scratch
 from jellyml.code.selection import Selection, select
 from jellyml.code.tree import changes
 from jellyml.errors import UnsafeToContinue, pasteable
-from jellyml.workspace import disk
+from jellyml.workspace import disk, worktrees
 from jellyml.workspace.disk import Left, Modes
 
 # What git keeps of an operation in progress: left by merge, rebase, am, cherry-pick, revert
@@ -37,7 +37,7 @@ _OBJECT_ID = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where HEAD stands: a branch (full ref name) or not, a commit or (unborn) not."""
+    """Where HEAD stands: a branch or its alias (full ref name) or not, a commit or not (unborn)."""
 
     ref: str | None
     commit: str | None
@@ -52,6 +52,7 @@ class State:
     index: str | None
     index_mtime_ns: int
     operation: Mapping[str, str]
+    elsewhere: str | None = None  # another worktree that had the branch at the time
     shared: Mapping[str, str] = field(default_factory=dict)  # parts of a split index
     modes: Modes = field(default_factory=lambda: Modes(0o022))
     empty: frozenset[bytes] = frozenset()
@@ -72,9 +73,24 @@ class Draft:
 
 
 def head_of(repository: Repository) -> Head:
-    """HEAD as it stands now."""
-    ref = repository.git.run("symbolic-ref", "-q", "HEAD", accept=(0, 1)).decode().strip()
-    return Head(ref or None, repository.commit())
+    """HEAD as it stands now: on an alias of a branch it is on the alias."""
+    return Head(_head_ref(repository), repository.commit())
+
+
+def _head_ref(repository: Repository) -> str | None:
+    place = repository.git_dir / "HEAD"
+    if (repository.common_dir / "reftable").is_dir():  # the file only says so
+        asked = ("symbolic-ref", "-q", "--no-recurse", "HEAD")
+        return os.fsdecode(repository.git.run(*asked, accept=(0, 1))).strip() or None
+    if place.is_symlink():  # core.preferSymlinkRefs
+        return os.fspath(place.readlink())
+    first, _, ref = os.fsdecode(place.read_bytes()).partition(":")
+    return ref.strip() if first == "ref" else None
+
+
+def _elsewhere(repository: Repository, now: Head) -> str | None:
+    other = worktrees.holder(repository, now.ref) if now.ref else None
+    return os.fspath(other) if other else None
 
 
 def look(repository: Repository, inherited: Left, also_left: tuple[bytes, ...] = ()) -> Selection:
@@ -128,6 +144,7 @@ def draft(
         index="",
         index_mtime_ns=mtime,
         operation={},
+        elsewhere=_elsewhere(repository, now),
         modes=around.modes,
         empty=frozenset(around.empty),
         left=left,
@@ -215,6 +232,7 @@ def _as_json(state: State) -> bytes:
     record = {
         "ref": state.head.ref,
         "commit": state.head.commit,
+        "elsewhere": state.elsewhere,
         "index_mtime_ns": state.index_mtime_ns,
         "umask": state.modes.umask,
         "modes": {text(path): mode for path, mode in state.modes.files.items()},
@@ -256,6 +274,7 @@ def read(git: Git, commit: str) -> State:
             for name, oid in blobs.items()
             if name.startswith("operation/")
         },
+        elsewhere=record.get("elsewhere"),
         shared={name: oid for name, oid in blobs.items() if name.startswith("sharedindex.")},
         modes=Modes(record["umask"], modes("modes"), modes("folders")),
         empty=paths("empty"),

@@ -137,5 +137,16 @@ def branch_moved(ref: str, commit: str | None, *, gone: bool) -> str:
     return f"The branch {name} {what} since, so HEAD is detached at {(commit or '')[:_SHORT]}."
 
 
+def branch_taken(ref: str, commit: str, other: Path) -> str:
+    name = ref.removeprefix("refs/heads/")
+    where = f"HEAD is detached at {commit[:_SHORT]}"
+    return f"The branch {name} is checked out in the worktree {other} since, so {where}."
+
+
+def branch_is_elsewhere(ref: str, other: Path) -> str:
+    name = ref.removeprefix("refs/heads/")
+    return f"The branch {name} is in use here and in the worktree {other}."
+
+
 def branch_was_born(ref: str) -> str:
     return f"The branch {ref.removeprefix('refs/heads/')} has commits since; HEAD is on it."
