@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import stat
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,8 @@ import torch
 import fingerprint
 import jellyml
 from conftest import Folder
-from jellyml.workspace import Workspace
-from test_limits import as_nobody
+from jellyml.workspace import Workspace, apply, renames
+from test_limits import small_disk  # noqa: F401
 
 
 def saved(folder: Folder, path: Path) -> Path:
@@ -137,3 +135,271 @@ def test_a_rebase_comes_back_and_says_who_has_its_branch_since(
     after = fingerprint.workspace(repo)
     assert after == before
     assert any(str(other.path) in warning for warning in outcome.warnings)
+
+
+# Worktrees.
+
+
+def test_a_worktree_made_anew_under_a_name_begins_anew(
+    repo: Folder, model: Path, tmp_path: Path
+) -> None:
+    first = linked(repo, tmp_path / "wt", "HEAD")
+    first.write("precious.py", "of the first")
+    Workspace(first.path).load(model)
+    repo.git("worktree", "remove", "--force", str(first.path))
+    second = linked(repo, tmp_path / "wt", "HEAD")
+    second.write("mine.py", "of the second")
+    before = fingerprint.workspace(second)
+
+    assert Workspace(second.path).history() == []
+    assert Workspace(second.path).undo().warnings == ("There is nothing to undo.",)
+    assert fingerprint.workspace(second) == before
+    Workspace(second.path).load(model)
+    Workspace(second.path).undo()
+    assert fingerprint.workspace(second) == before
+
+    (finding,) = Workspace(second.path).doctor()
+    assert "The worktree wt is gone" in finding.problem
+    ref = finding.problem.rpartition(" ")[2].removesuffix(".")
+    states = [f"{ref.rpartition('/')[0]}/{number}" for number in (1, 2)]
+    store = f"--git-dir={repo.path / '.git/jellyml/store'}"
+    assert repo.git(store, "show", f"{states[0]}:files/precious.py") == b"of the first"
+    assert Workspace(repo.path).load(model)
+
+    Workspace(repo.path).prune(older_than=0)
+    assert Workspace(repo.path).doctor() == []
+    assert len(list((repo.path / ".git/jellyml/worktrees").iterdir())) == 1
+    Workspace(repo.path).prune(everything=True)
+    assert not list((repo.path / ".git").rglob("jellyml"))
+
+
+def test_what_lies_aside_of_a_worktree_that_is_gone_is_named_and_kept(
+    repo: Folder, in_the_way: Path, tmp_path: Path
+) -> None:
+    first = linked(repo, tmp_path / "wt", "HEAD")
+    first.write("out.log", "precious")
+    Workspace(first.path).load(in_the_way)
+    repo.git("worktree", "remove", "--force", str(first.path))
+    Workspace(repo.path).load(in_the_way)
+    Workspace(repo.path).prune(older_than=0)
+
+    said = [one for one in Workspace(repo.path).doctor() if "out.log" in one.problem]
+
+    assert len(said) == 1
+    place = Path(said[0].problem.rpartition(" lies at ")[2].removesuffix("."))
+    assert place.read_text() == "precious"
+    with pytest.raises(jellyml.JellyError, match="set aside"):
+        Workspace(repo.path).prune(everything=True)
+
+
+def test_a_worktree_that_was_moved_keeps_its_journal(
+    repo: Folder, model: Path, tmp_path: Path
+) -> None:
+    first = linked(repo, tmp_path / "wt", "HEAD")
+    before = fingerprint.files(first.path)
+    Workspace(first.path).load(model)
+    repo.git("worktree", "move", str(first.path), str(tmp_path / "elsewhere"))
+    Workspace(tmp_path / "elsewhere").undo()
+    assert {**fingerprint.files(tmp_path / "elsewhere"), ".git": 0} == {**before, ".git": 0}
+
+
+# What is set aside.
+
+
+@pytest.fixture
+def in_the_way(repo: Folder, tmp_path: Path) -> Path:
+    """A checkpoint whose code has files where ignored ones may lie."""
+    repo.write("out.log", "of the model")
+    repo.git("add", "-f", "out.log")
+    repo.write("data", "a file where a folder is")
+    repo.git("add", "-f", "data")
+    return saved(repo, tmp_path / "in_the_way.pth")
+
+
+def _untrack(folder: Folder, *names: str) -> None:
+    """The user takes what was loaded out of their code: it is gone, and ignored from now on."""
+    folder.git("rm", "-q", "-f", *names)
+
+
+STEPS = {
+    "one by one": ("undo", "undo"),
+    "and forth": ("undo", "redo", "undo", "undo", "redo", "undo"),
+    "all the way": ("undo", "undo", "redo", "redo", "undo", "undo"),
+    "in one leap": ("restore 1", "restore 3", "restore 1"),
+    "leaps undone": ("restore 1", "undo", "restore 3", "undo", "undo", "undo"),
+}
+
+
+@pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
+def test_a_second_thing_set_aside_at_one_path(
+    repo: Folder, in_the_way: Path, steps: tuple[str, ...]
+) -> None:
+    """State 1 has one thing there, 3 has another, both ignored, and a folder each, too."""
+    repo.write("out.log", "the first").chmod(0o640)
+    repo.write("data/a.bin", "the first")
+    repo.write("data/only-in-first.bin", "1")
+    (repo.path / "data").chmod(0o700)
+    seen = {1: fingerprint.files(repo.path)}
+    workspace = Workspace(repo.path)
+    workspace.load(in_the_way)
+    seen[2] = fingerprint.files(repo.path)
+    _untrack(repo, "out.log", "data")
+    repo.write("out.log", "the second")
+    repo.write("data/a.bin", "the second")
+    repo.write("edit.py", "so that it is a state of its own")
+    seen[3] = fingerprint.files(repo.path)
+    workspace.load(in_the_way)
+
+    at = 4
+    order = {("undo", 4): 3, ("undo", 3): 1, ("redo", 1): 3, ("redo", 3): 4}
+    trail: list[int] = []
+    for step in steps:
+        if step.startswith("restore"):
+            trail.append(at)
+            at = int(step.split()[1])
+            workspace.restore(at)
+        else:
+            getattr(workspace, step)()
+            at = trail.pop() if trail else order[step, at]
+        if at in seen:
+            assert fingerprint.files(repo.path) == seen[at], (step, at)
+
+
+def test_what_stays_aside_is_named(repo: Folder, in_the_way: Path) -> None:
+    repo.write("out.log", "precious")
+    Workspace(repo.path).load(in_the_way)
+
+    (entry,) = [one for one in Workspace(repo.path).history() if one.aside]
+    (finding,) = Workspace(repo.path).doctor()
+
+    place = Path(entry.aside["out.log"])
+    assert place.read_text() == "precious"
+    assert entry.number == 1
+    assert str(place) in finding.problem
+    assert finding.expected
+    Workspace(repo.path).undo()
+    assert Workspace(repo.path).doctor() == []
+    assert not place.parent.exists()
+
+
+def test_a_thing_set_aside_yields_to_what_is_in_its_place(repo: Folder, in_the_way: Path) -> None:
+    """What the user put there since goes aside itself, and comes back with redo."""
+    repo.write("out.log", "the first")
+    before = fingerprint.files(repo.path)
+    Workspace(repo.path).load(in_the_way)
+    _untrack(repo, "out.log")
+    repo.write("out.log/a/b.txt", "a folder of the user's")
+    after = fingerprint.files(repo.path)
+
+    outcome = Workspace(repo.path).undo()
+
+    assert fingerprint.files(repo.path) == before
+    Workspace(repo.path).redo()
+    assert fingerprint.files(repo.path) == after
+    assert outcome.warnings == () or "out.log" in outcome.warnings[0]
+
+
+def test_what_comes_into_the_way_meanwhile_does_not_stop_an_undo(
+    repo: Folder, in_the_way: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.write("out.log", "the first")
+    Workspace(repo.path).load(in_the_way)
+    _typed_before(monkeypatch, lambda: repo.write("out.log", "typed this moment"))
+
+    outcome = Workspace(repo.path).undo()
+
+    assert repo.read("out.log") == b"typed this moment"
+    assert repo.read("train.py") == b"print('two')\n"
+    (warning,) = outcome.warnings
+    place = Path(warning.rpartition(" lies at ")[2].removesuffix("."))
+    assert place.read_text() == "the first"
+    (finding,) = Workspace(repo.path).doctor()
+    assert str(place) in finding.problem
+    Workspace(repo.path).load(in_the_way)
+    Workspace(repo.path).undo()
+    assert repo.read("out.log") == b"typed this moment"
+    assert place.read_text() == "the first"
+
+
+def _typed_before(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let something happen right before what was set aside comes back."""
+    real = apply.Mover._bring_back
+
+    def later(self: apply.Mover, *args: object) -> None:
+        act()
+        real(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(apply.Mover, "_bring_back", later)
+
+
+# Other file systems.
+
+
+def _fill(folder: Folder) -> None:
+    """Ignored things of every kind."""
+    folder.write("out.log", "mine").chmod(0o640)
+    folder.write("data/deep/a.bin", os.urandom(3000)).chmod(0o600)
+    (folder.path / "data/link").symlink_to("deep")
+    (folder.path / "data/hollow").mkdir(mode=0o750)
+    os.mkfifo(folder.path / "data/pipe")
+    (folder.path / "data").chmod(0o700)
+
+
+@pytest.mark.parametrize("which", ["repository", "folder"])
+@pytest.mark.parametrize("how", ["undo", "a fault", "a fault of undo"])
+def test_setting_aside_across_file_systems(
+    repo: Folder,
+    in_the_way: Path,
+    small_disk: Callable[[int], Path],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    which: str,
+    how: str,
+) -> None:
+    """The repository lies on another disk than the working tree, or the other way round."""
+    disk = small_disk(20_000)
+    place, git_dir = repo, disk / "git"
+    if which == "folder":
+        place, git_dir = Folder(disk / "work"), tmp_path / "git"
+        shutil.copytree(repo.path, place.path)
+    shutil.move(place.path / ".git", git_dir)
+    place.write(".git", f"gitdir: {git_dir}\n")  # as git init --separate-git-dir does
+    _fill(place)
+    before = fingerprint.workspace(place)
+    if how == "a fault":
+        _failing(monkeypatch)
+        with pytest.raises(jellyml.JellyError):
+            Workspace(place.path).load(in_the_way)
+        assert fingerprint.workspace(place) == before
+    Workspace(place.path).load(in_the_way)
+    loaded = fingerprint.files(place.path)
+    assert place.read("data") == b"a file where a folder is"
+    if how == "a fault of undo":
+        _failing(monkeypatch)
+        with pytest.raises(jellyml.JellyError):
+            Workspace(place.path).undo()
+        assert fingerprint.files(place.path) == loaded
+
+    Workspace(place.path).undo()
+
+    assert fingerprint.workspace(place) == before
+    assert Workspace(place.path).doctor() == []
+    Workspace(place.path).redo()
+    assert fingerprint.files(place.path) == loaded
+    Workspace(place.path).undo()
+    assert fingerprint.workspace(place) == before
+
+
+def _failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The third thing that is copied over to the other file system fails, once."""
+    real, calls = renames._copy_over, [0]
+
+    def fails(source: Path, target: Path) -> None:
+        if "hollow" not in source.name:
+            calls[0] += 1
+        if calls[0] == 3:
+            calls[0] += 1
+            raise OSError(5, "Input/output error", str(source))
+        real(source, target)
+
+    monkeypatch.setattr(renames, "_copy_over", fails)

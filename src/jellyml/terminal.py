@@ -128,6 +128,8 @@ class Terminal:
         """What the doctor found not to be as it should, mended or not."""
         for finding in findings:
             mark, colour = ("Mended:", _GREEN) if finding.repaired else ("Open:", _RED)
+            if finding.expected:
+                mark, colour = "Kept:", _YELLOW
             self.result(f"{_painted(mark, colour, self.out)} {_indented(finding.problem)}")
             if finding.fix:
                 self.result(f"Fix: {_indented(finding.fix)}")

@@ -72,10 +72,14 @@ def run(args: Namespace, terminal: Terminal) -> None:
     repaired = workspace.repair()
     for sentence in (*repaired.message, *repaired.warnings) if repaired else ():
         terminal.note(sentence)
+    entries = workspace.history()
     if args.json:
-        terminal.history_json(workspace.history())
-    else:
-        terminal.history(workspace.history())
+        terminal.history_json(entries)
+        return
+    terminal.history(entries)
+    for entry in entries:
+        for name, place in entry.aside.items():
+            terminal.note(f"{name} of state {entry.number} is set aside; it lies at {place}.")
 
 
 def _prune(workspace: Workspace, args: Namespace, terminal: Terminal) -> None:

@@ -8,7 +8,6 @@ bytes that somebody typed meanwhile are not ours to throw away.
 import errno
 import itertools
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,15 +16,12 @@ from pathlib import Path
 from jellyml import files
 from jellyml.code.scan import at, is_folder
 from jellyml.errors import UnsafeToContinue, pasteable
-from jellyml.workspace import disk
+from jellyml.workspace import disk, renames
 from jellyml.workspace.disk import Modes, above, parents
 from jellyml.workspace.journal import Move
 
 # Why a folder stays: not empty, gone already, somebody's file, a mount point.
 _STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY)
-
-# No hard links: another file system, or one that has none, or no right to make one.
-_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +47,7 @@ class Mover:
         self.trash = private / "trash"
         self._real: set[bytes] = {b""}
         self._touched: set[Path] = set()
+        self.stayed: list[tuple[Path, Path]] = []  # what could not come back, and to where
 
     def prepare(self) -> None:
         """Empty folders to stage and to displace into; what lay there is gone through first."""
@@ -92,15 +89,14 @@ class Mover:
             self._displace(path)
         self._remove_empty(gone, around, standing)
         for name, place in around.aside.items():
-            self._carry(self._place(os.fsencode(name)), self.private / place)
+            self.carry(self._place(os.fsencode(name)), self.private / place)
         for move in moves:
             if move.after is not None:
                 self._put(move.path, around)
         for path in around.make:
             self._make_folder(path, around)
         for name, place in around.returns.items():
-            self._make_folder(above(os.fsencode(name)), around)
-            self._carry(self.private / place, self._place(os.fsencode(name)))
+            self._bring_back(self.private / place, os.fsencode(name), around)
         self._chmod(around.modes)
         files.sync(self.root, self._touched)
 
@@ -124,7 +120,7 @@ class Mover:
             return
         self._touched.add(place.parent)
         with suppress(FileNotFoundError):
-            rename(place, _free_place(self.trash, path))
+            renames.rename(place, _free_place(self.trash, path))
 
     def _below_real_folders(self, path: bytes) -> bool:
         """False when a parent is missing or a link: then nothing of ours lies there."""
@@ -173,28 +169,50 @@ class Mover:
         self._touched.add(place.parent)
         if is_folder(place):
             _remove_hollow(place)
-        while not (_put_new(staged, place) or swap(staged, place, _free_place(self.trash, path))):
+        while not (
+            renames.put_new(staged, place)
+            or renames.swap(staged, place, _free_place(self.trash, path))
+        ):
             pass  # it came or went this very moment: another look
 
-    def _carry(self, source: Path, target: Path) -> None:
-        """Rename something that is not ours, whole; into a folder that is there, piece by piece."""
+    def _bring_back(self, source: Path, path: bytes, around: Around) -> None:
+        """What was set aside goes back to its place, or stays where somebody has taken that."""
         if not os.path.lexists(source):
             return
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._make_folder(above(path), around)
+        except (UnsafeToContinue, NotADirectoryError):
+            self.stayed.append((source, self._place(path)))
+            return
+        self._merge(source, self._place(path))
+        for parent in source.relative_to(self.private / "aside").parents:
+            with suppress(OSError):
+                (self.private / "aside" / parent).rmdir()
+
+    def _merge(self, source: Path, target: Path) -> None:
+        if is_folder(target) and not is_folder(source):
+            with suppress(OSError):
+                _remove_hollow(target)
         if not os.path.lexists(target):
-            source.rename(target)
+            self.carry(source, target)
         elif is_folder(source) and is_folder(target):
             for piece in sorted(source.iterdir()):
-                self._carry(piece, target / piece.name)
-            source.rmdir()
+                self._merge(piece, target / piece.name)
+            with suppress(OSError):  # something stayed in it
+                source.rmdir()
         elif disk.identity(source.parent, os.fsencode(source.name), self.object_format) == (
             disk.identity(target.parent, os.fsencode(target.name), self.object_format)
         ):
             source.unlink()  # a file that the state holds too
         else:
-            raise UnsafeToContinue(
-                f"{target} came into the way of {source}.", f"move {target} elsewhere."
-            )
+            self.stayed.append((source, target))
+
+    def carry(self, source: Path, target: Path) -> None:
+        """Rename something that is not ours, whole, to where nothing lies."""
+        if not os.path.lexists(source):
+            return
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        renames.carry(source, target)
         self._touched.update((source.parent, target.parent))
 
     def rescue(self, known: Iterable[str], where: Path) -> list[Path]:
@@ -207,7 +225,7 @@ class Mover:
                 if one is None or (one[1].decode() in ids and not _is_written(folder / path)):
                     continue
                 target = _free_place(where, os.fsencode(path))
-                rename(folder / path, target)
+                renames.rename(folder / path, target)
                 saved.append(target)
         return saved
 
@@ -245,62 +263,3 @@ def files_below(folder: Path) -> Iterator[Path]:
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):
             yield Path(parent, name).relative_to(folder)
-
-
-def _put_new(staged: Path, place: Path) -> bool:
-    """Put a file where nothing lies: a link fails where a rename would overwrite.
-
-    False when something lies there.
-    """
-    if os.path.lexists(place):
-        return False
-    try:
-        os.link(staged, place, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        rename(staged, place)
-    else:
-        staged.unlink()
-    return True
-
-
-def swap(staged: Path, place: Path, displaced: Path) -> bool:
-    """Put ``staged`` at ``place`` and what was there at ``displaced``; never is it missing.
-
-    False when nothing lies there any more.
-    """
-    try:
-        if files.exchange(staged, place):
-            staged.rename(displaced)
-            return True
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-    try:
-        os.link(place, displaced, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        shutil.copy2(place, displaced, follow_symlinks=False)  # it will do to look at
-    rename(staged, place)
-    return True
-
-
-def rename(source: Path, target: Path) -> None:
-    """Rename over what is there; across file systems copy beside the target first."""
-    try:
-        source.replace(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        beside = target.with_name(f".{target.name}.jellyml")
-        shutil.copy2(source, beside, follow_symlinks=False)
-        beside.replace(target)
-        source.unlink()

@@ -4,18 +4,19 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from jellyml import files
 from jellyml.code.repository import Repository
 from jellyml.errors import UsageError
-from jellyml.workspace import past, recovery, stage, words, worktrees
+from jellyml.workspace import asides, health, past, recovery, stage, words, worktrees
 from jellyml.workspace.disk import Left
 from jellyml.workspace.journal import Move, Operation, Verb, stacks
 from jellyml.workspace.loading import Arrival, Target, arriving, load_target
 from jellyml.workspace.outcome import Change, Entry, Finding, Outcome
 from jellyml.workspace.perform import Ready, perform
-from jellyml.workspace.plan import Plan, in_the_way, returning, to_state
+from jellyml.workspace.plan import Plan, files_of, holds, in_the_way, to_state
 from jellyml.workspace.recovery import Repair
 from jellyml.workspace.session import Session, Wanted, held
 from jellyml.workspace.state import Head, State
@@ -136,7 +137,7 @@ class Workspace:
         if not past.has_any(repository):
             return []
         with self._held(repository) as (session, repaired):
-            return past.examine(session, repaired)
+            return health.examine(session, repaired)
 
     @property
     def folder(self) -> Path:
@@ -203,10 +204,12 @@ def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> O
         now = drafted.draft.state
         object_format = session.repository.object_format
         operation = session.journal.next(verb, session.journal.operations())
-        asides = past.asides(session, since=number)
-        plan = to_state(drafted.place.git, now, target, Left(map(os.fsencode, asides)))
+        things = asides.coming_back(session.private, number)
+        git = drafted.place.git
+        plan = to_state(git, now, target, Left(map(os.fsencode, things)))
         plan = in_the_way(root, plan, operation.number, object_format=object_format)
-        plan = returning(root, session.private, asides, plan)
+        held = partial(holds, git, files_of(git, target))
+        plan = asides.returning(root, session.private, things, plan, operation.number, held)
         stage.write_blobs(session.store.git, plan.moves, session.mover.stage, target.modes)
         staged = stage.fill_state_pointers(
             plan.moves, session.mover.stage, target.lfs, session.lfs, object_format

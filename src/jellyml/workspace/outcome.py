@@ -1,6 +1,7 @@
 """What an operation tells whoever asked for it; ``terminal`` turns it into words."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -39,12 +40,14 @@ class Entry:
     changed: int  # paths the operation changed
     current: bool
     undoable: bool
+    aside: Mapping[str, str] = field(default_factory=dict)  # what lay there then: where it lies now
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that ``doctor`` found not to be as it should."""
+    """Something that ``doctor`` found not to be as it should, or that is worth knowing."""
 
     problem: str
     repaired: bool
     fix: str = ""
+    expected: bool = False  # worth knowing, and nothing to be mended

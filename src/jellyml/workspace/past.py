@@ -1,18 +1,18 @@
-"""What the journal and the store hold: listed, forgotten, given up, examined."""
+"""What the journal and the store hold: listed, forgotten, given up."""
 
-import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from jellyml import files
 from jellyml.code.repository import Repository
-from jellyml.errors import GitError, JellyError
+from jellyml.errors import JellyError
 from jellyml.workspace import words
+from jellyml.workspace.asides import lying
 from jellyml.workspace.journal import Journal, Operation, stacks
-from jellyml.workspace.outcome import Entry, Finding, Outcome
-from jellyml.workspace.recovery import Repair
+from jellyml.workspace.outcome import Entry, Outcome
 from jellyml.workspace.session import Session
 from jellyml.workspace.store import Store
 
@@ -37,33 +37,23 @@ def folder(repository: Repository) -> Path:
     return Store(repository).private / "ops"
 
 
-def asides(session: Session, *, since: int) -> dict[str, str]:
-    """What was set aside since a state and not brought back: path -> place, the first of a path."""
-    return _asides(session.private, since)
-
-
-def _asides(private: Path, since: int = 0) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for operation in Journal(private / "ops").operations():
-        for name, place in operation.aside.items():
-            if operation.before >= since and os.path.lexists(private / place):
-                found.setdefault(name, place)
-    return found
-
-
 def entries(session: Session) -> list[Entry]:
     """The states, newest first, each with the operation it was first seen beside."""
     operations = session.journal.operations()
     undo = {one.number for one in stacks(operations).undo}
     held = session.store.numbers()
     current, _ = session.current()
+    aside = list(lying(session.private))
     found: dict[int, Entry] = {}
     for one in operations:
         if one.status != "done":
             continue
         for number in (one.before, one.after):
             if number in held and number not in found:
-                found[number] = _entry(session, number, one, current, one.number in undo)
+                entry = _entry(session, number, one, current, one.number in undo)
+                things = [thing for thing in aside if thing.before == number]
+                places = {thing.name: str(session.private / thing.place) for thing in things}
+                found[number] = replace(entry, aside=places)
     return [found[number] for number in sorted(found, reverse=True)]
 
 
@@ -111,6 +101,7 @@ def prune(
     for batch in _batches(session, older_than, larger_than):
         session.store.drop_states(batch, _needed_commits(session, batch))
         given_up += len(batch)
+    _remove_spent(session.store)
     held = session.store.numbers()
     operations = session.journal.operations()
     spent = [one.number for one in operations if not {one.before, one.after} & held]
@@ -126,34 +117,49 @@ def prune(
 
 def _batches(
     session: Session, older_than: float | None, larger_than: int | None
-) -> Iterator[list[int]]:
-    """States to give up, the oldest first; never the current one."""
+) -> Iterator[list[str]]:
+    """States (their refs) to give up, those of worktrees that are gone first; never the current."""
+    store = session.store
     current, _ = session.current()
+    seen = {ref: when for one in store.orphans() for ref, when in states_of(store, one)}
+    seen |= dict(states_of(store, session.private))
+    seen.pop(store.state_ref(current), None)
     if older_than is not None:
         limit = time.time() - older_than
-        seen = _last_seen(session)
-        old = [n for n in session.store.numbers() if n != current and seen.get(n, 0.0) < limit]
+        old = [ref for ref, when in seen.items() if when < limit]
         if old:
-            yield sorted(old)
-    while larger_than is not None and session.store.size() > larger_than:
-        left = sorted(session.store.numbers() - {current})
+            yield old
+    while larger_than is not None and store.size() > larger_than:
+        held = store.all_states()
+        left = [ref for ref in seen if ref in held]
         if not left:
             return
         yield left[: max(1, len(left) // 8)]
 
 
-def _last_seen(session: Session) -> dict[int, float]:
+def states_of(store: Store, private: Path) -> Iterator[tuple[str, float]]:
+    """The states (their refs) that a worktree holds, oldest first, and when each was last seen."""
     seen: dict[int, float] = {}
-    for one in session.journal.operations():
+    for one in Journal(private / "ops").operations():
         for number in (one.before, one.after):
             seen[number] = max(seen.get(number, 0.0), one.time)
-    return seen
+    prefix = store.refs_of(private)
+    numbers = (ref.removeprefix(prefix) for ref in store.all_states() if ref.startswith(prefix))
+    for number in sorted(map(int, numbers)):
+        yield f"{prefix}{number}", seen.get(number, 0.0)
 
 
-def _needed_commits(session: Session, without: Iterable[int]) -> set[str]:
+def _remove_spent(store: Store) -> None:
+    """Folders of worktrees that are gone, of which nothing is held any more."""
+    for private in store.orphans():
+        rescued = any((private / "rescue").rglob("*"))
+        if not rescued and not any(lying(private)) and not any(states_of(store, private)):
+            files.remove_tree(private)
+
+
+def _needed_commits(session: Session, without: Iterable[str]) -> set[str]:
     """Where the states that are left stand, those of other worktrees too."""
-    dropped = {session.store.state_ref(number) for number in without}
-    states = [session.state_at(ref) for ref in session.store.all_states() - dropped]
+    states = [session.state_at(ref) for ref in session.store.all_states() - set(without)]
     heads = {state.head.commit for state in states if state.head.commit}
     return heads | set(session.store.kept()) if any(s.operation for s in states) else heads
 
@@ -161,9 +167,10 @@ def _needed_commits(session: Session, without: Iterable[int]) -> set[str]:
 def _refuse_what_is_nowhere_else(session: Session) -> None:
     """Files of the user's that lie with us, of whatever worktree."""
     for private in session.store.privates():
-        for name, place in _asides(private).items():
+        for one in lying(private):
             raise JellyError(
-                f"{name} was set aside and not brought back yet; it lies at {private / place}.",
+                f"{one.name} was set aside and not brought back yet;"
+                f" it lies at {private / one.place}.",
                 "jellyml undo, or move it where you want it.",
             )
         for path in filter(Path.is_file, (private / "rescue").rglob("*")):
@@ -171,25 +178,3 @@ def _refuse_what_is_nowhere_else(session: Session) -> None:
                 f"A file that changed during an operation was saved at {path}.",
                 "look at it, and move it where you want it.",
             )
-
-
-def examine(session: Session, repaired: Repair | None) -> list[Finding]:
-    """Whether everything that the journal names is there, and nothing else lies about."""
-    found = []
-    if repaired:
-        outcome = words.rolled_back(session.repository.root, repaired, alone=False)
-        found.append(Finding(" ".join((*outcome.message, *outcome.warnings)), repaired=True))
-    for number in sorted(session.store.numbers()):
-        try:
-            session.state(number)
-            session.store.git.run(
-                "rev-list", "--objects", "--quiet", session.store.state_ref(number)
-            )
-        except GitError as error:
-            fix = "jellyml history --prune 0d, once you need no older state"
-            found.append(Finding(f"State {number} is damaged: {error.problem}", False, fix))
-    rescued = session.private / "rescue"
-    if rescued.is_dir() and any(rescued.rglob("*")):
-        problem = f"Files that changed during an operation were saved in {rescued}."
-        found.append(Finding(problem, False, "look at them; remove the folder when done."))
-    return found

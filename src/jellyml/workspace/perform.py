@@ -46,6 +46,7 @@ def perform(session: Session, drafted: Drafted, ready: Ready, after: int | None)
             raise
     notes = [words.commits_saved(branch)] if branch else []
     notes += words.set_aside(session.private, ready.plan.around.aside)
+    notes += (words.stays_aside(*one) for one in session.mover.stayed)
     return notes + [words.typed_meanwhile(path) for path in saved]
 
 

@@ -5,7 +5,7 @@ it stands where a file has to be: then it is set aside, whole, and brought back 
 """
 
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -79,6 +79,11 @@ def files_of(git: Git, state: State) -> str:
     return EMPTY_TREE["sha1" if len(state.commit) == 40 else "sha256"]
 
 
+def holds(git: Git, tree: str, path: bytes) -> bool:
+    """Whether a tree has something at a path, or below it."""
+    return bool(git.run("ls-tree", "-z", tree, b":(literal)" + path))
+
+
 def _chmods(git: Git, now: State, target: State, moved: set[bytes]) -> dict[bytes, int]:
     """Modes that differ although the content does not; folders that are there by then, too.
 
@@ -124,9 +129,14 @@ def in_the_way(
                         " folder of that name.",
                         "move the checkpoint to another folder, or load with --to DIR.",
                     )
-                aside.setdefault(os.fsdecode(path), f"aside/{number:08}/{len(aside):04}")
+                aside.setdefault(os.fsdecode(path), place_aside(number, len(aside)))
         moves.append(move)
     return replace(plan, moves=tuple(moves), around=replace(plan.around, aside=aside))
+
+
+def place_aside(number: int, count: int) -> str:
+    """Where an operation puts the next thing that it sets aside, from the private folder."""
+    return f"aside/{number:08}/{count:04}"
 
 
 def _is_there(root: Path, move: Move, object_format: str) -> bool:
@@ -143,7 +153,7 @@ def obstacles(root: Path, path: bytes, gone: Container[bytes]) -> Iterator[bytes
     place = at(root, path)
     if path in gone or not os.path.lexists(place):
         return
-    if not is_folder(place) or _holds_more(root, place, gone):
+    if not is_folder(place) or holds_more(root, place, gone):
         yield path
 
 
@@ -155,7 +165,7 @@ def not_folders(root: Path, paths: Iterable[bytes], gone: Container[bytes]) -> I
             yield path
 
 
-def _holds_more(root: Path, folder: Path, gone: Container[bytes]) -> bool:
+def holds_more(root: Path, folder: Path, gone: Container[bytes]) -> bool:
     """True when something would still lie in a folder after ``gone`` is gone."""
     for parent, folders, names in os.walk(folder):
         links = [name for name in folders if Path(parent, name).is_symlink()]
@@ -163,20 +173,3 @@ def _holds_more(root: Path, folder: Path, gone: Container[bytes]) -> bool:
             if os.fsencode(Path(parent, name).relative_to(root)) not in gone:
                 return True
     return False
-
-
-def returning(root: Path, private: Path, asides: Mapping[str, str], plan: Plan) -> Plan:
-    """Bring back what was set aside since the state that is gone to, where there is room for it."""
-    put = {move.path for move in plan.moves if move.after is not None}
-    gone = {move.path for move in plan.moves if move.after is None}
-    back = {}
-    for name, place in asides.items():
-        path = os.fsencode(name)
-        there, lying = root / name, private / place
-        free = path in gone or not os.path.lexists(there) or is_folder(there)
-        blocked = any(not_folders(root, parents(path), gone)) or path in put
-        if is_folder(there) and not is_folder(lying):
-            blocked |= _holds_more(root, there, gone)
-        if free and not blocked:
-            back[name] = place
-    return replace(plan, around=replace(plan.around, returns=back))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jellyml import files
-from jellyml.code.scan import at
+from jellyml.code.scan import at, is_folder
 from jellyml.workspace import disk, gitdir, stage
 from jellyml.workspace.apply import Around, files_below
 from jellyml.workspace.disk import parents
@@ -43,6 +43,7 @@ def repair(session: Session) -> Repair | None:
     around = _around(session, operation, before, moves, kept)
     _stage(session, moves, before)
     session.mover.move(moves, around, standing())
+    kept += (str(place) for _, place in session.mover.stayed)
     kept += map(str, session.mover.rescue(operation.known, where))
     kept += _restore_operation(session, operation, before)
     kept += _restore_head(session, operation, before.head)
@@ -59,8 +60,7 @@ def _bring_back(session: Session, operation: Operation) -> None:
     if isinstance(returns, dict):
         for name, place in returns.items():
             if not os.path.lexists(private / place) and os.path.lexists(root / name):
-                (private / place).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                (root / name).rename(private / place)
+                session.mover.carry(root / name, private / place)
 
 
 def _three_way(session: Session, operation: Operation, kept: list[str]) -> list[Move]:
@@ -172,19 +172,36 @@ def _around(
         for name, place in operation.aside.items()
         if os.path.lexists(session.private / place)
     }
-    free = set(_free(session, aside, moves, kept))
+    root = session.repository.root
+    half = {path for path, place in aside.items() if _is_half_carried(session, path, place)}
+    free = half | set(_free(session, aside.keys() - half, moves, kept))
     gone = {move.path for move in moves if move.before is not None}
     return Around(
         modes=chmods | {path: before.modes.folder(path) for path in folders},
         make=tuple(
             path
             for path in sorted(before.empty)
-            if not any(not_folders(session.repository.root, (path, *parents(path)), gone))
+            if not any(not_folders(root, (path, *parents(path)), gone))
         ),
         unmake=tuple(map(os.fsencode, made)) if isinstance(made, list) else (),
         folders=before.modes,
         returns={os.fsdecode(path): place for path, place in aside.items() if path in free},
     )
+
+
+def _is_half_carried(session: Session, path: bytes, place: str) -> bool:
+    """Both are folders, or the same file: it was on its way to another file system."""
+    there, aside = at(session.repository.root, path), session.private / place
+    if is_folder(there) and is_folder(aside):
+        return True
+    found = on_disk_now(session, path)
+    return found is not None and found == _identity(session, aside)
+
+
+def _identity(session: Session, path: Path) -> Side:
+    name, object_format = os.fsencode(path.name), session.repository.object_format
+    found = disk.identity(path.parent, name, object_format)
+    return (found[0].decode(), found[1].decode()) if found else None
 
 
 def _restore_operation(session: Session, operation: Operation, before: State) -> list[str]:

@@ -19,6 +19,7 @@ from jellyml import files
 from jellyml.code.repository import Git, Repository
 from jellyml.code.scratch import Scratch, make_bare
 from jellyml.errors import GitError
+from jellyml.workspace import identity
 
 KEEP = "refs/jellyml/keep/"
 # The second is what git before 2.36 knows; a newer one takes the first.
@@ -36,6 +37,7 @@ class Store:
     def open(cls, repository: Repository) -> "Store":
         """The store, made where there is none. Raises OSError."""
         store = cls(repository)
+        identity.mark(repository)
         for folder in (store.base, store.private.parent, store.private):
             folder.mkdir(exist_ok=True, mode=0o700)  # parents=True would make them for all to read
         alternates = store.bare / "objects" / "info" / "alternates"
@@ -79,7 +81,7 @@ class Store:
         """The folder of this worktree: journal, lock, and what is being moved."""
         if self.repository.git_dir == self.repository.common_dir:
             return self.base / "main"
-        return self.base / "worktrees" / self.repository.git_dir.name
+        return self.base / "worktrees" / identity.name_of(self.repository.git_dir)
 
     @cached_property
     def git(self) -> Git:
@@ -93,11 +95,15 @@ class Store:
 
     def state_ref(self, number: int) -> str:
         """Each worktree counts for itself: its journal alone knows what its states are for."""
-        return f"refs/states/{self.private.relative_to(self.base).as_posix()}/{number}"
+        return f"{self.refs_of(self.private)}{number}"
+
+    def refs_of(self, private: Path) -> str:
+        """What the refs of one worktree's states begin with."""
+        return f"refs/states/{private.relative_to(self.base).as_posix()}/"
 
     def numbers(self) -> set[int]:
         """The states of this worktree that are held."""
-        pattern = self.state_ref(0).removesuffix("0")
+        pattern = self.refs_of(self.private)
         listed = self.git.run("for-each-ref", "--format=%(refname:lstrip=-1)", pattern)
         return {int(one) for one in listed.split()}
 
@@ -108,7 +114,13 @@ class Store:
 
     def privates(self) -> list[Path]:
         """The private folders of all worktrees."""
-        return [self.base / "main", *(self.base / "worktrees").glob("*")]
+        return [self.base / "main", *sorted((self.base / "worktrees").glob("*"))]
+
+    def orphans(self) -> list[Path]:
+        """The private folders of worktrees that are gone."""
+        linked = (self.repository.common_dir / "worktrees").glob("*")
+        living = {identity.name_of(git_dir) for git_dir in linked}
+        return [one for one in self.privates()[1:] if one.name not in living]
 
     def keep_state(self, scratch: Scratch, commit: str, number: int, known: Iterable[str]) -> None:
         """Take a state's commit over from a scratch directory, as one pack and one ref.
@@ -218,12 +230,12 @@ class Store:
         """Bytes that the store's packs take."""
         return sum(one.stat().st_size for one in (self.bare / "objects" / "pack").iterdir())
 
-    def drop_states(self, numbers: Iterable[int], needed: Iterable[str]) -> None:
-        """Forget states, and the snapshots that are none of the ``needed`` commits."""
+    def drop_states(self, refs: Iterable[str], needed: Iterable[str]) -> None:
+        """Forget states (by ref), and the snapshots that are none of the ``needed`` commits."""
         wanted = set(needed)
         listed = self.git.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/snapshots")
         snapshots = [one for one in listed.decode().split() if one not in wanted]
-        lines = [f"delete {self.state_ref(number)}\n" for number in numbers]
+        lines = [f"delete {ref}\n" for ref in refs]
         lines += [f"delete refs/snapshots/{one}\n" for one in snapshots]
         self.git.run("update-ref", "--stdin", stdin="".join(lines).encode())
         self._compact()
@@ -264,4 +276,5 @@ class Store:
         for folder in (ours, ours.parent):  # git leaves them, empty
             with suppress(OSError):
                 folder.rmdir()
+        identity.unmark_all(self.repository)
         shutil.rmtree(self.base)

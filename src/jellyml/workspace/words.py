@@ -123,6 +123,10 @@ def set_aside(private: Path, aside: Mapping[str, str]) -> list[str]:
     ]
 
 
+def stays_aside(lying: Path, place: Path) -> str:
+    return f"{place} was not brought back, something else is in its place: it lies at {lying}."
+
+
 def typed_meanwhile(path: str) -> str:
     return f"A file changed while it was being replaced; what it held then is at {path}."
 

@@ -1,0 +1,108 @@
+"""What was set aside: where it lies, which of it comes back to a state, and into which places.
+
+A thing belongs to the state that it lay in. Whoever goes there gets it back whole; what has
+taken its place since is set aside in turn, and belongs to the state that is left.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jellyml.code.scan import at, is_folder
+from jellyml.workspace.disk import parents
+from jellyml.workspace.journal import Journal
+from jellyml.workspace.plan import Plan, holds_more, not_folders, place_aside
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A thing of the user's that lies with us."""
+
+    name: str  # its path in the working tree
+    place: str  # where it lies, from the private folder
+    before: int  # the state that it lay in
+
+
+def lying(private: Path) -> Iterator[Aside]:
+    """All that is set aside in one worktree, in the order in which it was."""
+    for operation in Journal(private / "ops").operations():
+        for name, place in operation.aside.items():
+            if os.path.lexists(private / place):
+                yield Aside(name, place, operation.before)
+
+
+def coming_back(private: Path, number: int) -> dict[str, str]:
+    """What comes back to a state: of each path what lay there then, or next after it."""
+    chosen: dict[str, Aside] = {}
+    for one in lying(private):
+        known = chosen.get(one.name)
+        if one.before >= number and (known is None or one.before <= known.before):
+            chosen[one.name] = one
+    return {name: one.place for name, one in chosen.items()}
+
+
+@dataclass(slots=True)
+class _Way:
+    """The places that things come back to, and what lies in them."""
+
+    root: Path
+    put: frozenset[bytes]  # files to be put by then
+    gone: frozenset[bytes]  # and those to be gone
+    held: Callable[[bytes], bool]  # whether the state that is gone to has something there
+    aside: dict[str, str]
+    back: dict[str, str]
+    number: int
+
+    def bring(self, path: bytes, lying: Path, place: str) -> None:
+        for parent in not_folders(self.root, parents(path), self.gone):
+            if parent not in self.put and not self.held(parent):
+                self._set_aside(parent)
+        self._bring(path, lying, place)
+
+    def _bring(self, path: bytes, lying: Path, place: str) -> None:
+        there = at(self.root, path)
+        if self.held(path):
+            if is_folder(lying) and path not in self.put:  # a folder of both: piece by piece
+                for piece in sorted(lying.iterdir()):
+                    self._bring(
+                        path + b"/" + os.fsencode(piece.name), piece, f"{place}/{piece.name}"
+                    )
+                return
+        elif (
+            os.path.lexists(there)
+            and path not in self.gone
+            and (not is_folder(there) or holds_more(self.root, there, self.gone))
+        ):
+            self._set_aside(path)
+        self.back[os.fsdecode(path)] = place
+
+    def _set_aside(self, path: bytes) -> None:
+        self.aside.setdefault(os.fsdecode(path), place_aside(self.number, len(self.aside)))
+
+
+def returning(
+    root: Path,
+    private: Path,
+    things: Mapping[str, str],
+    plan: Plan,
+    number: int,
+    held: Callable[[bytes], bool],
+) -> Plan:
+    """The plan with ``things`` coming back, and what lies in their places set aside.
+
+    ``held`` says whether the state that is gone to has something at a path, or below it; that
+    stays, and the thing that would come there stays aside.
+    """
+    way = _Way(
+        root,
+        frozenset(move.path for move in plan.moves if move.after is not None),
+        frozenset(move.path for move in plan.moves if move.after is None),
+        held,
+        dict(plan.around.aside),
+        {},
+        number,
+    )
+    for name, place in sorted(things.items()):
+        way.bring(os.fsencode(name), private / place, place)
+    return replace(plan, around=replace(plan.around, aside=way.aside, returns=way.back))

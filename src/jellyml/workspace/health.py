@@ -1,0 +1,75 @@
+"""Whether all is there that the journal names, and what else of the user's lies with us."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from jellyml.errors import GitError, pasteable
+from jellyml.workspace import words
+from jellyml.workspace.asides import lying
+from jellyml.workspace.outcome import Finding
+from jellyml.workspace.past import states_of
+from jellyml.workspace.recovery import Repair
+from jellyml.workspace.session import Session
+from jellyml.workspace.store import Store
+
+
+def examine(session: Session, repaired: Repair | None) -> list[Finding]:
+    """What is not as it should be, and what is worth knowing."""
+    found = []
+    if repaired:
+        outcome = words.rolled_back(session.repository.root, repaired, alone=False)
+        found.append(Finding(" ".join((*outcome.message, *outcome.warnings)), repaired=True))
+    orphans = session.store.orphans()
+    found += _damaged(session)
+    found += _set_aside(session)
+    for private in (session.private, *orphans):
+        found += _rescued(private)
+    for private in orphans:
+        found += _orphaned(session.store, private)
+    return found
+
+
+def _damaged(session: Session) -> Iterator[Finding]:
+    git = session.store.git
+    for number in sorted(session.store.numbers()):
+        try:
+            session.state(number)
+            git.run("rev-list", "--objects", "--quiet", session.store.state_ref(number))
+        except GitError as error:
+            fix = "jellyml history --prune 0d, once you need no older state"
+            yield Finding(f"State {number} is damaged: {error.problem}", False, fix)
+
+
+def _set_aside(session: Session) -> Iterator[Finding]:
+    held = session.store.numbers()
+    for one in lying(session.private):
+        said = f"{one.name} is set aside; it lies at {session.private / one.place}."
+        if one.before in held:
+            fix = f"jellyml restore {one.before} brings it back; so does jellyml undo, in its turn."
+            yield Finding(said, False, fix, expected=True)
+        else:
+            yield Finding(said, False, "its state was given up: move it where you want it.")
+
+
+def _rescued(private: Path) -> Iterator[Finding]:
+    rescued = private / "rescue"
+    if rescued.is_dir() and any(rescued.rglob("*")):
+        problem = f"Files that changed during an operation were saved in {rescued}."
+        yield Finding(problem, False, "look at them; remove the folder when done.")
+
+
+def _orphaned(store: Store, private: Path) -> Iterator[Finding]:
+    """What is kept of a worktree that is gone; there may be another one of its name by now."""
+    name = private.name.rpartition(".")[0]
+    for one in lying(private):
+        said = f"{one.name}, of the worktree {name} that is gone, lies at {private / one.place}."
+        yield Finding(said, False, "move it where you want it.")
+    states = [ref for ref, _ in states_of(store, private)]
+    if states:
+        said = (
+            f"The worktree {name} is gone; its journal lies in {private}, and its"
+            f" {len(states)} states are kept, the last one as {states[-1]}."
+        )
+        look = f"git --git-dir={pasteable(store.bare)} archive {states[-1]} files | tar -x -C DIR"
+        fix = f"to see the files: {look} - to give the states up: jellyml history --prune 0d"
+        yield Finding(said, False, fix, expected=True)
