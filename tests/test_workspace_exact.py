@@ -12,7 +12,7 @@ import fingerprint
 import jellyml
 from conftest import Folder
 from jellyml.workspace import Workspace, apply, renames
-from test_limits import small_disk  # noqa: F401
+from test_limits import as_nobody, small_disk  # noqa: F401
 
 
 def saved(folder: Folder, path: Path) -> Path:
@@ -164,7 +164,7 @@ def test_a_worktree_made_anew_under_a_name_begins_anew(
     states = [f"{ref.rpartition('/')[0]}/{number}" for number in (1, 2)]
     store = f"--git-dir={repo.path / '.git/jellyml/store'}"
     assert repo.git(store, "show", f"{states[0]}:files/precious.py") == b"of the first"
-    assert Workspace(repo.path).load(model)
+    Workspace(repo.path).load(model)
 
     Workspace(repo.path).prune(older_than=0)
     assert Workspace(repo.path).doctor() == []
@@ -403,3 +403,121 @@ def _failing(monkeypatch: pytest.MonkeyPatch) -> None:
         real(source, target)
 
     monkeypatch.setattr(renames, "_copy_over", fails)
+
+
+# Nested repositories.
+
+
+@pytest.mark.parametrize("kind", ["repository", "submodule", "with an empty folder"])
+def test_undo_leaves_a_nested_repository_made_since_whole(
+    repo: Folder, model: Path, tmp_path: Path, kind: str
+) -> None:
+    before = fingerprint.workspace(repo)
+    Workspace(repo.path).load(model)
+    nested = Folder(repo.path / "lib/nest")
+    if kind == "submodule":
+        repo.git("submodule", "-q", "add", str(other_repository(tmp_path)), "lib/nest")
+    else:
+        nested.path.mkdir()
+        nested.git("init", "-q")
+        nested.write("inner.py", "1")
+        nested.commit()
+    nested.write("inner.py", "edited")
+    nested.write("new.py", "untracked")
+    if kind == "with an empty folder":
+        (nested.path / "hollow").mkdir()
+    whole = fingerprint.files(nested.path)
+    loaded = fingerprint.workspace(repo)
+
+    Workspace(repo.path).undo()
+
+    assert fingerprint.files(nested.path) == whole
+    assert nested.git("status", "--porcelain") == b" M inner.py\n?? new.py\n"
+    after = fingerprint.workspace(repo)
+    files = after.pop("files")
+    assert isinstance(files, dict)
+    rest = {name: one for name, one in files.items() if not name.startswith("lib/nest")}
+    assert {"files": rest, **after} == before
+    Workspace(repo.path).redo()
+    assert fingerprint.workspace(repo) == loaded
+
+
+def other_repository(tmp_path: Path) -> Path:
+    other = Folder(tmp_path / "library")
+    other.path.mkdir()
+    other.git("init", "-q")
+    other.write("inner.py", "1")
+    other.commit()
+    return other.path
+
+
+# Modes.
+
+
+def test_a_read_only_folder_that_was_removed_since_is_made_again(
+    repo: Folder, model: Path, tmp_path: Path, home: Path
+) -> None:
+    repo.write("closed/deep/a.py", "1")
+    repo.write("closed/b.py", "2")
+    repo.commit("closed")
+    repo.write("closed/untracked.py", "3")
+    for name, mode in (("closed/deep", 0o555), ("closed", 0o500)):
+        (repo.path / name).chmod(mode)
+    before = fingerprint.files(repo.path)
+
+    Workspace(repo.path).load(model)
+    Workspace(repo.path).undo()
+    (repo.path / "closed").chmod(0o755)
+    (repo.path / "closed/deep").chmod(0o755)
+    shutil.rmtree(repo.path / "closed")
+    said = as_nobody((tmp_path, home), lambda: str(Workspace(repo.path).restore(1)))
+
+    assert "as it was" in said, said
+    assert fingerprint.files(repo.path) == before
+
+
+@pytest.mark.parametrize("tracked", ["alone", "in a folder"])
+def test_a_mode_of_what_was_left_out_once(repo: Folder, model: Path, tracked: str) -> None:
+    """It was ignored when first seen; then it is tracked, and its mode is not the usual one."""
+    name = "tool.log" if tracked == "alone" else "data/deep/tool.sh"
+    repo.write(name, "#!/bin/sh\n", executable=True)
+    Workspace(repo.path).load(model)
+    Workspace(repo.path).undo()
+    (repo.path / name).chmod(0o750)
+    (repo.path / name).parent.chmod(0o700 if tracked != "alone" else 0o755)
+    repo.git("add", "-f", name)
+    repo.commit("tracked now")
+    before = fingerprint.workspace(repo)
+
+    Workspace(repo.path).load(model)
+    assert not (repo.path / name).exists()
+    Workspace(repo.path).undo()
+
+    assert fingerprint.workspace(repo) == before
+
+
+@pytest.mark.parametrize("masks", [(0o022, 0o077), (0o077, 0o022), (0o002, 0o027)])
+def test_another_umask_than_before(repo: Folder, model: Path, masks: tuple[int, int]) -> None:
+    first, second = masks
+    was = os.umask(first)
+    try:
+        repo.write("same.py", "1").chmod(0o666 & ~first)
+        (repo.path / "pack").mkdir()
+        repo.write("pack/same.py", "1").chmod(0o666 & ~first)
+        (repo.path / "pack/link").symlink_to("same.py")
+        repo.commit("more")
+        saved(repo, model)
+        (repo.path / "hollow").mkdir()
+        before = fingerprint.workspace(repo)
+        Workspace(repo.path).load(model)
+        os.umask(second)
+        # As new ones would be under the mask of now: neither state has them as odd.
+        for name in ("same.py", "pack/same.py"):
+            (repo.path / name).chmod(0o666 & ~second)
+        for name in ("pack", "hollow"):
+            (repo.path / name).mkdir(exist_ok=True)
+            (repo.path / name).chmod(0o777 & ~second)
+        Workspace(repo.path).undo()
+        assert fingerprint.workspace(repo) == before
+    finally:
+        os.umask(was)

@@ -47,6 +47,7 @@ class Mover:
         self.trash = private / "trash"
         self._real: set[bytes] = {b""}
         self._touched: set[Path] = set()
+        self._made: dict[bytes, int] = {}  # folders, and the modes they are to have
         self.stayed: list[tuple[Path, Path]] = []  # what could not come back, and to where
 
     def prepare(self) -> None:
@@ -97,11 +98,12 @@ class Mover:
             self._make_folder(path, around)
         for name, place in around.returns.items():
             self._bring_back(self.private / place, os.fsencode(name), around)
-        self._chmod(around.modes)
+        self._chmod({**self._made, **around.modes})
         files.sync(self.root, self._touched)
 
     def _chmod(self, modes: Mapping[bytes, int]) -> None:
-        for path, mode in modes.items():
+        # The deepest first: a folder may be closed by its mode.
+        for path, mode in sorted(modes.items(), key=lambda one: -one[0].count(b"/")):
             with suppress(FileNotFoundError, NotADirectoryError):
                 if self._lies_inside(path) and not self._place(path).is_symlink():
                     self._place(path).chmod(mode)
@@ -157,7 +159,10 @@ class Mover:
                     place.mkdir()
                     self._touched.add(place.parent)
                     if around.folders:
-                        place.chmod(around.folders.folder(parent))
+                        # Until all that comes into it is there it must be ours to write.
+                        mode = around.folders.folder(parent)
+                        self._made[parent] = mode
+                        place.chmod(mode | 0o700)
                 if not is_folder(place):
                     raise UnsafeToContinue(f"{place} came into the way of a folder.")
                 self._real.add(parent)

@@ -7,6 +7,7 @@ the bytes before the rules, all of the mode, and the folders that hold nothing.
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,8 +74,11 @@ def _umask() -> int:
     return mask
 
 
-def layout(root: Path, left: Left) -> Layout:
-    """Walk the working tree once; what is left where it lies is not entered."""
+def layout(root: Path, left: Left, tracked: Iterable[bytes] = ()) -> Layout:
+    """Walk the working tree once; what is left where it lies is not entered.
+
+    But for ``tracked`` files: a state holds them, wherever they lie.
+    """
     found = Layout(Modes(_umask()))
     pending = [b""]
     while pending:
@@ -90,6 +94,9 @@ def layout(root: Path, left: Left) -> Layout:
             continue
         if hollow and parent:
             found.empty.add(parent)
+    for path in {one for file in tracked for one in (file, *parents(file)) if one in left}:
+        with suppress(OSError):
+            _note_mode(at(root, path).lstat().st_mode, path, found.modes)
     return found
 
 
@@ -105,10 +112,14 @@ def _note(
     mode = entry.stat(follow_symlinks=False).st_mode
     if stat.S_ISDIR(mode):
         pending.append(path)
-        if stat.S_IMODE(mode) != found.modes.folder(path):
-            found.modes.folders[path] = stat.S_IMODE(mode)
-    elif stat.S_ISREG(mode) and stat.S_IMODE(mode) != found.modes.file(path):
-        found.modes.files[path] = stat.S_IMODE(mode)
+    _note_mode(mode, path, found.modes)
+
+
+def _note_mode(mode: int, path: bytes, modes: Modes) -> None:
+    if stat.S_ISDIR(mode) and stat.S_IMODE(mode) != modes.folder(path):
+        modes.folders[path] = stat.S_IMODE(mode)
+    elif stat.S_ISREG(mode) and stat.S_IMODE(mode) != modes.file(path):
+        modes.files[path] = stat.S_IMODE(mode)
 
 
 def identity(root: Path, path: bytes, object_format: str) -> tuple[bytes, bytes] | None:

@@ -14,8 +14,7 @@ from jellyml.code.newborn import in_git_directory
 from jellyml.code.repository import Git, Repository
 from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError, pasteable
 from jellyml.workspace import stage
-from jellyml.workspace.journal import Move
-from jellyml.workspace.plan import differences, files_of
+from jellyml.workspace.plan import differences, files_of, unknown_to
 from jellyml.workspace.session import Drafted, Session
 from jellyml.workspace.stage import Staged
 from jellyml.workspace.store import Store
@@ -79,7 +78,9 @@ class Arrival:
             differing = {m.path for m in differences(git, draft.scan.head, self.incoming.tree)}
             same = draft.converted - differing
             moves = [move for move in moves if move.path not in same]
-        moves = _sparing_nested(git, drafted, self.incoming.tree, moves)
+        nested = [prefix for prefix, _ in draft.scan.layers() if prefix]
+        spared = unknown_to(git, self.incoming.tree, nested)
+        moves = [move for move in moves if not move.path.startswith(spared)]
         return stage.write_snapshot(
             replace(drafted.place, git=self._limited(git)),
             self.incoming.tree,
@@ -155,16 +156,6 @@ class Arrival:
         if len(names) > _FEW:
             said.append(f"{len(names) - _FEW} more files were not in the snapshot.")
         return said
-
-
-def _sparing_nested(git: Git, drafted: Drafted, tree: str, moves: list[Move]) -> list[Move]:
-    """A nested repository that the snapshot knows nothing of stays whole."""
-    for prefix, _ in drafted.draft.scan.layers():
-        if prefix:
-            named = git.run("ls-tree", "-r", "--name-only", "-z", tree, b":(literal)" + prefix)
-            if not named:
-                moves = [move for move in moves if not move.path.startswith(prefix)]
-    return moves
 
 
 def _folds(folder: Path) -> bool:

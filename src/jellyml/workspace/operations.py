@@ -206,7 +206,8 @@ def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> O
         operation = session.journal.next(verb, session.journal.operations())
         things = asides.coming_back(session.private, number)
         git = drafted.place.git
-        plan = to_state(git, now, target, Left(map(os.fsencode, things)))
+        nested = [prefix for prefix, one in drafted.draft.scan.layers() if prefix and not one.plain]
+        plan = to_state(git, now, target, Left(map(os.fsencode, things)), nested)
         plan = in_the_way(root, plan, operation.number, object_format=object_format)
         held = partial(holds, git, files_of(git, target))
         plan = asides.returning(root, session.private, things, plan, operation.number, held)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jellyml.code.repository import Git
-from jellyml.code.scan import GITLINK, at, is_folder
+from jellyml.code.scan import GITLINK, SYMLINK, at, is_folder
 from jellyml.errors import UnsafeToContinue
 from jellyml.workspace import disk
 from jellyml.workspace.apply import Around
@@ -48,15 +48,22 @@ def _side(mode: str, oid: str) -> Side:
     return None if mode in (_NOTHING, GITLINK.decode()) else (mode, oid)
 
 
-def to_state(git: Git, now: State, target: State, set_aside: Left) -> Plan:
+def unknown_to(git: Git, tree: str, nested: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Nested repositories (paths that end in a slash) that a tree has nothing of: they stay."""
+    return tuple(one for one in nested if not holds(git, tree, one))
+
+
+def to_state(git: Git, now: State, target: State, set_aside: Left, nested: Iterable[bytes]) -> Plan:
     """The way to a state that the store holds, from the state that was just captured.
 
     What the target leaves lying is not removed, unless it stands where something set aside
-    comes back to.
+    comes back to; nor is one of the ``nested`` repositories that the target does not know.
     """
+    spared = unknown_to(git, files_of(git, target), nested)
     moves = tuple(
         move
         for move in differences(git, files_of(git, now), files_of(git, target))
+        if not move.path.startswith(spared)
         if move.after or move.path not in target.left or move.path in set_aside
     )
     placed = {parent for move in moves if move.after for parent in parents(move.path)}
@@ -65,7 +72,11 @@ def to_state(git: Git, now: State, target: State, set_aside: Left) -> Plan:
         Around(
             modes=_chmods(git, now, target, {move.path for move in moves}),
             make=tuple(sorted(target.empty - now.empty)),
-            unmake=tuple(sorted(now.empty - target.empty - placed)),
+            unmake=tuple(
+                path
+                for path in sorted(now.empty - target.empty - placed)
+                if not path.startswith(spared)
+            ),
             folders=target.modes,
         ),
     )
@@ -91,6 +102,9 @@ def _chmods(git: Git, now: State, target: State, moved: set[bytes]) -> dict[byte
     """
     files = now.modes.files.keys() | target.modes.files.keys()
     folders = now.modes.folders.keys() | target.modes.folders.keys()
+    if now.modes.umask != target.modes.umask:  # what is as a new one would be differs too
+        held_files, held_folders = _held(git, target)
+        files, folders = files | held_files, folders | held_folders
     wanted = {path: target.modes.file(path) for path in files - moved} | {
         path: target.modes.folder(path) for path in folders - moved
     }
@@ -100,9 +114,16 @@ def _chmods(git: Git, now: State, target: State, moved: set[bytes]) -> dict[byte
     differing = {path: mode for path, mode in wanted.items() if mode != had[path]}
     if not differing:
         return {}
-    listed = git.run("ls-tree", "-r", "-z", "--name-only", files_of(git, target)).split(b"\0")
-    held = {*listed, *(parent for path in listed for parent in parents(path)), *target.empty}
-    return {path: mode for path, mode in differing.items() if path in held}
+    held_files, held_folders = _held(git, target)
+    return {p: mode for p, mode in differing.items() if p in held_files or p in held_folders}
+
+
+def _held(git: Git, target: State) -> tuple[set[bytes], set[bytes]]:
+    """The files (no links) and folders that a state holds."""
+    rows = git.run("ls-tree", "-r", "-z", files_of(git, target)).split(b"\0")[:-1]
+    listed = [row.split(b"\t", 1)[1] for row in rows if not row.startswith(SYMLINK)]
+    every = (row.split(b"\t", 1)[1] for row in rows)
+    return set(listed), {*(parent for path in every for parent in parents(path)), *target.empty}
 
 
 def in_the_way(

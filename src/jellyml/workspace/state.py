@@ -135,7 +135,7 @@ def draft(
     for prefix, layer in found.layers():
         overlay |= dict.fromkeys((prefix + path for path in layer.hidden), None)
     as_is = replace(selection, overlay=overlay)
-    around = disk.layout(repository.root, left)
+    around = disk.layout(repository.root, left, _tracked(repository, selection, left))
     index, mtime = _index(repository)
     operation = dict(operation_files(repository.git_dir))
     state = State(
@@ -158,6 +158,16 @@ def draft(
     built = read(place.git, commit)
     converted = frozenset(raw.overlay) | raw.lfs
     return Draft(found, as_is, built, tuple(one for one in kept if one), converted)
+
+
+def _tracked(repository: Repository, selection: Selection, left: Left) -> Iterator[bytes]:
+    """Files that were left lying once, and that git knows by now."""
+    hidden = {os.fsencode(one.path) for one in selection.left_out} | _untracked(selection)
+    for prefix, layer in selection.scan.layers():
+        hidden |= {(prefix + path).rstrip(b"/") for path in layer.ignored}
+    if left.paths - hidden:
+        listed = repository.git.run("ls-files", "-z").split(b"\0")
+        yield from (path for path in listed if path in left)
 
 
 def _lines(
