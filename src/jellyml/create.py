@@ -82,11 +82,25 @@ def create_snapshot(
     else:
         taken = take()
     _warn(said)
-    recorded = manifest.record(taken.facts, version=jellyml.__version__, notes=notes)
-    return Snapshot(taken.filling, filling.manifest_record(recorded), taken.facts)
+    return _recorded(taken, notes)
 
 
 create_jelly_filling = create_snapshot
+
+
+def without_code(
+    git_repo_path: "str | os.PathLike[str] | None",
+    error: Exception,
+    notes: Mapping[str, object] | None = None,
+) -> Snapshot:
+    """What a run saves whose code could not be captured: the manifest alone, and why."""
+    root = Path("." if git_repo_path is None else git_repo_path).absolute()
+    return _recorded(Capture(b"", CodeFacts(root=root, error=_text(error))), notes)
+
+
+def _recorded(taken: Capture, notes: Mapping[str, object] | None) -> Snapshot:
+    recorded = manifest.record(taken.facts, version=jellyml.__version__, notes=notes)
+    return Snapshot(taken.filling, filling.manifest_record(recorded), taken.facts)
 
 
 def _taken(folder: Path, options: Options, create: bool, strict: bool, said: list[str]) -> Capture:

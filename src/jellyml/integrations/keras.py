@@ -1,0 +1,88 @@
+"""``fit(callbacks=[ModelCheckpoint(path), JellyMLCallback(path)])``: the code in Keras files."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from jellyml import files
+from jellyml.formats import KEY, MANIFEST_KEY
+from jellyml.integrations.run import RunCode, missing
+from jellyml.snapshot import Snapshot
+
+try:
+    import keras
+except ImportError:
+    raise missing("keras", "keras") from None
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_FIELD = re.compile(r"\{[^}]*\}")
+
+
+class JellyMLCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """Puts the code into what ModelCheckpoint saves at ``filepath``; list it after that one.
+
+    ``filepath`` may hold fields such as ``{epoch:02d}``, as ModelCheckpoint's may. ``.keras``
+    gets a member; ``.h5`` gets datasets, which later writes leave where they are.
+    Options are those of ``create_snapshot``.
+    """
+
+    def __init__(
+        self,
+        filepath: "str | os.PathLike[str]",
+        git_repo_path: "str | os.PathLike[str] | None" = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.code = RunCode(git_repo_path, **options)
+        self._pattern = Path(_FIELD.sub("*", os.fspath(filepath)))
+        self._seen: dict[Path, tuple[int, int]] = {}
+
+    def on_train_begin(self, logs: object = None) -> None:
+        self.code.take()
+        self._seen = self._saved()  # what an earlier run left is not this code's
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        self._fill_new()
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        self._fill_new()
+
+    def on_train_end(self, logs: object = None) -> None:
+        self._fill_new()
+
+    def _saved(self) -> dict[Path, tuple[int, int]]:
+        found = {}
+        for path in self._pattern.parent.glob(self._pattern.name):
+            seen = path.stat()
+            found[path] = (seen.st_mtime_ns, seen.st_size)
+        return found
+
+    def _fill_new(self) -> None:
+        saved = self._saved()
+        new = [path for path, stamp in saved.items() if self._seen.get(path) != stamp]
+        for path in new:
+            self.code.fill(path, by=_into_hdf5 if _is_hdf5(path) else None)
+        if new:
+            self._seen = self._saved()
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_HDF5)) == _HDF5
+
+
+def _into_hdf5(path: Path, snapshot: Snapshot) -> None:
+    """Two datasets of bytes; into a copy, as adding one changes bytes all over the file."""
+    import io
+
+    import h5py
+
+    copy = io.BytesIO(path.read_bytes())
+    with h5py.File(copy, "r+") as file:
+        for key, record in ((KEY, snapshot.filling), (MANIFEST_KEY, snapshot.manifest)):
+            if key in file:
+                del file[key]
+            # Contiguous and not compressed: found without h5py.
+            file.create_dataset(key, data=bytearray(record), dtype="uint8", shape=(len(record),))
+    files.replace(path, [copy.getvalue()], mode=0o666)

@@ -1,0 +1,91 @@
+"""The code of one training run: captured when it starts, put into all that it saves.
+
+Nothing here ends a run, but for wrong arguments and what was asked to be strict.
+"""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jellyml.code.manifest import CodeFacts
+from jellyml.create import create_snapshot, without_code
+from jellyml.errors import JellyError, JellyWarning, NotARepository
+from jellyml.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import os
+
+
+class RunCode:
+    """Takes one snapshot when told that training starts; ``options`` are ``create_snapshot``'s."""
+
+    def __init__(self, git_repo_path: "str | os.PathLike[str] | None" = None, **options: Any):
+        self.git_repo_path = git_repo_path
+        self.options = options
+        self._taken: Snapshot | None = None
+
+    def take(self) -> Snapshot:
+        """Capture now. Raises UsageError, and with ``strict`` whatever stood in the way."""
+        try:
+            self._taken = create_snapshot(self.git_repo_path, **self.options)
+        except NotARepository as error:
+            if self.options.get("strict"):
+                raise
+            _warn(f"The code was not captured. {error}")
+            notes = self.options.get("notes")
+            self._taken = without_code(self.git_repo_path, error, notes)
+        return self._taken
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The one of the start; late where nobody said that training starts."""
+        return self._taken if self._taken is not None else self.take()
+
+    def fill(
+        self,
+        path: "str | os.PathLike[str]",
+        by: Callable[[Path, Snapshot], object] | None = None,
+    ) -> None:
+        """Into a finished file, or beside the files of a folder; a warning where that fails."""
+        put(self.snapshot, Path(path), by)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A Snapshot pickles as a plain dictionary; here it has to stay one."""
+        state = dict(self.__dict__)
+        if (taken := self._taken) is not None:
+            facts = CodeFacts(
+                root=Path(), commit=taken.commit, error=taken.error, left_out=taken.left_out
+            )
+            state["_taken"] = (taken.filling, taken.manifest, facts)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if state["_taken"] is not None:
+            self._taken = Snapshot(*state["_taken"])
+
+
+def put(
+    snapshot: Snapshot, path: Path, by: Callable[[Path, Snapshot], object] | None = None
+) -> None:
+    """Fill, with ``embed.fill`` or ``by``; whatever goes wrong is a warning."""
+    if not snapshot.filling:
+        return  # it was said when the capture failed
+    from jellyml.embed import fill
+
+    try:
+        (by or fill)(path, snapshot)
+    except Exception as error:  # noqa: BLE001 (the model is saved; the run goes on)
+        _warn(f"{path} carries no code: {error}")
+
+
+def missing(extra: str, package: str) -> JellyError:
+    return JellyError(
+        f"jellyml.integrations.{extra} needs {package}, which is not installed here.",
+        f"pip install 'jellyml[{extra}]'",
+    )
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, JellyWarning, stacklevel=3)
