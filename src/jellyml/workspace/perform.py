@@ -108,7 +108,7 @@ def _as_on_disk(session: Session, move: Move, now: State) -> Move:
 def _modes_now(root: Path, plan: Plan) -> dict[str, int]:
     modes = {}
     for name in map(os.fsdecode, plan.around.modes):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             modes[name] = (root / name).lstat().st_mode & 0o7777
     return modes
 
