@@ -1,5 +1,6 @@
 """Rare shapes of a repository that come back exactly, too."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -521,3 +522,51 @@ def test_another_umask_than_before(repo: Folder, model: Path, masks: tuple[int, 
         assert fingerprint.workspace(repo) == before
     finally:
         os.umask(was)
+
+
+# Large files.
+
+
+@pytest.mark.parametrize("where", ["", "vendor/nest"])
+def test_a_large_file_comes_back_after_lfs_has_pruned_it(
+    repo: Folder, tmp_path: Path, where: str
+) -> None:
+    """No copy is made: it is the same file under another name, until its state is given up."""
+    model = saved(repo, tmp_path / "model.pth")
+    place = Folder(repo.path / where)
+    if where:
+        place.path.mkdir(parents=True)
+        place.git("init", "-q")
+    content = os.urandom(5000)
+    oid = hashlib.sha256(content).hexdigest()
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 5000\n"
+    place.git("config", "filter.lfs.clean", f"printf '%s' '{pointer}'")
+    place.write(".gitattributes", "*.w filter=lfs\n")
+    place.write("big.w", content)
+    kept = place.write(f".git/lfs/objects/{oid[:2]}/{oid[2:4]}/{oid}", content)
+    place.commit("large")
+    os.utime(place.path / "big.w", (1_700_000_000, 1_700_000_000))
+    place.git("add", "big.w")
+    assert place.git("status", "--porcelain") == b""
+    before = fingerprint.files(repo.path)
+    Workspace(repo.path).load(model)
+    (ours,) = (repo.path / ".git/jellyml/lfs").rglob(oid)
+    assert ours.samefile(kept)
+    kept.unlink()
+    if where:
+        (place.path / "big.w").unlink()
+
+    outcome = Workspace(repo.path).undo()
+
+    assert place.read("big.w") == content
+    assert outcome.warnings == ()
+    now = fingerprint.files(repo.path)
+    assert {name: one for name, one in now.items() if "/.git/" not in name} == {
+        name: one for name, one in before.items() if "/.git/" not in name
+    }
+    place.write("big.w", "small\n")
+    repo.write("edit.py", "another state")
+    Workspace(repo.path).load(model)
+    assert ours.exists()
+    Workspace(repo.path).prune(older_than=0)
+    assert not ours.exists()

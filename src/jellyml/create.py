@@ -183,20 +183,8 @@ def _check_notes(notes: Mapping[str, object] | None) -> None:
         filling.manifest_record(trial)
 
 
-def _path(name: str, path: "str | os.PathLike[str]") -> Path:
-    try:
-        found = Path(path)
-        if "\0" in str(found):
-            raise ValueError
-        return found.absolute()
-    except (TypeError, ValueError):
-        raise UsageError(f"{name}={path!r} is not a path.", "pass a str or a Path.") from None
-    except OSError:
-        raise UsageError("The current folder is gone.", f"pass {name} as a whole path.") from None
-
-
 def _folder(path: "str | os.PathLike[str] | None") -> Path:
-    folder = _path("git_repo_path", "." if path is None else path)
+    folder = files.given("git_repo_path", "." if path is None else path)
     if not _is_folder(folder):
         raise UsageError(f"{folder} is not a folder.", "pass a folder inside the repository.")
     return folder
@@ -212,7 +200,7 @@ def _is_folder(path: Path) -> bool:
 def _bundle_path(path: "str | os.PathLike[str] | None") -> Path | None:
     if path is None:
         return None
-    return files.to_write(_path("out_git_bundle_path", path))
+    return files.to_write(files.given("out_git_bundle_path", path))
 
 
 def _cache_folder() -> Path:

@@ -1,7 +1,6 @@
 """``jellyml.delete_last_history_item``: take the newest entry off the undo stack."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from jellyml.terminal import Terminal
 from jellyml.workspace import Workspace
@@ -20,5 +19,5 @@ class DeleteLastHistoryItemArgs_dataclass(DeleteLastHistoryItemArgs):  # noqa: N
 
 def delete_last_history_item(args: DeleteLastHistoryItemArgs) -> int:
     """Its states stay reachable by ``restore``; 0, or a JellyError is raised."""
-    Terminal().outcome(Workspace(Path(args.code_dir or "")).forget_last())
+    Terminal().outcome(Workspace(args.code_dir or ".").forget_last())
     return 0

@@ -1,7 +1,6 @@
 """``jellyml.eat``: bring the code of a checkpoint back."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from jellyml.terminal import Terminal
 from jellyml.workspace import Workspace
@@ -29,6 +28,6 @@ class EatArgsWithModel_dataclass(EatArgsWithModel):  # noqa: N801 - the name of 
 
 def eat(args: EatArgsWithModel) -> int:
     """Load the code of ``args.model`` into ``args.code_dir``; 0, or a JellyError is raised."""
-    outcome = Workspace(Path(args.code_dir or "")).load(Path(args.model))
+    outcome = Workspace(args.code_dir or ".").load(args.model)
     Terminal(quiet=args.quiet).outcome(outcome)
     return 0

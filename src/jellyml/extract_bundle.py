@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jellyml.checkpoint import Checkpoint
 from jellyml.errors import UsageError
-from jellyml.files import replace, to_write
+from jellyml.files import given, replace, to_write
 from jellyml.terminal import Terminal
 
 
@@ -23,8 +23,8 @@ class ExtractBundleArgs_dataclass(ExtractBundleArgs):  # noqa: N801 - the name o
 
 
 def extract_bundle(args: ExtractBundleArgs) -> int:
-    output = None if args.output_path is None else Path(args.output_path)
-    write_bundle(Path(args.model), output)
+    output = None if args.output_path is None else given("output_path", args.output_path)
+    write_bundle(given("model", args.model), output)
     return 0
 
 

@@ -64,6 +64,22 @@ def _make_like(path: Path, other: os.stat_result) -> None:
     path.chmod(stat.S_IMODE(other.st_mode))  # after chown, which takes some bits away
 
 
+def given(name: str, path: "str | os.PathLike[str]") -> Path:
+    """A path that somebody passed as ``name``, made absolute; UsageError where it is none."""
+    try:
+        found = Path(path)
+        if "\0" in str(found):
+            raise ValueError
+        return found.absolute()
+    except (TypeError, ValueError):
+        raise UsageError(f"{name}={path!r} is not a path.", "pass a str or a Path.") from None
+    except OSError:
+        raise UsageError(
+            "The current folder is gone.",
+            f"go to one that is there (cd ~), or pass {name} as a whole path.",
+        ) from None
+
+
 def to_write(path: Path) -> Path:
     """Where a user's path leads, links followed; UsageError where no file can be put there."""
     try:

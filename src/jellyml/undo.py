@@ -1,7 +1,6 @@
 """``jellyml.undo``: go back to how things were before the last load."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from jellyml.terminal import Terminal
 from jellyml.workspace import Workspace
@@ -24,6 +23,6 @@ class UndoArgs_dataclass(UndoArgs):  # noqa: N801 - the name of 1.0
 
 def undo(args: UndoArgs) -> int:
     """Undo the last load in ``args.code_dir``; 0, or a JellyError is raised."""
-    outcome = Workspace(Path(args.code_dir or "")).undo()
+    outcome = Workspace(args.code_dir or ".").undo()
     Terminal(quiet=args.quiet).outcome(outcome)
     return 0

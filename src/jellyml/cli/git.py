@@ -16,6 +16,9 @@ examples:
   jellyml git model.pth fetch {}            into this repository, as FETCH_HEAD
   jellyml git model.pth ls-remote {}        only the commit
 
+A bundle can be read from (clone, fetch, ls-remote, bundle verify) and nothing else: checkout,
+log or diff need a repository, so clone or fetch first.
+
 The code is checked first, as for a load, and hooks and file system monitors are off. From
 there on it is git: a clone or checkout of somebody else's code can start the filter
 programs that your own git configuration names.

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from jellyml.errors import UsageError
+
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
@@ -16,6 +18,11 @@ def on_first_rank(group: "ProcessGroup", make: Callable[[], T]) -> T:
     """
     from torch import distributed
 
+    if not isinstance(group, getattr(distributed, "ProcessGroup", ())):
+        raise UsageError(
+            f"group={group!r} is not a process group.",
+            "pass one of torch.distributed, such as torch.distributed.group.WORLD, or none.",
+        )
     answer: list[T | Exception | None] = [None]
     if distributed.get_rank(group) == 0:
         try:

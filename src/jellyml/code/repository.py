@@ -321,7 +321,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotARepository:
     """What git's own words mean for the user."""
-    reason = os.fsdecode(errors).strip()
+    reason = _reason(os.fsdecode(errors))
     if "not a git repository" in reason:
         return NotARepository(
             f"{folder} is not a git repository.",
@@ -340,6 +340,14 @@ def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotAReposit
             f"git config --global --add safe.directory {place}",
         )
     return GitError(f"git {command} failed: {reason or 'no reason given'}.")
+
+
+def _reason(said: str) -> str:
+    """Why git stopped; what it only warned of is no part of it."""
+    lines = said.strip().splitlines()
+    if any(line.startswith(("fatal:", "error:")) for line in lines):
+        lines = [line for line in lines if not line.startswith("warning:")]
+    return "\n".join(lines)
 
 
 def _quoted(path: Path) -> str:

@@ -138,26 +138,26 @@ class Raw:
     """Clean files whose bytes are not their blob's: to be read, or large files in LFS's store."""
 
     overlay: dict[bytes, Found]
-    lfs: frozenset[bytes]
+    lfs: dict[bytes, Path]  # and where it has them
 
 
 def raw(scan: Scan, scratch: Scratch) -> Raw:
     """Files that git calls unmodified although rules stand between disk and blob."""
     overlay: dict[bytes, Found] = {}
-    lfs: set[bytes] = set()
+    lfs: dict[bytes, Path] = {}
     for prefix, layer in scan.layers():
         if not layer.attributes or not layer.head:
             continue
         listed = layer.repository.git.run("ls-tree", "-r", "-l", "-z", layer.head)
         blobs = dict(_blobs(listed, layer))
-        kept = set(_kept_by_lfs(layer, scratch, blobs))
+        kept = dict(_kept_by_lfs(layer, scratch, blobs))
         for path in _differing(layer, scratch, blobs):
             found = on_disk(layer.repository.root, path)
             if path in kept:
-                lfs.add(prefix + path)
+                lfs[prefix + path] = kept[path]
             elif found:
                 overlay[prefix + path] = found
-    return Raw(overlay, frozenset(lfs))
+    return Raw(overlay, lfs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,9 @@ def _differing(layer: Scan, scratch: Scratch, blobs: Mapping[bytes, _Blob]) -> I
             yield path
 
 
-def _kept_by_lfs(layer: Scan, scratch: Scratch, blobs: Mapping[bytes, _Blob]) -> Iterator[bytes]:
+def _kept_by_lfs(
+    layer: Scan, scratch: Scratch, blobs: Mapping[bytes, _Blob]
+) -> Iterator[tuple[bytes, Path]]:
     """Large files whose content git-lfs holds: a state need not hold it again."""
     small = {path: blob.oid for path, blob in blobs.items() if blob.size <= LIMIT}
     rules = scratch.attributes(layer, ("filter",), small)
@@ -194,7 +196,7 @@ def _kept_by_lfs(layer: Scan, scratch: Scratch, blobs: Mapping[bytes, _Blob]) ->
         pointer = Pointer.parse(content)
         lying = pointer and pointer.content(layer.repository.common_dir / "lfs")
         if pointer and lying and _size(layer.repository.root, path) == pointer.size:
-            yield path
+            yield path, lying
 
 
 def _ruled(

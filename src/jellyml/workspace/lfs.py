@@ -1,8 +1,12 @@
 """git-lfs's pointers, and the content that lies here for them. No program of it is started."""
 
 import re
+from collections.abc import Container, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from jellyml import files
 
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 _POINTER = re.compile(
@@ -10,6 +14,7 @@ _POINTER = re.compile(
     rb"oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
 )
 LIMIT = 1024  # bytes that a pointer has at the most
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,43 @@ class Pointer:
             return None
         return cls.parse(path.read_bytes())
 
-    def content(self, store: Path) -> Path | None:
-        """Where the content lies in git-lfs's store, when it does."""
-        place = store / "objects" / self.oid[:2] / self.oid[2:4] / self.oid
-        return place if place.is_file() and place.stat().st_size == self.size else None
+    def content(self, *stores: Path) -> Path | None:
+        """Where the content lies in git-lfs's store, or in another one laid out like it."""
+        for store in stores:
+            place = place_of(store, self.oid)
+            if place.is_file() and place.stat().st_size == self.size:
+                return place
+        return None
+
+
+def place_of(store: Path, oid: str) -> Path:
+    """Where git-lfs keeps the content of this digest."""
+    return store / "objects" / oid[:2] / oid[2:4] / oid
+
+
+def keep(store: Path, contents: Iterable[Path]) -> None:
+    """Have what git-lfs holds in a store of ours too: ``git lfs prune`` may take it away there.
+
+    The same file under two names, which takes no room; a copy where that cannot be.
+    """
+    for content in contents:
+        place = place_of(store, content.name)
+        if place.exists():
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            place.hardlink_to(content)
+        except OSError:
+            with content.open("rb") as file:
+                files.replace(place, iter(lambda: file.read(_BLOCK), b""))
+        files.sync_folder(place.parent)
+
+
+def keep_only(store: Path, oids: Container[str]) -> None:
+    """Give up the contents that no state needs any more."""
+    for place in (store / "objects").glob("*/*/*"):
+        if place.name not in oids:
+            place.unlink()
+            for folder in (place.parent, place.parent.parent):
+                with suppress(OSError):
+                    folder.rmdir()

@@ -30,7 +30,7 @@ class Workspace:
     """
 
     def __init__(self, folder: "str | os.PathLike[str]" = ".") -> None:
-        self._asked = Path(folder).absolute()
+        self._asked = files.given("folder", folder)
 
     def load(
         self,
@@ -45,9 +45,9 @@ class Workspace:
         With ``dry_run`` only say what would change. ``max_unpacked`` (bytes) bounds what a
         stranger's snapshot may unpack to.
         """
-        checkpoint = Path(model).absolute()
+        checkpoint = files.given("model", model)
         with arriving(checkpoint, max_unpacked) as arrival:
-            folder = Path(to).absolute() if to is not None else self._asked
+            folder = files.given("to", to) if to is not None else self._asked
             known = arrival.incoming.object_format
             with (
                 load_target(folder, known, fresh=to is not None, dry_run=dry_run) as target,

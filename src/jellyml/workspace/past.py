@@ -1,5 +1,6 @@
 """What the journal and the store hold: listed, forgotten, given up."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,9 +10,10 @@ from pathlib import Path
 from jellyml import files
 from jellyml.code.repository import Repository
 from jellyml.errors import JellyError
-from jellyml.workspace import words
+from jellyml.workspace import lfs, words
 from jellyml.workspace.asides import lying
 from jellyml.workspace.journal import Journal, Operation, stacks
+from jellyml.workspace.lfs import Pointer
 from jellyml.workspace.outcome import Entry, Outcome
 from jellyml.workspace.session import Session
 from jellyml.workspace.store import Store
@@ -101,6 +103,7 @@ def prune(
     for batch in _batches(session, older_than, larger_than):
         session.store.drop_states(batch, _needed_commits(session, batch))
         given_up += len(batch)
+    lfs.keep_only(session.store.large, set(_needed_contents(session)))
     _remove_spent(session.store)
     held = session.store.numbers()
     operations = session.journal.operations()
@@ -162,6 +165,18 @@ def _needed_commits(session: Session, without: Iterable[str]) -> set[str]:
     states = [session.state_at(ref) for ref in session.store.all_states() - set(without)]
     heads = {state.head.commit for state in states if state.head.commit}
     return heads | set(session.store.kept()) if any(s.operation for s in states) else heads
+
+
+def _needed_contents(session: Session) -> Iterator[str]:
+    """Digests of the large files that the states left have as pointers."""
+    git = session.store.git
+    for ref in session.store.all_states():
+        for path in session.state_at(ref).lfs:
+            blob = git.line("rev-parse", os.fsencode(ref) + b":files/" + path)
+            for content in git.read_objects([blob]):
+                pointer = Pointer.parse(content)
+                if pointer:
+                    yield pointer.oid
 
 
 def _refuse_what_is_nowhere_else(session: Session) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from jellyml import files
 from jellyml.code.repository import Repository
 from jellyml.code.scratch import Scratch, scratch
-from jellyml.workspace import gitdir, state
+from jellyml.workspace import gitdir, lfs, state
 from jellyml.workspace.apply import Mover
 from jellyml.workspace.disk import Left
 from jellyml.workspace.journal import Journal, Operation
@@ -46,9 +46,9 @@ class Session:
         self.mover = Mover(repository.root, self.private, repository.object_format)
 
     @cached_property
-    def lfs(self) -> Path:
-        """Where git-lfs keeps content by digest (unless lfs.storage says otherwise)."""
-        return self.repository.common_dir / "lfs"
+    def lfs(self) -> tuple[Path, Path]:
+        """Where content lies by digest: git-lfs's (unless lfs.storage says otherwise) and ours."""
+        return self.repository.common_dir / "lfs", self.store.large
 
     def state(self, number: int) -> State:
         """A state by its number. Raises GitError when it was pruned."""
@@ -83,6 +83,7 @@ class Session:
         """Keep a draft as a state; the number of the last one when nothing differs from it."""
         draft = drafted.draft
         self.store.keep_commits(draft.user_commits)
+        lfs.keep(self.store.large, draft.large)
         current, _ = self.current()
         known = []
         if current:

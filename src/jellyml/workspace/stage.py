@@ -54,7 +54,7 @@ def write_snapshot(
     moves: Iterable[Move],
     stage: Path,
     conversion: Mapping[str, str],
-    lfs: Path,
+    lfs: Sequence[Path],
     object_format: str,
 ) -> Staged:
     """Write the files of ``moves`` from a snapshot's tree, as git would check them out.
@@ -88,7 +88,9 @@ def _as_written(move: Move, stage: Path, object_format: str) -> Move:
     return replace(move, after=(move.after[0], there[1].decode()))
 
 
-def _fill_pointers(git: Git, stage: Path, paths: Iterable[bytes], lfs: Path) -> list[bytes]:
+def _fill_pointers(
+    git: Git, stage: Path, paths: Iterable[bytes], lfs: Sequence[Path]
+) -> list[bytes]:
     """Put the content of LFS files in place of their pointers, where it lies here."""
     small = {}
     for path in paths:
@@ -105,8 +107,8 @@ def _fill_pointers(git: Git, stage: Path, paths: Iterable[bytes], lfs: Path) -> 
     return [path for path in filtered if not _fill(stage, path, small[path], lfs)]
 
 
-def _fill(stage: Path, path: bytes, pointer: Pointer, lfs: Path) -> bool:
-    source = pointer.content(lfs)
+def _fill(stage: Path, path: bytes, pointer: Pointer, lfs: Sequence[Path]) -> bool:
+    source = pointer.content(*lfs)
     if source is None:
         return False
     digest = hashlib.sha256()
@@ -125,7 +127,11 @@ def _fill(stage: Path, path: bytes, pointer: Pointer, lfs: Path) -> bool:
 
 
 def fill_state_pointers(
-    moves: Iterable[Move], stage: Path, names: frozenset[bytes], lfs: Path, object_format: str
+    moves: Iterable[Move],
+    stage: Path,
+    names: frozenset[bytes],
+    lfs: Sequence[Path],
+    object_format: str,
 ) -> Staged:
     """A state holds an LFS file as its pointer where LFS has the content; put it back."""
     filled: list[Move] = []

@@ -70,6 +70,7 @@ class Draft:
     state: State
     user_commits: tuple[str, ...]
     converted: frozenset[bytes]  # clean files whose bytes are not their blob's
+    large: tuple[Path, ...]  # where git-lfs has the contents that the state does not hold itself
 
 
 def head_of(repository: Repository) -> Head:
@@ -148,7 +149,7 @@ def draft(
         modes=around.modes,
         empty=frozenset(around.empty),
         left=left,
-        lfs=raw.lfs,
+        lfs=frozenset(raw.lfs),
         staged=frozenset(oid.decode() for oid in found.staged),
     )
     contents = Contents(as_is)
@@ -156,8 +157,9 @@ def draft(
     commit = place.commit(header(0, None), _lines(place, as_is, contents, beside))
     kept = [now.commit, *_named_commits(repository.git, operation.values())]
     built = read(place.git, commit)
-    converted = frozenset(raw.overlay) | raw.lfs
-    return Draft(found, as_is, built, tuple(one for one in kept if one), converted)
+    converted = frozenset(raw.overlay) | frozenset(raw.lfs)
+    commits = tuple(one for one in kept if one)
+    return Draft(found, as_is, built, commits, converted, tuple(raw.lfs.values()))
 
 
 def _tracked(repository: Repository, selection: Selection, left: Left) -> Iterator[bytes]:

@@ -77,6 +77,11 @@ class Store:
         return self.base / "store"
 
     @cached_property
+    def large(self) -> Path:
+        """What the states need of git-lfs's store."""
+        return self.base / "lfs"
+
+    @cached_property
     def private(self) -> Path:
         """The folder of this worktree: journal, lock, and what is being moved."""
         if self.repository.git_dir == self.repository.common_dir:
