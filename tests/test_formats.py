@@ -31,7 +31,7 @@ from checkpoint_files import (
     tensor,
 )
 from jellyml.formats import CODE, FORMATS, KEY, Record, pickle_walk, scan, torch_zip
-from jellyml.formats.pickle_walk import _ACTIONS, _PLAIN, _STOP, Tensor, _Machine
+from jellyml.formats.pickle_walk import ACTIONS, PLAIN, STOP, Machine, Tensor
 from jellyml.formats.record import CHUNK
 from jellyml.formats.zip_directory import read_directory
 
@@ -80,7 +80,7 @@ def test_a_file_may_give_less_than_it_was_asked_for() -> None:
 def test_a_limit_is_kept(limit: int, deflated: bool) -> None:
     data = random.Random(1).randbytes(2 * CHUNK + 10)
     packed = zlib.compress(data, wbits=-15) if deflated else data
-    record = Record(0, len(packed), deflated=deflated)
+    record = Record(0, len(packed), "deflated" if deflated else "raw")
 
     assert record.head(io.BytesIO(packed), limit) == data[:limit]
 
@@ -89,7 +89,7 @@ def test_a_deflated_record_gives_all_it_holds() -> None:
     data = b"a" * 1000 + random.Random(1).randbytes(3 * CHUNK) + b"b" * (2 * CHUNK)
     packed = zlib.compress(data, wbits=-15)
 
-    pieces = list(Record(0, len(packed), deflated=True).chunks(io.BytesIO(packed)))
+    pieces = list(Record(0, len(packed), "deflated").chunks(io.BytesIO(packed)))
 
     assert b"".join(pieces) == data
     assert max(map(len, pieces)) <= CHUNK
@@ -102,13 +102,13 @@ def test_a_deflated_record_gives_what_waits_behind_a_full_chunk() -> None:
         data = start + bytes(CHUNK + 50 - len(start))
         packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_FIXED)
         packed = packer.compress(data) + packer.flush()
-        record = Record(0, len(packed), deflated=True)
+        record = Record(0, len(packed), "deflated")
         assert record.head(io.BytesIO(packed), 2 * CHUNK) == data
 
 
 def test_a_deflated_record_unfolds_only_so_far() -> None:
     bomb = zlib.compress(bytes(200 * MEGABYTE), wbits=-15)
-    record = Record(0, len(bomb), deflated=True)
+    record = Record(0, len(bomb), "deflated")
 
     assert sum(map(len, record.chunks(io.BytesIO(bomb)))) == record.most < 10 * MEGABYTE
 
@@ -117,7 +117,7 @@ def test_the_head_of_a_deflated_record_needs_little_of_it() -> None:
     packed = zlib.compress(random.Random(1).randbytes(3 * CHUNK), wbits=-15)
     file = Counting(packed)
 
-    Record(0, len(packed), deflated=True).head(file, 36)
+    Record(0, len(packed), "deflated").head(file, 36)
 
     assert file.taken <= 1024
 
@@ -126,7 +126,7 @@ def test_deflated_data_that_breaks_off_gives_what_there_was() -> None:
     packed = zlib.compress(random.Random(1).randbytes(1000), wbits=-15)
     broken = packed[:500] + b"\xff" * 500
 
-    assert len(Record(0, len(broken), deflated=True).head(io.BytesIO(broken), 1000)) < 1000
+    assert len(Record(0, len(broken), "deflated").head(io.BytesIO(broken), 1000)) < 1000
 
 
 @pytest.mark.parametrize(
@@ -408,8 +408,8 @@ def test_a_reference_after_very_many_tensors() -> None:
 
 def test_every_opcode_is_known() -> None:
     known = {ord(each.code): each for each in pickletools.opcodes}
-    assert set(_PLAIN) | set(_ACTIONS) | {_STOP} == set(known)
-    assert not set(_PLAIN) & set(_ACTIONS)
+    assert set(PLAIN) | set(ACTIONS) | {STOP} == set(known)
+    assert not set(PLAIN) & set(ACTIONS)
 
 
 _leaves = (
@@ -437,7 +437,7 @@ _values = st.recursive(
 def test_the_walk_keeps_step_with_pickle(value: Any, protocol: int) -> None:
     """At the end of any pickle exactly one thing is on the stack, and the last byte is read."""
     data = pickle.dumps(value, protocol)
-    machine = _Machine(data, KEY)
+    machine = Machine(data, KEY)
     machine.run()
     assert (machine.at, len(machine.stack), machine.marks) == (len(data), 1, [])
 
@@ -467,7 +467,7 @@ def test_the_walk_keeps_step_with_objects(protocol: int) -> None:
     recursive = [_recursive(*range(length)) for length in range(5)]
     for value in (_Old(), *recursive, [_Old, int, b"x"], *([_New()] if protocol > 1 else [])):
         data = pickle.dumps(value, protocol)
-        machine = _Machine(data, KEY)
+        machine = Machine(data, KEY)
         machine.run()
         assert (machine.at, len(machine.stack), machine.marks) == (len(data), 1, [])
 
@@ -488,7 +488,7 @@ def test_the_walk_keeps_step_with_objects(protocol: int) -> None:
     ],
 )
 def test_opcodes_that_pickle_no_longer_writes(program: bytes) -> None:
-    machine = _Machine(program, KEY)
+    machine = Machine(program, KEY)
     machine.run()
     assert (machine.at, len(machine.stack), machine.marks) == (len(program), 1, [])
 

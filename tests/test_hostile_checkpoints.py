@@ -35,7 +35,7 @@ from jellyml.checkpoint import Checkpoint, found
 from jellyml.code import filling
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot
 from jellyml.formats import CODE, FORMATS, KEY, MANIFEST_KEY, Record, pickle_walk
-from jellyml.formats.pickle_walk import Tensor
+from jellyml.formats.pickle_walk import Machine, Tensor
 
 MEGABYTE = 1 << 20
 SEED = 20230107
@@ -366,15 +366,15 @@ def test_a_program_without_end_is_left(program: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("program", [b"N", b"(", b"N("])
 def test_the_stack_and_its_marks_are_bounded(program: bytes) -> None:
-    machine = pickle_walk._Machine(program * 100_000, KEY)
+    machine = Machine(program * 100_000, KEY)
     machine.run()
-    assert len(machine.stack) + len(machine.marks) == pickle_walk._DEEPEST_STACK + 1
+    assert len(machine.stack) + len(machine.marks) == Machine.deepest + 1
 
 
 def test_the_steps_are_counted() -> None:
-    machine = pickle_walk._Machine(b"\x98" * 2_100_000, KEY)
+    machine = Machine(b"\x98" * 2_100_000, KEY)
     machine.run()
-    assert machine.at == pickle_walk._MOST_STEPS
+    assert machine.at == Machine.most_steps
 
 
 def test_many_hits_are_not_all_kept() -> None:

@@ -120,7 +120,7 @@ def prove(file: BinaryIO, record: Record) -> Header:
 def prove_bundle(file: BinaryIO, record: Record, header: Header) -> None:
     chunks = bundle(file, record, header)
     next(chunks)
-    if header.sha256 or record.deflated:
+    if header.sha256 or record.encoded:
         for _ in chunks:
             pass
 

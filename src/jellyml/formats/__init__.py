@@ -7,7 +7,23 @@ pickle, and believe nothing that the file says of itself.
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Protocol
 
-from jellyml.formats import scan, torch_zip
+from jellyml.formats import (
+    compressed,
+    flax_msgpack,
+    gguf,
+    hdf5,
+    keras,
+    npy,
+    npz,
+    onnx,
+    plain_pickle,
+    safetensors,
+    scan,
+    skops,
+    tflite,
+    torch_legacy,
+    torch_zip,
+)
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import Kind, Record
 
@@ -52,8 +68,25 @@ class Format(Protocol):
     def wipe(self, file: BinaryIO, records: Sequence[Record]) -> Edit: ...
 
 
-# The scan recognises anything, so it is last.
-FORMATS: Sequence[Format] = (torch_zip, scan)
+# Those that a few bytes tell come before those that take a walk, and what is sure before what
+# could be chance. The scan recognises anything, so it is last.
+FORMATS: Sequence[Format] = (
+    torch_zip,
+    safetensors,
+    gguf,
+    hdf5,
+    npy,
+    tflite,
+    torch_legacy,
+    plain_pickle,
+    npz,
+    keras,
+    skops,
+    onnx,
+    compressed,
+    flax_msgpack,
+    scan,
+)
 
 
 def format_of(file: BinaryIO) -> Format:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import BinaryIO, TypeAlias, cast
 
+from jellyml.errors import CannotCarry
 from jellyml.formats.record import CHUNK, Record, read_at, size_of
 
 Buffer: TypeAlias = bytes | memoryview
@@ -47,23 +48,26 @@ class Edit:
 
 
 def zeroed(file: BinaryIO, records: Sequence[Record], patches: Mapping[int, bytes]) -> Edit:
-    """The file with these stretches zeroed and these bytes put at their offsets; same size."""
-    new: dict[int, tuple[int, bytes]] = {
-        offset: (len(data), data) for offset, data in patches.items()
-    }
-    new |= {record.offset: (record.size, b"") for record in records}
+    """The file with these stretches zeroed and these bytes put at their offsets; same size.
+
+    Base64 is zeroed by the letters that mean zeros: it lies in texts, where a NUL may not be.
+    """
+    new: dict[int, Sequence[Buffer]] = {offset: [data] for offset, data in patches.items()}
+    for record in records:
+        new[record.offset] = _repeated(b"A" if record.encoding == "base64" else b"\0", record.size)
     parts: list[Buffer | Record] = []
     done = 0
-    for offset, (size, data) in sorted(new.items()):
-        parts.append(Record(done, offset - done))
-        parts += [data] if data else _zeros(size)
-        done = offset + size
+    for offset, data in sorted(new.items(), key=lambda item: item[0]):
+        if offset < done:
+            raise CannotCarry("Two of its records lie in the same place.")
+        parts += [Record(done, offset - done), *data]
+        done = offset + sum(map(len, data))
     parts.append(Record(done, size_of(file) - done))
     return Edit(0, parts)
 
 
-def _zeros(size: int) -> Sequence[Buffer]:
-    block = memoryview(bytes(min(size, CHUNK)))
+def _repeated(byte: bytes, size: int) -> Sequence[Buffer]:
+    block = memoryview(byte * min(size, CHUNK))
     whole, rest = divmod(size, CHUNK)
     return [block] * whole + [block[:rest]]
 

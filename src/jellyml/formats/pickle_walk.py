@@ -8,15 +8,12 @@ it slow or large. What it finds is a hint, which the bytes have to prove.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, ClassVar, Protocol, overload
 
-_MOST_STEPS = 2_000_000  # some 50,000 tensors
-_DEEPEST_STACK = 20_000
 _MOST_REMEMBERED = 100_000
 _MOST_HITS = 1_000
-_LONGEST_TEXT = 24  # our keys, the numbers of storages, ``torch``, ``ByteStorage``
 _LONGEST_TUPLE = 8
 
 
@@ -30,7 +27,7 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Global:
+class Global:
     name: str  # "module name"
 
 
@@ -39,7 +36,14 @@ class _Storage:
     key: str
 
 
-_Value: TypeAlias = str | int | tuple[object, ...] | _Global | _Storage | Tensor | None
+class Program(Protocol):
+    """What the machine asks of a pickle: bytes are one, a file read a little at a time another."""
+
+    @overload
+    def __getitem__(self, place: int, /) -> int: ...
+    @overload
+    def __getitem__(self, place: slice, /) -> bytes: ...
+    def index(self, part: bytes, start: int, /) -> int: ...
 
 
 def tensors(pickle: bytes, key: str) -> list[Tensor]:
@@ -48,32 +52,42 @@ def tensors(pickle: bytes, key: str) -> list[Tensor]:
     A pickle that breaks off, or does what this machine does not know, gives what was found
     until there.
     """
-    machine = _Machine(pickle, key)
+    machine = Machine(pickle, key)
     with contextlib.suppress(IndexError, KeyError, ValueError):
         machine.run()
     last_first = reversed(machine.hits)
     return [tensor for _, tensor in sorted(last_first, key=lambda hit: hit[0])]
 
 
-class _Machine:
-    def __init__(self, pickle: bytes, key: str) -> None:
+class Machine:
+    """The walk. Its values are strings, numbers, short tuples, the records above, and ``None``."""
+
+    most_steps: ClassVar[int] = 2_000_000  # some 50,000 tensors
+    deepest: ClassVar[int] = 20_000
+    longest_text: ClassVar[int] = 24  # our keys, storages' numbers, ``torch``, ``ByteStorage``
+    # What is remembered: nobody refers to a number or a tuple again.
+    kept: ClassVar[tuple[type, ...]] = (str, Global, Tensor)
+
+    def __init__(self, pickle: Program, key: str) -> None:
+        self.plain: Mapping[int, tuple[int, int, int]] = PLAIN
+        self.actions: Mapping[int, Callable[[Any], object]] = ACTIONS
         self.pickle = pickle
         self.key = key
         self.at = 0
-        self.stack: list[_Value] = []
+        self.stack: list[object] = []
         self.marks: list[int] = []
-        self.memo: dict[int, _Value] = {}
-        self.memorised = 0
+        self.memo: dict[int, object] = {}
+        self.memorised: int = 0
         self.hits: list[tuple[int, Tensor]] = []  # with how many dictionaries were open around it
 
     def run(self) -> None:
-        stack = self.stack
-        for _ in range(_MOST_STEPS):
+        stack, plains, actions = self.stack, self.plain, self.actions
+        for _ in range(self.most_steps):
             opcode = self.pickle[self.at]
             self.at += 1
-            if opcode == _STOP or len(stack) + len(self.marks) > _DEEPEST_STACK:
+            if opcode == STOP or len(stack) + len(self.marks) > self.deepest:
                 return
-            if plain := _PLAIN.get(opcode):
+            if plain := plains.get(opcode):
                 argument, taken, given = plain
                 self.at += argument
                 if taken:
@@ -81,7 +95,7 @@ class _Machine:
                 if given:
                     stack.append(None)
             else:
-                _ACTIONS[opcode](self)
+                actions[opcode](self)
 
     # Reading the argument of an opcode.
 
@@ -100,11 +114,11 @@ class _Machine:
 
     def integer_line(self) -> int:
         line = self.line().rstrip(b"L")
-        return int(line) if len(line) <= _LONGEST_TEXT else -1  # neither a size nor an index
+        return int(line) if len(line) <= self.longest_text else -1  # neither a size nor an index
 
     # What the opcodes do.
 
-    def push(self, value: _Value) -> None:
+    def push(self, value: object) -> None:
         self.stack.append(value)
 
     def push_integer(self, size: int) -> None:
@@ -114,7 +128,7 @@ class _Machine:
 
     def push_counted(self, width: int, *, text: bool) -> None:
         size = self.number(width)
-        if text and size <= _LONGEST_TEXT:
+        if text and size <= self.longest_text:
             self.push(self.take(size).decode(errors="replace"))
         else:
             self.at += size
@@ -122,7 +136,7 @@ class _Machine:
 
     def push_text_line(self) -> None:
         line = self.line().strip(b"'\"")
-        self.push(line.decode(errors="replace") if len(line) <= _LONGEST_TEXT else None)
+        self.push(line.decode(errors="replace") if len(line) <= self.longest_text else None)
 
     def push_line(self) -> None:
         self.line()
@@ -131,9 +145,9 @@ class _Machine:
     def push_integer_line(self) -> None:
         self.push(self.integer_line())
 
-    def push_global(self, module: _Value, name: _Value) -> None:
+    def push_global(self, module: object, name: object) -> None:
         known = isinstance(module, str) and isinstance(name, str)
-        self.push(_Global(f"{module} {name}") if known else None)
+        self.push(Global(f"{module} {name}") if known else None)
 
     def push_global_lines(self) -> None:
         self.push_text_line()
@@ -152,7 +166,7 @@ class _Machine:
     def mark(self) -> None:
         self.marks.append(len(self.stack))
 
-    def marked(self) -> list[_Value]:
+    def marked(self) -> list[object]:
         """Take off everything above the last mark, and the mark."""
         start = self.marks.pop()
         items = self.stack[start:]
@@ -174,7 +188,7 @@ class _Machine:
         del self.stack[-size:]
         self.push(_short_tuple(items))
 
-    def set_items(self, items: list[_Value]) -> None:
+    def set_items(self, items: list[object]) -> None:
         for key, value in zip(items[::2], items[1::2], strict=False):
             if key == self.key and isinstance(value, Tensor) and len(self.hits) < _MOST_HITS:
                 self.hits.append((len(self.marks), value))
@@ -190,8 +204,8 @@ class _Machine:
     def put(self, index: int) -> None:
         self.memorised += 1
         value = self.stack[-1]
-        # Nobody refers to a number or a tuple again, and a None that is not there reads the same.
-        if isinstance(value, (str, _Global, Tensor)) and len(self.memo) < _MOST_REMEMBERED:
+        # A None that is not there reads the same.
+        if isinstance(value, self.kept) and len(self.memo) < _MOST_REMEMBERED:
             self.memo[index] = value
         else:
             self.memo.pop(index, None)
@@ -201,7 +215,7 @@ class _Machine:
 
     def storage(self) -> None:
         match self.stack.pop():
-            case ("storage", _Global("torch ByteStorage"), str(key), *_):
+            case ("storage", Global("torch ByteStorage"), str(key), *_):
                 self.push(_Storage(key))
             case _:
                 self.push(None)
@@ -219,21 +233,21 @@ class _Machine:
                 self.push(None)
 
 
-def _short_tuple(items: list[_Value]) -> _Value:
+def _short_tuple(items: list[object]) -> object:
     """A tuple as long and as deep as the arguments of a one-dimensional tensor, else None."""
     if len(items) > _LONGEST_TUPLE:
         return None
     return tuple(item if _plain_enough(item) else None for item in items)
 
 
-def _plain_enough(item: _Value) -> bool:
+def _plain_enough(item: object) -> bool:
     return not isinstance(item, tuple) or (len(item) == 1 and not isinstance(item[0], tuple))
 
 
-_STOP = ord(".")
+STOP = ord(".")
 
 # Opcode: bytes of its argument, values it takes off the stack, values it puts there.
-_PLAIN = {
+PLAIN = {
     0x80: (1, 0, 0),  # PROTO
     0x95: (8, 0, 0),  # FRAME
     0x98: (0, 0, 0),  # READONLY_BUFFER
@@ -254,18 +268,18 @@ _PLAIN = {
     0x92: (0, 3, 1),  # NEWOBJ_EX
 }
 
-_ACTIONS: dict[int, Callable[[_Machine], object]] = {
+ACTIONS: dict[int, Callable[[Machine], object]] = {
     ord("K"): lambda m: m.push(m.number(1)),  # BININT1
     ord("M"): lambda m: m.push(m.number(2)),  # BININT2
     ord("J"): lambda m: m.push_integer(4),  # BININT
     0x8A: lambda m: m.push_integer(m.number(1)),  # LONG1
     0x8B: lambda m: m.push_integer(m.number(4)),  # LONG4
-    ord("I"): _Machine.push_integer_line,  # INT
-    ord("L"): _Machine.push_integer_line,  # LONG
-    ord("S"): _Machine.push_text_line,  # STRING
-    ord("V"): _Machine.push_text_line,  # UNICODE
-    ord("F"): _Machine.push_line,  # FLOAT
-    ord("P"): _Machine.push_line,  # PERSID
+    ord("I"): Machine.push_integer_line,  # INT
+    ord("L"): Machine.push_integer_line,  # LONG
+    ord("S"): Machine.push_text_line,  # STRING
+    ord("V"): Machine.push_text_line,  # UNICODE
+    ord("F"): Machine.push_line,  # FLOAT
+    ord("P"): Machine.push_line,  # PERSID
     ord("X"): lambda m: m.push_counted(4, text=True),  # BINUNICODE
     0x8C: lambda m: m.push_counted(1, text=True),  # SHORT_BINUNICODE
     0x8D: lambda m: m.push_counted(8, text=True),  # BINUNICODE8
@@ -275,26 +289,26 @@ _ACTIONS: dict[int, Callable[[_Machine], object]] = {
     ord("C"): lambda m: m.push_counted(1, text=False),  # SHORT_BINBYTES
     0x8E: lambda m: m.push_counted(8, text=False),  # BINBYTES8
     0x96: lambda m: m.push_counted(8, text=False),  # BYTEARRAY8
-    ord("("): _Machine.mark,  # MARK
-    ord("0"): _Machine.pop,  # POP
-    ord("1"): _Machine.marked,  # POP_MARK
+    ord("("): Machine.mark,  # MARK
+    ord("0"): Machine.pop,  # POP
+    ord("1"): Machine.marked,  # POP_MARK
     ord("2"): lambda m: m.push(m.stack[-1]),  # DUP
     ord(")"): lambda m: m.push(()),  # EMPTY_TUPLE
     0x85: lambda m: m.tuple_of(1),  # TUPLE1
     0x86: lambda m: m.tuple_of(2),  # TUPLE2
     0x87: lambda m: m.tuple_of(3),  # TUPLE3
     ord("t"): lambda m: m.push(_short_tuple(m.marked())),  # TUPLE
-    ord("l"): _Machine.replace_marked,  # LIST
-    0x91: _Machine.replace_marked,  # FROZENSET
-    ord("o"): _Machine.replace_marked,  # OBJ
-    ord("i"): _Machine.instance,  # INST
-    ord("e"): _Machine.marked,  # APPENDS
-    0x90: _Machine.marked,  # ADDITEMS
-    ord("d"): _Machine.dictionary,  # DICT
-    ord("s"): _Machine.set_item,  # SETITEM
+    ord("l"): Machine.replace_marked,  # LIST
+    0x91: Machine.replace_marked,  # FROZENSET
+    ord("o"): Machine.replace_marked,  # OBJ
+    ord("i"): Machine.instance,  # INST
+    ord("e"): Machine.marked,  # APPENDS
+    0x90: Machine.marked,  # ADDITEMS
+    ord("d"): Machine.dictionary,  # DICT
+    ord("s"): Machine.set_item,  # SETITEM
     ord("u"): lambda m: m.set_items(m.marked()),  # SETITEMS
-    ord("c"): _Machine.push_global_lines,  # GLOBAL
-    0x93: _Machine.stack_global,  # STACK_GLOBAL
+    ord("c"): Machine.push_global_lines,  # GLOBAL
+    0x93: Machine.stack_global,  # STACK_GLOBAL
     ord("p"): lambda m: m.put(m.integer_line()),  # PUT
     ord("q"): lambda m: m.put(m.number(1)),  # BINPUT
     ord("r"): lambda m: m.put(m.number(4)),  # LONG_BINPUT
@@ -302,6 +316,6 @@ _ACTIONS: dict[int, Callable[[_Machine], object]] = {
     ord("g"): lambda m: m.get(m.integer_line()),  # GET
     ord("h"): lambda m: m.get(m.number(1)),  # BINGET
     ord("j"): lambda m: m.get(m.number(4)),  # LONG_BINGET
-    ord("Q"): _Machine.storage,  # BINPERSID
-    ord("R"): _Machine.call,  # REDUCE
+    ord("Q"): Machine.storage,  # BINPERSID
+    ord("R"): Machine.call,  # REDUCE
 }

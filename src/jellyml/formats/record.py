@@ -1,11 +1,13 @@
 """A stretch of a file that may be ours, read a little at a time."""
 
+import binascii
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Literal, TypeAlias
 
 CHUNK = 1 << 20
+_QUADS = CHUNK // 3 * 4  # characters of base64 that give nearly 1 MiB
 # A git pack is compressed already: a filling that was deflated on top of that shrinks by a few
 # parts in a hundred, mostly its padding. What would unfold further than this is a bomb.
 _MOST_UNFOLDING = 32
@@ -19,41 +21,71 @@ class Kind:
     magic: bytes
 
 
+Encoding: TypeAlias = Literal["raw", "deflated", "base64"]
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Where a record's bytes lie in its file. ``size`` is what they take up there."""
+    """Where a record's bytes lie in its file. ``size`` is what they take up there.
+
+    ``skip`` bytes come before them in what an encoded stretch gives: only decoding it leads
+    to where they begin.
+    """
 
     offset: int
     size: int
-    deflated: bool = False
+    encoding: Encoding = "raw"
+    skip: int = 0
+
+    @property
+    def encoded(self) -> bool:
+        """Whether ``size`` says less than reading does."""
+        return self.encoding != "raw"
 
     @property
     def most(self) -> int:
         """The most bytes this record can give."""
-        return self.size * _MOST_UNFOLDING if self.deflated else self.size
+        decoded = {
+            "raw": self.size,
+            "deflated": self.size * _MOST_UNFOLDING,
+            "base64": self.size // 4 * 3,
+        }
+        return max(0, decoded[self.encoding] - self.skip)
 
     def chunks(self, file: BinaryIO, limit: int | None = None) -> Iterator[bytes]:
         """The first ``limit`` bytes, or all, at most 1 MiB at a time.
 
-        Fewer come when the file ends early or the deflated data breaks off.
+        Fewer come when the file ends early or what is encoded breaks off.
         """
         left = self.most if limit is None else min(limit, self.most)
-        source = self._inflated(file, left) if self.deflated else self._raw(file, left)
-        for chunk in source:
+        skip = self.skip
+        for chunk in self._decoded(file, skip + left):
             if left <= 0:
                 return
-            yield chunk[:left]
-            left -= len(chunk)
+            if wanted := chunk[skip : skip + left]:
+                yield wanted
+            left -= len(wanted)
+            skip = max(0, skip - len(chunk))
 
     def part(self, offset: int, size: int) -> "Record | None":
-        """These bytes of it; None where they do not lie in it, or only inflating could tell."""
-        if self.deflated:
-            return self if offset == 0 else None
+        """These bytes of it, None where they do not lie in it; encoded, all from ``offset`` on."""
+        if self.encoded:
+            within = 0 <= offset < self.most
+            return replace(self, skip=self.skip + offset) if within else None
         inside = 0 <= offset <= offset + size <= self.size
         return Record(self.offset + offset, size) if inside else None
 
     def head(self, file: BinaryIO, size: int) -> bytes:
         return b"".join(self.chunks(file, size))
+
+    def _decoded(self, file: BinaryIO, wanted: int) -> Iterator[bytes]:
+        match self.encoding:
+            case "raw":
+                return self._raw(file, wanted)
+            case "deflated":
+                return self._inflated(file, wanted)
+            case "base64":
+                return self._from_base64(file, wanted)
 
     def _raw(self, file: BinaryIO, wanted: int) -> Iterator[bytes]:
         end = min(self.size, wanted)
@@ -76,6 +108,15 @@ class Record:
                     if len(chunk) < CHUNK:  # a full one may have more waiting behind it
                         break
         except zlib.error:
+            return
+
+    def _from_base64(self, file: BinaryIO, wanted: int) -> Iterator[bytes]:
+        end = min(self.size, -(-wanted // 3) * 4)
+        try:
+            for start in range(0, end, _QUADS):
+                text = read_at(file, self.offset + start, min(_QUADS, end - start))
+                yield binascii.a2b_base64(text)
+        except binascii.Error:
             return
 
 

@@ -17,7 +17,8 @@ def recognises(file: BinaryIO) -> bool:
 
 def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
     """Whatever was appended comes first."""
-    return inside(file, Record(0, size_of(file)), kind)
+    yield from trailing.records(file, kind)
+    yield from inside(file, Record(0, size_of(file)), kind)
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:

@@ -22,7 +22,10 @@ def recognises(file: BinaryIO) -> bool:
     if not directory:
         return False
     ours = (_inside(directory, b"data.pkl"), _inside(directory, b"data/"))
-    return any(entry.name.startswith(ours) for entry in directory)
+    # An array called ``a/data/b`` in an .npz looks like a record, but for its ending.
+    return any(
+        entry.name.startswith(ours) and not entry.name.endswith(b".npy") for entry in directory
+    )
 
 
 def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:

@@ -67,7 +67,7 @@ class Directory(Sequence[Entry]):
         offset = entry.header + _LOCAL.size + name + extra
         if signature != b"PK\3\4" or offset + entry.size > self.start:
             return None
-        return Record(offset, entry.size, deflated=entry.method == 8)
+        return Record(offset, entry.size, "deflated" if entry.method else "raw")
 
 
 def read_directory(file: BinaryIO, length: int | None = None) -> Directory | None:

@@ -57,6 +57,19 @@ def members(file: BinaryIO, kind: Kind, name: Name) -> Iterator[Record]:
                 yield record
 
 
+def every(file: BinaryIO) -> Iterator[Record]:
+    """All members, whatever they are called, the last first."""
+    directory = read_directory(file)
+    for entry in reversed(directory or ()):
+        if record := directory and directory.locate(entry):
+            yield record
+
+
+def names(file: BinaryIO) -> Iterator[bytes]:
+    """The members' names, none if it is no archive."""
+    return (entry.name for entry in read_directory(file) or ())
+
+
 def strip(file: BinaryIO, keys: Sequence[str], name: Name) -> Edit | None:
     """The archive as it was before members of ours were appended; None where its end is not ours.
 
@@ -92,7 +105,7 @@ def wipe(file: BinaryIO, records: Sequence[Record]) -> Edit:
         member = directory.locate(entry)
         hit = [each for each in records if member and _overlap(each, member)]
         if member and hit:
-            if member.deflated:
+            if member.encoded:
                 raise CannotCarry("It lies compressed in the archive and cannot be wiped there.")
             patches |= _checksums(file, directory, entry, member, hit)
     return zeroed(file, records, patches)

@@ -1,0 +1,27 @@
+"""GGUF, llama.cpp's: no reader looks behind the last tensor.
+
+Not a key or a tensor of our own: a long uint8 array takes gguf-py minutes to read, and llama.cpp
+refuses a tensor that its model does not use.
+"""
+
+from typing import BinaryIO
+
+from jellyml.formats import scan, trailing
+from jellyml.formats.edit import Edit, Payload
+from jellyml.formats.record import read_at
+
+name = "GGUF"
+
+_ALIGNMENT = 32
+
+records = scan.records
+strip = trailing.strip
+wipe = trailing.wipe
+
+
+def recognises(file: BinaryIO) -> bool:
+    return read_at(file, 0, 4) == b"GGUF"
+
+
+def fill(file: BinaryIO, payload: Payload) -> Edit:
+    return trailing.append(file, payload, align=_ALIGNMENT)

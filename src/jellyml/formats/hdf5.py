@@ -1,0 +1,53 @@
+"""HDF5, as Keras and h5py write it: its superblock says where it ends, readers look no further.
+
+Writers do: h5py, opened to write, takes what lies behind that end for free room.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import BinaryIO
+
+from jellyml.errors import CannotCarry
+from jellyml.formats import scan, trailing
+from jellyml.formats.edit import Edit, Payload
+from jellyml.formats.record import read_at, size_of
+
+name = "HDF5"
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# Where the end-of-file address lies, by the superblock's version.
+_END_AT = {0: 40, 1: 44, 2: 28, 3: 28}
+_WIDTH_AT = {0: 13, 1: 13, 2: 9, 3: 9}
+_CAUTION = "A later write with h5py may overwrite it: fill the file again after changing it."
+
+records = scan.records
+wipe = trailing.wipe
+
+
+def recognises(file: BinaryIO) -> bool:
+    return read_at(file, 0, len(_SIGNATURE)) == _SIGNATURE
+
+
+def fill(file: BinaryIO, payload: Payload) -> Edit:
+    end = _end(file)
+    if end is None:
+        raise CannotCarry("Where its HDF5 data ends cannot be told.")
+    if end > size_of(file):
+        raise CannotCarry("The file is cut off: its HDF5 data ends beyond it.")
+    return replace(trailing.append(file, payload, align=8), caution=_CAUTION)
+
+
+def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
+    """None also where the data has grown since: cutting would lose some of it."""
+    edit, end = trailing.strip(file, keys), _end(file)
+    return edit if edit and end is not None and end <= edit.keep else None
+
+
+def _end(file: BinaryIO) -> int | None:
+    """The offset behind the data, as far as this kind of superblock is known."""
+    start = read_at(file, 0, 64)
+    version = start[8] if len(start) == 64 else -1
+    if version not in _END_AT or start[_WIDTH_AT[version]] != 8:
+        return None
+    return int(struct.unpack_from("<Q", start, _END_AT[version])[0])

@@ -1,0 +1,48 @@
+"""NumPy's ``.npz``: an archive of arrays, and ours are two more.
+
+Another kind of member would break MLX, which takes every one for an array.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from jellyml.formats import npy, zip_members
+from jellyml.formats.edit import Edit, Payload
+from jellyml.formats.record import Kind, Record
+from jellyml.formats.zip_directory import Directory
+
+name = "NumPy archive"
+
+_ENDING = b".npy"
+
+wipe = zip_members.wipe
+
+
+def recognises(file: BinaryIO) -> bool:
+    names = list(zip_members.names(file))
+    return bool(names) and all(name.endswith(_ENDING) for name in names)
+
+
+def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
+    """By name, then every array; saved compressed they are found too."""
+    yield from _arrays(file, zip_members.members(file, kind, _name))
+    yield from _arrays(file, zip_members.every(file))
+
+
+def fill(file: BinaryIO, payload: Payload) -> Edit:
+    return zip_members.append(file, payload, _name, npy.header_for)
+
+
+def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
+    return zip_members.strip(file, keys, _name)
+
+
+def _arrays(file: BinaryIO, members: Iterator[Record]) -> Iterator[Record]:
+    for member in members:
+        start = npy.data_offset(member.head(file, 12))
+        if start and (array := member.part(start, member.size - start)):
+            yield array
+
+
+def _name(directory: Directory, key: str) -> bytes:
+    return key.encode() + _ENDING

@@ -1,0 +1,166 @@
+"""Find where a pickle in a file ends, joblib's with raw arrays inside too; nothing is run.
+
+Bytes may be put behind a pickle only where it is the last thing in its file: whoever wrote
+several, one after the other, reads on until there is none left.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, ClassVar, overload
+
+from jellyml.errors import CannotCarry
+from jellyml.formats.pickle_walk import ACTIONS, PLAIN, STOP, Global, Machine
+from jellyml.formats.record import read_at
+
+_BLOCK = 1 << 16
+_LONGEST_LINE = 1 << 20
+_LONGEST_PART = 1 << 12  # nobody asks for a longer slice
+_WRAPPER = Global("joblib.numpy_pickle NumpyArrayWrapper")
+_DTYPE = Global("numpy dtype")
+_TYPE = re.compile(r"([biufcmMSUV])(\d{1,9})")
+_OBJECTS = re.compile(r"O\d?")
+_DEEPEST_NESTING = 3
+_LONGEST_STATE = 20
+
+
+def end_of(file: BinaryIO, start: int = 0) -> int:
+    """The offset behind the pickle that begins at ``start``.
+
+    Raises CannotCarry where it does not end, or cannot be followed until there.
+    """
+    walk = _Walk(file, start, 0)
+    try:
+        walk.run()
+        # What a proper pickle leaves; any other has stopped at a bound.
+        if walk.at and walk.pickle[walk.at - 1] == STOP and len(walk.stack) == 1:
+            return walk.at
+    except (IndexError, KeyError, ValueError):
+        pass
+    raise CannotCarry("Where its pickle ends cannot be told.")
+
+
+class _Window:
+    """A file as a program: the block around the place is held."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._start = 0
+        self._block = b""
+
+    @overload
+    def __getitem__(self, place: int, /) -> int: ...
+    @overload
+    def __getitem__(self, place: slice, /) -> bytes: ...
+    def __getitem__(self, place: int | slice, /) -> int | bytes:
+        if isinstance(place, slice):
+            stop = min(place.stop, place.start + _LONGEST_PART)
+            self._hold(place.start, stop)
+            return self._block[place.start - self._start : stop - self._start]
+        self._hold(place, place + 1)
+        return self._block[place - self._start]
+
+    def index(self, part: bytes, start: int, /) -> int:
+        for place in range(start, start + _LONGEST_LINE, _BLOCK):
+            found = read_at(self._file, place, _BLOCK).find(part)
+            if found >= 0:
+                return place + found
+        raise ValueError("no such line")
+
+    def _hold(self, start: int, stop: int) -> None:
+        if not self._start <= start <= stop <= self._start + len(self._block):
+            self._start = start
+            self._block = read_at(self._file, start, _BLOCK) if start < 1 << 63 else b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Type:
+    """A numpy type: bytes of an element, or None for Python objects."""
+
+    itemsize: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Array:
+    """joblib's stand-in for an array: behind its state lie the array's bytes."""
+
+
+class _Walk(Machine):
+    most_steps: ClassVar[int] = 5_000_000  # some seconds
+    deepest: ClassVar[int] = 200_000  # items of one tuple
+    longest_text: ClassVar[int] = 40
+    kept: ClassVar[tuple[type, ...]] = (str, Global, tuple, _Type)
+
+    def __init__(self, file: BinaryIO, start: int, nesting: int) -> None:
+        super().__init__(_Window(file), "")
+        self.file = file
+        self.nesting = nesting
+        self.at = start
+        own = {0x81: _Walk.new, ord("b"): _Walk.build, ord("R"): _Walk.call}
+        self.plain = {opcode: does for opcode, does in PLAIN.items() if opcode not in own}
+        self.actions = {**ACTIONS, **own}
+
+    def set_items(self, items: list[object]) -> None:
+        """The state of an array stays on the stack as what was set in it."""
+        if len(items) <= _LONGEST_STATE and "allow_mmap" in items:
+            pairs = zip(items[::2], items[1::2], strict=False)
+            self.stack[-1] = {name: value for name, value in pairs if isinstance(name, str)}
+
+    def new(self) -> None:
+        self.stack.pop()
+        kind = self.stack.pop()
+        self.push(_Array() if kind == _WRAPPER else None)
+
+    def call(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        match arguments:
+            case (name, *_) if function == _DTYPE:
+                self.push(_type(name))
+            case _:
+                self.push(None)
+
+    def build(self) -> None:
+        state, built = self.stack.pop(), self.stack[-1]
+        if isinstance(built, _Array):
+            self.pass_array(state if isinstance(state, dict) else {})
+
+    def pass_array(self, state: dict[object, object]) -> None:
+        kind, shape = state["dtype"], state["shape"]
+        if not isinstance(kind, _Type) or not isinstance(shape, tuple):
+            raise ValueError("an array of unknown size")
+        if kind.itemsize is None:
+            self.pass_objects()
+            return
+        if "numpy_array_alignment_bytes" in state:
+            self.at += 1 + self.pickle[self.at]
+        self.at += kind.itemsize * _count(shape)
+
+    def pass_objects(self) -> None:
+        """A pickle of its own, made by pickle itself."""
+        if self.nesting == _DEEPEST_NESTING:
+            raise ValueError("nested too deeply")
+        inner = _Walk(self.file, self.at, self.nesting + 1)
+        inner.run()
+        if inner.pickle[inner.at - 1] != STOP:
+            raise ValueError("a pickle without end")
+        self.at = inner.at
+
+
+def _type(name: object) -> _Type | None:
+    if not isinstance(name, str):
+        return None
+    if _OBJECTS.fullmatch(name):
+        return _Type(None)
+    known = _TYPE.fullmatch(name)
+    # A type with fields may hold objects; its name does not say.
+    if not known or known[1] == "V":
+        return None
+    return _Type(int(known[2]) * (4 if known[1] == "U" else 1))
+
+
+def _count(shape: Sequence[object]) -> int:
+    sizes = [size for size in shape if isinstance(size, int) and 0 <= size < 1 << 48]
+    if len(sizes) < len(shape):
+        raise ValueError("a shape of something else")
+    return math.prod(sizes)
