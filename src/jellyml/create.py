@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 import jellyml
 from jellyml import files
 from jellyml.code import filling, manifest
-from jellyml.code.capture import MAX_FILE_SIZE, MAX_UNTRACKED, Capture, Options, capture, describe
+from jellyml.code.capture import (
+    MAX_FILE_SIZE,
+    MAX_UNTRACKED,
+    Capture,
+    Meanwhile,
+    Options,
+    capture,
+    describe,
+)
 from jellyml.code.history import History
 from jellyml.code.manifest import CodeFacts
 from jellyml.code.newborn import make_repository
@@ -68,9 +76,13 @@ def create_snapshot(
     _check_notes(notes)
 
     said: list[str] = []
+    around: dict[Path, manifest.Surroundings] = {}
+
+    def meanwhile(root: Path) -> None:
+        around[root] = manifest.surroundings(root)
 
     def take() -> Capture:
-        taken = _taken(folder, options, create_git_repo, strict, said)
+        taken = _taken(folder, options, create_git_repo, strict, said, meanwhile)
         if bundle and taken.filling:
             _write(bundle, taken, strict, said)
         return taken
@@ -82,7 +94,7 @@ def create_snapshot(
     else:
         taken = take()
     _warn(said)
-    return _recorded(taken, notes)
+    return _recorded(taken, notes, around.get(taken.facts.root))
 
 
 create_jelly_filling = create_snapshot
@@ -98,21 +110,33 @@ def without_code(
     return _recorded(Capture(b"", CodeFacts(root=root, error=_text(error))), notes)
 
 
-def _recorded(taken: Capture, notes: Mapping[str, object] | None) -> Snapshot:
-    recorded = manifest.record(taken.facts, version=jellyml.__version__, notes=notes)
+def _recorded(
+    taken: Capture,
+    notes: Mapping[str, object] | None,
+    around: manifest.Surroundings | None = None,
+) -> Snapshot:
+    version = jellyml.__version__
+    recorded = manifest.record(taken.facts, version=version, notes=notes, around=around)
     return Snapshot(taken.filling, filling.manifest_record(recorded), taken.facts)
 
 
-def _taken(folder: Path, options: Options, create: bool, strict: bool, said: list[str]) -> Capture:
+def _taken(
+    folder: Path,
+    options: Options,
+    create: bool,
+    strict: bool,
+    said: list[str],
+    meanwhile: Meanwhile,
+) -> Capture:
     """The capture, or one that failed; what the user should hear goes to ``said``."""
     try:
         try:
-            taken = capture(folder, options, _cache_folder())
+            taken = capture(folder, options, _cache_folder(), meanwhile)
         except NotARepository:
             if not create:
                 raise
             make_repository(folder)
-            taken = capture(folder, options, _cache_folder())
+            taken = capture(folder, options, _cache_folder(), meanwhile)
     except NotARepository as error:
         if create:
             raise

@@ -185,30 +185,34 @@ def remove_tree(folder: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, wait: float) -> Iterator[bool]:
+def locked(
+    path: Path, *, wait: float, unless: Callable[[], bool] = lambda: False
+) -> Iterator[bool]:
     """Hold the lock at ``path``; yields False when it was not to be had within ``wait`` seconds.
 
-    The system drops it when the process ends, however it ends.
+    Waiting ends as soon as ``unless`` is true. The system drops the lock when the process
+    ends, however it ends.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        yield _acquired(descriptor, time.monotonic() + wait)
+        yield _acquired(descriptor, wait, unless)
     finally:
         os.close(descriptor)
 
 
 def hold(descriptor: int, *, wait: float) -> bool:
     """Lock an open file until it is closed; False when that was not to be had in ``wait`` s."""
-    return _acquired(descriptor, time.monotonic() + wait)
+    return _acquired(descriptor, wait, lambda: False)
 
 
-def _acquired(descriptor: int, until: float) -> bool:
-    pause = 0.002
+def _acquired(descriptor: int, wait: float, unless: Callable[[], bool]) -> bool:
+    began = time.monotonic()
     while not _try_lock(descriptor):
-        if time.monotonic() >= until:
+        waited = time.monotonic() - began
+        if waited >= wait or unless():
             return False
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.1)
+        # A few per cent too late, and never so often that waiting costs what is waited for.
+        time.sleep(min(max(0.001, waited / 20), 0.02))
     return True
 
 

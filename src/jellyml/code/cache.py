@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from jellyml import files
 LIMIT = 2_000_000_000  # bytes of captures kept; the least recently used go first
 WAIT = 30.0  # seconds to wait for another process before capturing alone
 _TURNS = 256  # so that a folder full of repositories leaves no more files than that
+_TURN = b"2"  # what a turn leaves has this form
+_START = 64  # bytes that hold the first line: a checksum and a length
 _OLD = 3600.0  # seconds after which what a killed process left half written is litter
 
 
@@ -47,20 +50,14 @@ class Cache:
             return None
         return cls(folder) if os.access(folder, os.W_OK | os.X_OK) else None
 
-    def get(self, key: str) -> tuple[bytes, dict[str, object]] | None:
+    def get(self, key: str) -> "Kept | None":
         """A capture's filling and the facts beside it; None where they are not whole."""
         path = self._captures / key
-        try:
-            with path.open("rb") as file:
-                head = file.readline().split()
-                check, size = int(head[0]), int(head[1])
-                facts, filling = file.read(size), file.read()
-            if zlib.crc32(filling, zlib.crc32(facts)) != check:
-                return None
-            os.utime(path)
-            return filling, json.loads(facts)
-        except (OSError, ValueError, IndexError):
-            return None
+        found = _read(path)
+        with suppress(OSError):
+            if found:
+                os.utime(path)
+        return found
 
     def put(self, key: str, filling: bytes, facts: dict[str, object]) -> None:
         """Keep a capture; a full disk only means that it is not kept."""
@@ -72,15 +69,21 @@ class Cache:
             self._sweep()
 
     @contextmanager
-    def turn(self, repository: Path, options: str, *, wait: float = WAIT) -> Iterator["Turn"]:
-        """Wait for this repository's turn; after ``wait`` seconds go on without."""
-        entered = now()
-        name = sha256(os.fsencode(repository) + b"\0" + options.encode()).hexdigest()
+    def turn(
+        self, repository: Path, options: str, *, entered: float | None = None, wait: float = WAIT
+    ) -> Iterator["Turn"]:
+        """Wait for this repository's turn, or for what another finds that began after ``entered``.
+
+        After ``wait`` seconds go on without.
+        """
+        name = sha256(b"\0".join((_TURN, os.fsencode(repository), options.encode()))).hexdigest()
         place = self.folder / "turns" / f"{int(name, 16) % _TURNS:02x}"
+        turn = Turn(place, name, now() if entered is None else entered)
         with ExitStack() as held:
             with suppress(OSError):  # a file system without locks: everybody captures alone
-                held.enter_context(files.locked(place.with_suffix(".lock"), wait=wait))
-            yield Turn(place.with_suffix(".json"), name, entered)
+                lock = place.with_suffix(".lock")
+                held.enter_context(files.locked(lock, wait=wait, unless=turn.awaited))
+            yield turn
 
     @property
     def _captures(self) -> Path:
@@ -108,25 +111,80 @@ class Cache:
 class Turn:
     """One process's turn: what the one before it found, if that is new enough."""
 
-    record: Path
+    place: Path
     name: str
     entered: float
 
+    @property
+    def record(self) -> Path:
+        return self.place.with_suffix(".json")
+
+    @property
+    def _asked_for(self) -> Path:
+        """Lies there while somebody waits for the record."""
+        return self.place.with_suffix(".wait")
+
+    def last(self) -> dict[str, object]:
+        """The last look, however old it is; empty where there is none."""
+        return self._left() or {}
+
     def result(self) -> dict[str, object] | None:
         """The last look, when it began after this process asked."""
+        return self._left(since=self.entered)
+
+    def awaited(self) -> bool:
+        """Ask whoever's turn it is for the record; True when it is there."""
+        with suppress(OSError):
+            self._asked_for.touch(mode=0o600)
+        return self.result() is not None
+
+    def _left(self, since: float | None = None) -> dict[str, object] | None:
         try:
             last = json.loads(self.record.read_bytes())
-            here = last["boot"] == boot() != "" and last["name"] == self.name
-            fresh = last["began"] >= self.entered
+            if last["name"] != self.name:
+                return None
+            if since is not None and not (last["boot"] == boot() != "" and last["began"] >= since):
+                return None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return last["result"] if here and fresh else None
+        result = last.get("result")
+        return result if isinstance(result, dict) else None
 
     def leave(self, began: float, result: dict[str, object]) -> None:
-        """Leave a look that began at ``began`` for those who wait."""
+        """Leave a look that began at ``began`` for those who wait, and for the next process.
+
+        Where nobody waits and it is what lies there, it says nothing new.
+        """
+        if json.dumps(result) == json.dumps(self._left()) and not self._asked_for.exists():
+            return
         record = {"boot": boot(), "name": self.name, "began": began, "result": result}
         with suppress(OSError):
+            self._asked_for.unlink(missing_ok=True)
             files.replace(self.record, [json.dumps(record).encode()], durable=False)
+
+
+Kept = tuple[bytes, dict[str, object]]
+
+
+def _read(path: Path) -> Kept | None:
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            start = file.read(_START)
+            line = start.index(b"\n") + 1
+            check, length = map(int, start[:line].split())
+            begin = line + length
+            if begin > size:
+                return None
+            file.seek(line)
+            facts = file.read(length)
+            # Read in one piece, and never copied: it may be tens of megabytes.
+            filling = file.read(size - begin)
+        if zlib.crc32(filling, zlib.crc32(facts)) != check:
+            return None
+        return filling, json.loads(facts)
+    except (OSError, ValueError):
+        return None
 
 
 def now() -> float:
@@ -135,6 +193,7 @@ def now() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
+@lru_cache(maxsize=1)
 def boot() -> str:
     """This boot of this machine; empty where it is unknown.
 

@@ -8,20 +8,23 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from jellyml.code import cache, filling, history
-from jellyml.code.cache import Cache
+from jellyml.code.cache import Cache, Kept
 from jellyml.code.contents import Contents
+from jellyml.code.glance import PlainIndexes
 from jellyml.code.guard import LeftOut
+from jellyml.code.guess import WrongGuess, guess
 from jellyml.code.history import Budget, History
 from jellyml.code.key import key
 from jellyml.code.manifest import CodeFacts, Nested
 from jellyml.code.repository import Repository
-from jellyml.code.scan import Scan, at, scan
+from jellyml.code.scan import Scan, scan, status
 from jellyml.code.scratch import ChangedMeanwhile, Scratch, scratch
 from jellyml.code.selection import Selection, select
 from jellyml.code.tree import changes
@@ -58,14 +61,57 @@ class Capture:
     interrupted: bool = False  # a load was, and the code may be half of it
 
 
-def capture(folder: Path, options: Options, kept: Path | None) -> Capture:
+Meanwhile = Callable[[Path], None]
+
+
+def capture(
+    folder: Path,
+    options: Options,
+    kept: Path | None,
+    meanwhile: Meanwhile = lambda _: None,
+) -> Capture:
     """Capture the working tree that holds ``folder``; ``kept`` is the cache's folder.
 
-    Raises NotARepository, GitError, TookTooLong, OSError. Changes nothing.
+    ``meanwhile`` is called with the root while git is at work, unless another process's
+    capture is taken. Raises NotARepository, GitError, TookTooLong, OSError. Changes nothing.
     """
-    repository = Repository.find(folder, time.monotonic() + options.timeout)
-    found = _kept(repository, options, kept)
-    return replace(found, interrupted=_interrupted(repository))
+    entered = cache.now()
+    deadline = time.monotonic() + options.timeout
+    store = Cache.open(kept) if kept else None
+    place = guess(folder, deadline)
+    if place:
+        with suppress(WrongGuess):
+            return _kept(_Look(place, options, store, meanwhile), entered)
+    place = Repository.find(folder, deadline)
+    return _kept(_Look(place, options, store, meanwhile), entered)
+
+
+@dataclass(slots=True)
+class _Look:
+    """What a look is taken with; ``place`` may be a guess."""
+
+    place: Repository
+    options: Options
+    store: Cache | None
+    meanwhile: Meanwhile
+    plain: PlainIndexes = field(default_factory=PlainIndexes)
+
+    expected: str | None = None  # the name of the last capture, most likely this one's too
+    ahead: dict[str, Kept | None] = field(default_factory=dict)
+
+    def scan(self) -> Scan:
+        return scan(self.place, plain=self.plain, meanwhile=self._meanwhile)
+
+    def _meanwhile(self, found: Repository) -> None:
+        self.meanwhile(found.root)
+        self.meanwhile = lambda _: None  # once is enough
+        if self.store and self.expected and not self.ahead:
+            self.ahead[self.expected] = self.store.get(self.expected)
+
+    def seen_before(self, name: str) -> Kept | None:
+        if name in self.ahead:
+            return self.ahead[name]
+        return self.store.get(name) if self.store else None
 
 
 def _interrupted(repository: Repository) -> bool:
@@ -80,47 +126,53 @@ def _interrupted(repository: Repository) -> bool:
         return False
 
 
-def _kept(repository: Repository, options: Options, kept: Path | None) -> Capture:
+def _kept(look: _Look, entered: float) -> Capture:
     """The capture, kept for others where there is a place for it."""
-    store = Cache.open(kept) if kept else None
-    if store is None:
-        return _look(repository, options, None)[0]
+    found = _in_turn(look, look.store, entered) if look.store else _again(look)[0]
+    return replace(found, interrupted=_interrupted(look.place))
+
+
+def _in_turn(look: _Look, store: Cache, entered: float) -> Capture:
+    options = look.options
     asked = (options.history, options.max_file_size, options.max_untracked, options.budget)
     wait = min(cache.WAIT, options.timeout / 2)
-    with store.turn(repository.root, repr(asked), wait=wait) as turn:
-        last = turn.result()
-        hit = store.get(str(last["key"])) if last else None
-        if last and hit:
-            return _rebuilt(hit, cast("dict[str, object]", last["seen"]), repository)
+    with store.turn(look.place.root, repr(asked), entered=entered, wait=wait) as turn:
+        new = turn.result()
+        hit = store.get(str(new["key"])) if new else None
+        if new and hit:
+            return _rebuilt(hit, cast("dict[str, object]", new["seen"]), look.place)
+        last = turn.last()
+        if last:
+            look.plain.before = cast("dict[str, bool]", last["plain"])
+            look.expected = str(last["key"])
         began = cache.now()
-        found, name = _look(repository, options, store)
+        found, name = _again(look)
         if name:
-            turn.leave(began, {"key": name, "seen": _seen_as_json(found.facts)})
+            seen = _seen_as_json(found.facts)
+            turn.leave(began, {"key": name, "seen": seen, "plain": look.plain.now})
     return found
 
 
-def _look(
-    repository: Repository, options: Options, store: Cache | None
-) -> tuple[Capture, str | None]:
-    """Scan; then take the capture from the cache or build it. The name is None if not kept."""
+def _again(look: _Look) -> tuple[Capture, str | None]:
+    """Look until nothing changes meanwhile."""
     for left in reversed(range(_TRIES)):
         try:
-            return _once(repository, options, store)
+            return _once(look)
         except ChangedMeanwhile:
             if not left:
                 raise
     raise AssertionError("the last try raises or returns")
 
 
-def _once(
-    repository: Repository, options: Options, store: Cache | None
-) -> tuple[Capture, str | None]:
-    selection = _selected(scan(repository), options)
+def _once(look: _Look) -> tuple[Capture, str | None]:
+    """Scan; then take the capture from the cache or build it. The name is None if not kept."""
+    options, store = look.options, look.store
+    selection = _selected(look.scan(), options)
     before = _signatures(selection)
     contents = Contents(selection)
     asked = (options.history, options.budget)
     name: str | None = key(selection, contents, *asked)
-    hit = store.get(str(name)) if store else None
+    hit = look.seen_before(str(name))
     if hit is None:
         with scratch(selection.scan) as place:
             hit = _build(place, selection, contents, options)
@@ -154,7 +206,7 @@ def _signatures(selection: Selection) -> list[_Signature]:
     for path, found in selection.overlay.items():
         if found and found.oid is None:
             try:
-                seen = at(selection.root, path).lstat()
+                seen = status(selection.root, path)
             except OSError:
                 signatures.append(None)
             else:

@@ -51,13 +51,36 @@ class CodeFacts:
     error: str | None = None
 
 
+Surroundings = dict[str, object]
+
+
 def record(
-    code: CodeFacts, *, version: str, notes: Mapping[str, object] | None = None
+    code: CodeFacts,
+    *,
+    version: str,
+    notes: Mapping[str, object] | None = None,
+    around: Surroundings | None = None,
 ) -> dict[str, object]:
-    """The manifest of a snapshot taken now; ``version`` is JellyML's own."""
-    root = code.root
+    """The manifest of a snapshot taken now; ``version`` is JellyML's own.
+
+    ``around`` is what ``surroundings`` has found already.
+    """
+    made = {"code": _attempt(lambda: _code(code))}
+    made |= surroundings(code.root) if around is None else around
+    if notes:
+        made["notes"] = _attempt(lambda: mask_data(_plain(notes)))
+    head = {
+        "schema": SCHEMA,
+        "jellyml": version,
+        "created": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        "bundle_sha256": code.bundle_sha256,
+    }
+    return head | {name: facts for name, facts in made.items() if facts is not None}
+
+
+def surroundings(root: Path) -> Surroundings:
+    """What can be recorded of process and machine before the code is known."""
     sections: dict[str, Callable[[], object]] = {
-        "code": lambda: _code(code),
         "command": lambda: environment.command(root),
         "notebook": lambda: environment.notebook(root),
         "python": environment.python,
@@ -67,16 +90,8 @@ def record(
         "indexes": lambda: environment.indexes(root),
         "lock_files": lambda: environment.lock_files(root),
         "variables": environment.variables,
-        "notes": lambda: mask_data(_plain(notes)) if notes else None,
     }
-    made = {name: _attempt(look) for name, look in sections.items()}
-    head = {
-        "schema": SCHEMA,
-        "jellyml": version,
-        "created": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-        "bundle_sha256": code.bundle_sha256,
-    }
-    return head | {name: facts for name, facts in made.items() if facts is not None}
+    return {name: _attempt(look) for name, look in sections.items()}
 
 
 def commit_texts(code: Mapping[str, object]) -> Iterator[bytes]:

@@ -1,8 +1,7 @@
 """Speak to git. The only module that starts it."""
 
 import os
-import re
-import shlex
+import select
 import signal
 import subprocess
 import threading
@@ -14,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
+from jellyml.code.refusal import refusal
 from jellyml.errors import GitError, NotARepository, TookTooLong
 
 # Inside a hook git exports GIT_DIR and friends; obeying them would act on
@@ -166,7 +166,7 @@ class Git:
         It is killed if the block is left while it still runs.
         """
         try:
-            process = subprocess.Popen(
+            process = _Process(
                 ["git", *self._options(), *args],
                 cwd=self.folder,
                 env=self._environment(),
@@ -253,6 +253,7 @@ class Repository:
     common_dir: Path
     object_format: str
     deadline: float | None = None
+    guessed: bool = False  # git is still to be asked whether it lies there
 
     @classmethod
     def find(cls, folder: Path, deadline: float | None = None) -> "Repository":
@@ -269,6 +270,8 @@ class Repository:
 
     @cached_property
     def git(self) -> Git:
+        if self.guessed:  # git must find it by itself, or it would not ask whose it is
+            return Git(self.root, deadline=self.deadline)
         # By name: with core.worktree set it could not be found from the working tree.
         return Git(self.root, self.git_dir, self.root, deadline=self.deadline)
 
@@ -284,6 +287,22 @@ class Repository:
         """The id HEAD stands at, or None when it is unborn."""
         answer = self.git.run("rev-parse", "-q", "--verify", "HEAD^{commit}", accept=(0, 1))
         return answer.decode().strip() or None
+
+
+class _Process(subprocess.Popen[bytes]):
+    """A started git that is not waited for by sleeping: that cost a millisecond a command."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        if timeout and self.returncode is None and hasattr(os, "pidfd_open"):
+            with suppress(OSError):
+                ended = os.pidfd_open(self.pid)
+                try:
+                    poll = select.poll()
+                    poll.register(ended, select.POLLIN)
+                    poll.poll(timeout * 1000)
+                finally:
+                    os.close(ended)
+        return super().wait(timeout)
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
@@ -317,37 +336,6 @@ def _deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotARepository:
-    """What git's own words mean for the user."""
-    reason = _reason(os.fsdecode(errors))
-    if "not a git repository" in reason:
-        return NotARepository(
-            f"{folder} is not a git repository.",
-            "go to your project's folder, or make it a repository: git init",
-        )
-    if "must be run in a work tree" in reason:
-        return NotARepository(
-            f"{folder} has no working tree (it lies in a git directory).",
-            "go to the folder of the project itself.",
-        )
-    if "dubious ownership" in reason:
-        named = re.search(r"--add safe\.directory (.+)", reason)
-        place = named[1] if named else shlex.quote(str(folder))
-        return GitError(
-            f"The repository at {folder} belongs to another user, so git will not read it.",
-            f"git config --global --add safe.directory {place}",
-        )
-    return GitError(f"git {command} failed: {reason or 'no reason given'}.")
-
-
-def _reason(said: str) -> str:
-    """Why git stopped; what it only warned of is no part of it."""
-    lines = said.strip().splitlines()
-    if any(line.startswith(("fatal:", "error:")) for line in lines):
-        lines = [line for line in lines if not line.startswith("warning:")]
-    return "\n".join(lines)
 
 
 def _quoted(path: Path) -> str:

@@ -11,18 +11,22 @@ from jellyml.code.repository import Repository
 _LISTED = re.compile(rb"(?:\t|/)\.gitattributes\0")
 
 
-def are_rules(
-    repository: Repository, config: Mapping[str, str], listed: bytes, paths: Iterable[bytes]
-) -> bool:
-    """False where every blob is its file's bytes; ``listed`` is the index, ``paths`` differ."""
+def are_rules(repository: Repository, config: Mapping[str, str], paths: Iterable[bytes]) -> bool:
+    """False where every blob is its file's bytes, unless the index lists rules.
+
+    ``paths`` are those that differ.
+    """
     if not is_off({"core.autocrlf": "false", **config}, "core.autocrlf"):
         return True
     if any(file.exists() for file in shared_files(repository, config)):
         return True
-    if b".gitattributes\0" in listed and _LISTED.search(listed):
-        return True
     # One that is itself ignored is in no list.
     return any(True for _ in rule_files(repository.root, paths))
+
+
+def lists_rules(listed: bytes) -> bool:
+    """True when attributes files are among the index's lines."""
+    return b".gitattributes\0" in listed and bool(_LISTED.search(listed))
 
 
 def is_off(config: Mapping[str, str], key: str) -> bool:

@@ -8,23 +8,19 @@ hang below. Paths are bytes, relative to the root of the repository that holds t
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jellyml.code.reading import reading, without_required_filters
+from jellyml.code.glance import PlainIndexes, Said, glance
 from jellyml.code.repository import Repository
-from jellyml.code.rules import are_rules, is_off
+from jellyml.code.rules import are_rules, is_off, lists_rules
 from jellyml.errors import GitError, NotARepository, TookTooLong
 
 GITLINK = b"160000"
 SYMLINK = b"120000"
 _NO_BLOB = (b"000000", GITLINK)
 
-_STATUS = (
-    "status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--no-renames",
-    "--ignore-submodules=dirty", "-z", "-uall",
-)  # fmt: skip
 # An index line worth a look: assume-unchanged (lower case), skip-worktree (S), a gitlink.
 _ODD = re.compile(rb"(?:\A|\0)([a-zS] |. 160000 )")
 # What git could not look at: a folder that it may not list, a file in one it may not enter.
@@ -89,33 +85,29 @@ class _Rows:
     unreadable: set[bytes] = field(default_factory=set)
 
 
-def scan(repository: Repository, *, ignored: bool = False, filters: bool = True) -> Scan:
+def scan(
+    repository: Repository,
+    *,
+    ignored: bool = False,
+    filters: bool = True,
+    plain: PlainIndexes | None = None,
+    meanwhile: Callable[[Repository], None] = lambda _: None,
+) -> Scan:
     """Look at the working tree; with ``ignored`` also name what the ignore rules hide.
 
     With ``filters`` false none of the user's filter programs is started, whatever an
     attributes file says: filtered files then count as modified unless their times are known.
-    Raises GitError, and TookTooLong past the repository's deadline.
+    ``plain`` knows the indexes that need not be listed, and learns of others.
+    ``meanwhile`` is called with the repository while git is at work.
+    Raises GitError, TookTooLong past the repository's deadline, and WrongGuess.
     """
-    asked = (*_STATUS, "--ignored=matching") if ignored else _STATUS
-    # Side by side: together they take what status alone takes.
-    with (
-        reading(repository, filters) as git,
-        git.start(*asked) as status,
-        git.start("ls-files", "-s", "-v", "-z") as files,
-    ):
-        config = _config(git.run("config", "-z", "--list"))
-        listed, _ = git.collect(files)
-        try:
-            output, errors = git.collect(status)
-        except TookTooLong:
-            raise
-        except GitError:
-            with without_required_filters(git, config).start(*asked) as again:
-                output, errors = git.collect(again)
-    rows = _rows(output, config, repository.root)
-    _flagged(listed, rows, config, repository.root)
-    nested = _nested(repository, rows.nested, ignored, filters)
-    rows.unreadable |= {folder or file for folder, file in _CLOSED.findall(errors)}
+    known = plain or PlainIndexes()
+    said = glance(repository, ignored=ignored, filters=filters, plain=known, meanwhile=meanwhile)
+    repository, config = said.repository, said.config
+    rows = _rows(said.status, config, repository.root)
+    tracked_rules = _index(said, rows, known)
+    nested = _nested(repository, rows.nested, ignored, filters, known)
+    rows.unreadable |= {folder or file for folder, file in _CLOSED.findall(said.errors)}
     return Scan(
         repository=repository,
         head=rows.head,
@@ -130,13 +122,27 @@ def scan(repository: Repository, *, ignored: bool = False, filters: bool = True)
         unreadable=tuple(sorted(rows.unreadable)),
         closed=tuple(path for path, inner in nested.items() if inner is None),
         config=config,
-        attributes=are_rules(repository, config, listed, rows.overlay),
+        attributes=tracked_rules or are_rules(repository, config, rows.overlay),
     )
 
 
-def _config(output: bytes) -> dict[str, str]:
-    pairs = (item.partition(b"\n") for item in output.split(b"\0") if item)
-    return {os.fsdecode(key): os.fsdecode(value) if eq else "true" for key, eq, value in pairs}
+def _index(said: Said, rows: _Rows, plain: PlainIndexes) -> bool:
+    """Add what only the index says; True when attributes files are tracked in it."""
+    if said.listed is None:
+        plain.now[said.index] = plain.before[said.index]
+        return plain.before[said.index]
+    tracked_rules = lists_rules(said.listed)
+    if not _is_plain(said.listed):
+        _flagged(said.listed, rows, said.config, said.repository.root)
+    elif said.index:
+        plain.now[said.index] = tracked_rules
+    return tracked_rules
+
+
+def _is_plain(listed: bytes) -> bool:
+    """Nearly always so, and counting costs a third of the search for what is odd."""
+    plain = listed.count(b"\0H 1") + listed.startswith(b"H 1")
+    return plain == listed.count(b"\0") and b" 160000 " not in listed
 
 
 def _rows(output: bytes, config: dict[str, str], root: Path) -> _Rows:
@@ -197,13 +203,13 @@ def _untracked(path: bytes, rows: _Rows, root: Path, executable: bool) -> None:
     if found:
         rows.overlay[path] = found
         rows.untracked.add(path)
-    elif _out_of_reach(at(root, path)):
+    elif _out_of_reach(root, path):
         rows.unreadable.add(path)
 
 
-def _out_of_reach(path: Path) -> bool:
+def _out_of_reach(root: Path, path: bytes) -> bool:
     try:
-        path.lstat()
+        status(root, path)
     except PermissionError:
         return True
     except OSError:
@@ -216,6 +222,11 @@ def at(root: Path, path: bytes) -> Path:
     return root / os.fsdecode(path)
 
 
+def status(root: Path, path: bytes) -> os.stat_result:
+    """What lies there, links not followed. A Path for each of many would cost more than this."""
+    return os.lstat(b"%s/%s" % (os.fsencode(root), path))
+
+
 def is_folder(path: Path) -> bool:
     """True for a folder itself, not for a link to one."""
     return not path.is_symlink() and path.is_dir()
@@ -224,7 +235,7 @@ def is_folder(path: Path) -> bool:
 def on_disk(root: Path, path: bytes, *, executable: bool = True) -> Found | None:
     """The path as it lies on disk, or None for what git cannot hold (pipes, sockets, gone)."""
     try:
-        mode = at(root, path).lstat().st_mode
+        mode = status(root, path).st_mode
     except OSError:
         return None
     if stat.S_ISLNK(mode):
@@ -236,9 +247,6 @@ def on_disk(root: Path, path: bytes, *, executable: bool = True) -> Found | None
 
 def _flagged(listed: bytes, rows: _Rows, config: dict[str, str], root: Path) -> None:
     """Paths that status does not look at (or into): take them from disk, or leave them."""
-    plain = listed.count(b"\0H 1") + listed.startswith(b"H 1")
-    if plain == listed.count(b"\0") and b" 160000 " not in listed:
-        return  # nearly always so, and counting costs a third of the search below
     for match in _ODD.finditer(listed):
         start = match.start(1)
         line, path = listed[start : listed.index(b"\0", start)].split(b"\t", 1)
@@ -250,7 +258,7 @@ def _flagged(listed: bytes, rows: _Rows, config: dict[str, str], root: Path) -> 
         if found is None and tag in (b"S", b"s"):
             rows.hidden.add(path)  # what the index has staged for it, status has said
             continue
-        if _out_of_reach(at(root, path)):
+        if _out_of_reach(root, path):
             rows.unreadable.add(path)
         rows.overlay[path] = found and Found(_believed(found.mode, mode, config))
         rows.indexed[path] = oid
@@ -266,7 +274,7 @@ def _believed(mode: bytes, known: bytes, config: dict[str, str]) -> bytes:
 
 
 def _nested(
-    outer: Repository, paths: set[bytes], ignored: bool, filters: bool
+    outer: Repository, paths: set[bytes], ignored: bool, filters: bool, plain: PlainIndexes
 ) -> dict[bytes, Scan | None]:
     """What lies in submodules and nested repositories; None for one that git will not read."""
     found: dict[bytes, Scan | None] = {}
@@ -277,7 +285,7 @@ def _nested(
         try:
             inner = Repository.find(root, outer.deadline) if (root / ".git").exists() else None
             if inner and inner.root == root.resolve() and _alike(inner, outer):
-                found[path] = scan(inner, ignored=ignored, filters=filters)
+                found[path] = scan(inner, ignored=ignored, filters=filters, plain=plain)
                 continue
         except NotARepository:
             pass  # its .git leads nowhere: the files are still the user's code

@@ -19,7 +19,7 @@ from typing import IO
 
 from jellyml.code.repository import Git
 from jellyml.code.rules import default_attributes_file
-from jellyml.code.scan import SYMLINK, Found, Scan, at
+from jellyml.code.scan import SYMLINK, Found, Scan, at, status
 from jellyml.errors import GitError, TookTooLong
 
 
@@ -28,6 +28,8 @@ class ChangedMeanwhile(GitError):
 
 
 _BLOCK = 1 << 20
+# Not blocking: what was a file may have become a pipe.
+_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 _REF = b"refs/heads/scratch"
 # What git says of a file that is gone, or not in the encoding it is said to be in.
 _ONE_OF_MANY = re.compile(r"could not open|unable to (?:open|read)|failed to encode|if encoded as")
@@ -208,18 +210,16 @@ def bytes_on_disk(root: Path, path: bytes, found: Found, *, links: bool = True) 
     With ``links`` false a link may lie there as a file. Raises OSError where it cannot be
     read, ChangedMeanwhile where it is no longer what it was.
     """
-    place = at(root, path)
-    seen = place.lstat()
+    seen = status(root, path)
+    place = os.fsencode(root) + b"/" + path
     if stat.S_ISLNK(seen.st_mode) and found.mode == SYMLINK:
-        return os.readlink(os.fsencode(place))  # noqa: PTH115 (a Path would be tidied up)
+        return os.readlink(place)  # noqa: PTH115 (a Path would be tidied up)
     if not stat.S_ISREG(seen.st_mode) or (links and found.mode == SYMLINK):
-        raise ChangedMeanwhile(f"{place} changed while it was looked at.", "try again.")
-    # Not blocking: in between it may have become a pipe.
-    flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
-    with os.fdopen(os.open(place, os.O_RDONLY | flags), "rb") as file:
+        raise ChangedMeanwhile(f"{at(root, path)} changed while it was looked at.", "try again.")
+    with os.fdopen(os.open(place, _READ), "rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size > 8 * _BLOCK:
-            return place
-        return file.read()
+            return at(root, path)
+        return file.readall()
 
 
 _NEEDS_QUOTES = (b"\n", b"\r", b'"', b"\\")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jellyml.code import guard
 from jellyml.code.guard import LeftOut
-from jellyml.code.scan import Found, Scan, at
+from jellyml.code.scan import Found, Scan, status
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def select(scan: Scan, *, max_file_size: int, max_untracked: int) -> Selection:
 
 def _size(root: Path, path: bytes) -> int:
     try:
-        return at(root, path).lstat().st_size
+        return status(root, path).st_size
     except OSError:
         return 0
 
