@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from jellyml.code import cache, filling, history
+from jellyml.code import cache, filling, history, names
 from jellyml.code.cache import Cache, Kept
 from jellyml.code.contents import Contents
 from jellyml.code.glance import PlainIndexes
@@ -194,7 +194,7 @@ def _selected(found: Scan, options: Options) -> Selection:
     )
     unreadable = [prefix + path for prefix, layer in found.layers() for path in layer.unreadable]
     gone = dict.fromkeys((path.rstrip(b"/") for path in unreadable), None)
-    return replace(selection, overlay=selection.overlay | gone)
+    return names.without_refused(replace(selection, overlay=selection.overlay | gone))
 
 
 _Signature = tuple[int, int, int, int] | None

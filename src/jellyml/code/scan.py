@@ -23,6 +23,7 @@ _NO_BLOB = (b"000000", GITLINK)
 
 # An index line worth a look: assume-unchanged (lower case), skip-worktree (S), a gitlink.
 _ODD = re.compile(rb"(?:\A|\0)([a-zS] |. 160000 )")
+_MARKS = (b":", b"\\", b"~", b".git ", b".git.")
 # What git could not look at: a folder that it may not list, a file in one it may not enter.
 _CLOSED = re.compile(
     rb"^(?:warning: could not open directory '(.*)'|(?!error: |warning: |fatal: )(.+))"
@@ -56,6 +57,7 @@ class Scan:
     unreadable: tuple[bytes, ...]  # files; folders end in a slash
     closed: tuple[bytes, ...]  # nested repositories that git will not read
     config: dict[str, str]
+    odd_names: tuple[bytes, ...]  # tracked paths that may stand for another place elsewhere
     attributes: bool  # some rule may change bytes between disk and blob
     plain: bool = False  # no repository at all: a folder where a submodule should be
 
@@ -82,6 +84,7 @@ class _Rows:
     staged: set[bytes] = field(default_factory=set)
     indexed: dict[bytes, bytes] = field(default_factory=dict)
     ignored: list[bytes] = field(default_factory=list)
+    odd_names: tuple[bytes, ...] = ()
     unreadable: set[bytes] = field(default_factory=set)
 
 
@@ -122,6 +125,7 @@ def scan(
         unreadable=tuple(sorted(rows.unreadable)),
         closed=tuple(path for path, inner in nested.items() if inner is None),
         config=config,
+        odd_names=rows.odd_names,
         attributes=tracked_rules or are_rules(repository, config, rows.overlay),
     )
 
@@ -132,9 +136,10 @@ def _index(said: Said, rows: _Rows, plain: PlainIndexes) -> bool:
         plain.now[said.index] = plain.before[said.index]
         return plain.before[said.index]
     tracked_rules = lists_rules(said.listed)
+    rows.odd_names = tuple(_odd_names(said.listed))
     if not _is_plain(said.listed):
         _flagged(said.listed, rows, said.config, said.repository.root)
-    elif said.index:
+    elif said.index and not rows.odd_names:
         plain.now[said.index] = tracked_rules
     return tracked_rules
 
@@ -264,6 +269,15 @@ def _flagged(listed: bytes, rows: _Rows, config: dict[str, str], root: Path) -> 
         rows.indexed[path] = oid
 
 
+def _odd_names(listed: bytes) -> Iterator[bytes]:
+    """Of all tracked paths the few with a mark in them that a drive, a stream or a short has."""
+    if any(mark in listed for mark in _MARKS):
+        for row in listed.split(b"\0"):
+            path = row.partition(b"\t")[2]
+            if any(mark in path for mark in _MARKS):
+                yield path
+
+
 def _believed(mode: bytes, known: bytes, config: dict[str, str]) -> bytes:
     """A file's mode, where the file system is said not to keep what git knows of it."""
     if mode != SYMLINK and known == SYMLINK and is_off(config, "core.symlinks"):
@@ -334,6 +348,7 @@ def _folder(
         ),
         closed=(),
         config={},
+        odd_names=(),
         attributes=False,
         plain=True,
     )
