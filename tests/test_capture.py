@@ -101,7 +101,11 @@ def test_any_working_tree(acts: list[tuple[str, bytes, bytes]]) -> None:
             one = capture(repo.path, Options(), None)
             two = capture(repo.path, Options(), None)
         assert one == two
-        assert unpacked(one.filling, Path(name, "unpacked")) == expected
+        # A load would refuse these, so they are named instead.
+        left = {os.fsencode(row.path) for row in one.facts.left_out if row.reason == "name"}
+        assert all(b"\\" in path or b":" in path for path in left)
+        held = {path: found for path, found in expected.items() if path not in left}
+        assert unpacked(one.filling, Path(name, "unpacked")) == held
 
 
 # What it costs the commit

@@ -258,10 +258,11 @@ def test_a_second_thing_set_aside_at_one_path(
         if step.startswith("restore"):
             trail.append(at)
             at = int(step.split()[1])
-            workspace.restore(at)
+            outcome = workspace.restore(at)
         else:
-            getattr(workspace, step)()
+            outcome = getattr(workspace, step)()
             at = trail.pop() if trail else order[step, at]
+        assert "was not brought back" not in " ".join(outcome.warnings)
         if at in seen:
             assert fingerprint.files(repo.path) == seen[at], (step, at)
 

@@ -47,35 +47,40 @@ class _Way:
     """The places that things come back to, and what lies in them."""
 
     root: Path
-    put: frozenset[bytes]  # files to be put by then
-    gone: frozenset[bytes]  # and those to be gone
+    gone: frozenset[bytes]  # files that will be gone by then
     held: Callable[[bytes], bool]  # whether the state that is gone to has something there
     aside: dict[str, str]
     back: dict[str, str]
     number: int
 
     def bring(self, path: bytes, lying: Path, place: str) -> None:
+        """One thing; it waits for a state of its own where this one has something there."""
+        folder_of_both = is_folder(lying) and self._holds_folder(path)
+        if (self.held(path) and not folder_of_both) or any(map(self._holds_file, parents(path))):
+            return
         for parent in not_folders(self.root, parents(path), self.gone):
-            if parent not in self.put and not self.held(parent):
-                self._set_aside(parent)
+            self._set_aside(parent)
         self._bring(path, lying, place)
 
     def _bring(self, path: bytes, lying: Path, place: str) -> None:
-        there = at(self.root, path)
-        if self.held(path):
-            if is_folder(lying) and path not in self.put:  # a folder of both: piece by piece
-                for piece in sorted(lying.iterdir()):
-                    self._bring(
-                        path + b"/" + os.fsencode(piece.name), piece, f"{place}/{piece.name}"
-                    )
-                return
-        elif (
-            os.path.lexists(there)
-            and path not in self.gone
-            and (not is_folder(there) or holds_more(self.root, there, self.gone))
-        ):
-            self._set_aside(path)
+        if is_folder(lying) and self._holds_folder(path):  # of both: piece by piece
+            for piece in sorted(lying.iterdir()):
+                name = os.fsencode(piece.name)
+                self._bring(path + b"/" + name, piece, f"{place}/{piece.name}")
+            return
+        if not self.held(path) and path not in self.gone:
+            there = at(self.root, path)
+            if os.path.lexists(there) and (
+                not is_folder(there) or holds_more(self.root, there, self.gone)
+            ):
+                self._set_aside(path)
         self.back[os.fsdecode(path)] = place
+
+    def _holds_folder(self, path: bytes) -> bool:
+        return self.held(path + b"/")
+
+    def _holds_file(self, path: bytes) -> bool:
+        return self.held(path) and not self._holds_folder(path)
 
     def _set_aside(self, path: bytes) -> None:
         self.aside.setdefault(os.fsdecode(path), place_aside(self.number, len(self.aside)))
@@ -96,7 +101,6 @@ def returning(
     """
     way = _Way(
         root,
-        frozenset(move.path for move in plan.moves if move.after is not None),
         frozenset(move.path for move in plan.moves if move.after is None),
         held,
         dict(plan.around.aside),
