@@ -78,6 +78,12 @@ def fill(
         return _fill_file(place, target, payload, replace)
 
 
+def fill_ahead(folder: Path, snapshot: Snapshot) -> Filled:
+    """Into a folder that a trainer is about to save into, which may be empty as yet."""
+    with _told(folder):
+        return _beside(folder, _payload(folder, snapshot, None, None))
+
+
 def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stripped:
     """Take a snapshot out of a checkpoint.
 
@@ -179,10 +185,14 @@ def _apply(target: Path, steps: Steps) -> None:
 
 
 def _fill_folder(folder: Path, payload: Payload) -> Filled:
-    """Two files beside the folder's own, such that a kill leaves the old pair or the new one."""
     if (folder / ".git").exists() or not any(folder.iterdir()):
         what = "is a git repository" if (folder / ".git").exists() else "is empty"
         raise CannotCarry(f"{folder} {what}, not a checkpoint.", "name the checkpoint's folder.")
+    return _beside(folder, payload)
+
+
+def _beside(folder: Path, payload: Payload) -> Filled:
+    """Two files beside the folder's own, such that a kill leaves the old pair or the new one."""
     header = filling.parse_header(bytes(payload[KEY][: filling.HEADER_SIZE]))
     bundle = bytes(payload[KEY][header.offset : header.offset + header.size])
     manifest = filling.sidecar_manifest(payload.get(MANIFEST_KEY), bundle)
