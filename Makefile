@@ -7,6 +7,7 @@
 #   make bench     how long it takes, written to docs/performance.md; ROWS="loading finding"
 #                  measures only some rows; in .venv-bench
 #   make bench-quick   the same on small repositories, under two minutes
+#   make test-formats  real trainers and the formats' own libraries; in .venv-formats
 #   make format    put the code into the one format
 #   make clean     remove the environment and all caches
 #
@@ -20,7 +21,7 @@ ROWS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 
-.PHONY: test demo torture check-1.0 bench bench-quick format clean
+.PHONY: test test-formats demo torture check-1.0 bench bench-quick format clean
 .DEFAULT_GOAL := test
 
 test: .venv/ready
@@ -50,6 +51,11 @@ bench: .venv-bench/trackers
 
 bench-quick: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks --quick $(ROWS)
+
+# Not in `make test`: the trainers fill gigabytes, and what they warn of is not ours.
+test-formats: .venv-formats/ready
+	.venv-formats/bin/python -m pytest -ra -c /dev/null --rootdir=. -o pythonpath="src tests" \
+	  -p no:cacheprovider $(wildcard tests/integrations tests/formats_real)
 
 format: .venv/ready
 	$(BIN)/ruff format
@@ -96,5 +102,27 @@ BENCH_PIP := .venv-bench/bin/python -m pip install --disable-pip-version-check -
 .venv-bench/trackers: .venv-bench/ready benchmarks/requirements-trackers.txt
 	@grep -v '^#' benchmarks/requirements-trackers.txt | while read -r one; do \
 	  $(BENCH_PIP) --quiet "$$one" || echo "$$one cannot be installed here; its rows will say so."; \
+	done
+	@touch $@
+
+# The trainers' and formats' own environment.
+ifneq ($(shell cat .venv-formats/place 2>/dev/null),$(CURDIR))
+.PHONY: .venv-formats/place
+endif
+
+FORMATS_PIP := .venv-formats/bin/python -m pip install --disable-pip-version-check --no-input
+
+.venv-formats/place: requirements-torch.txt
+	$(PYTHON) -m venv --clear .venv-formats
+	@echo '*' > .venv-formats/.gitignore
+	$(FORMATS_PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements-torch.txt
+	@printf '%s\n' '$(CURDIR)' > $@
+
+.venv-formats/ready: .venv-formats/place tests/requirements-formats.txt pyproject.toml \
+    packages/jellyml-lightning/pyproject.toml
+	$(FORMATS_PIP) --quiet pytest==9.2.0 --editable .
+	$(FORMATS_PIP) --quiet --no-deps --editable packages/jellyml-lightning
+	@grep -v '^#' tests/requirements-formats.txt | while read -r one; do \
+	  $(FORMATS_PIP) --quiet "$$one" || echo "$$one cannot be installed here; its tests skip."; \
 	done
 	@touch $@
