@@ -1,22 +1,29 @@
 """Faults at every system call: count them in a clean run, then let one of them fail.
 
-A command runs under ``strace``, and each git that it starts runs under a ``strace`` of its own
-when its turn has come: strace counts the calls of each process by itself, so a point is *which
-process* (0 is jellyml, k the k-th git), *which call*, *which occurrence*.
+A command runs under ``strace`` (see ``runner``), and each git that it starts runs under a
+``strace`` of its own when its turn has come: strace counts the calls of each process by itself,
+so a point is *which process* (0 is jellyml, k the k-th git), *which call*, *which occurrence*.
+
+Where strace is missing, ``counted`` counts the calls that Python tells of instead, and a git is
+one point: it does not start, or is killed as it starts.
 """
 
+import compileall
+import json
 import os
 import random
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-STRACE = shutil.which("strace")
+STRACE = shutil.which("strace") if sys.platform.startswith("linux") else None
 SOURCE = Path(__file__).parents[1] / "src"
+KILLS = ("KILL", "KILL ALL")
+ERRORS = ("EIO", "EACCES", "ENOSPC")
 # Every call that can change a file system; names that this machine lacks are passed over.
 MUTATING = (
     "rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "mkdir", "mkdirat",
@@ -31,7 +38,7 @@ _GIT = """#!/bin/sh
 set -C
 k=1
 until { true > "$FAULT_FOLDER/turn.$k"; } 2>/dev/null; do k=$((k + 1)); done
-if [ "$FAULT_PROCESS" = all ]; then
+if [ "$FAULT_PROCESS" = all ] && [ -n "$FAULT_STRACE" ]; then
   exec "$FAULT_STRACE" -f -y -qq -o "$FAULT_FOLDER/trace.$k" -e "trace=$FAULT_CALLS" \
     "$FAULT_GIT" "$@"
 fi
@@ -85,72 +92,135 @@ class Ended:
 
 
 class Bench:
-    """Where commands are run with faults; ``folder`` is its own."""
+    """Where commands are run with faults; ``folder`` is its own. Without strace calls are counted.
 
-    def __init__(self, folder: Path) -> None:
+    It runs a compiled copy of the source: a trial need not compile it anew, and a long run is
+    of one source, whatever is edited meanwhile.
+    """
+
+    def __init__(self, folder: Path, strace: str | None = STRACE) -> None:
         self.folder = folder
+        self.strace = strace
         self.turns = folder / "turns"
+        self.temporary = folder / "tmp"
         shims = folder / "bin"
-        shims.mkdir(parents=True)
+        for one in (shims, self.temporary):
+            one.mkdir(parents=True)
         git = shutil.which("git")
         assert git
         (shims / "git").write_text(_GIT)
         (shims / "git").chmod(0o755)
-        self._environment = os.environ | {
-            "PATH": f"{shims}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(SOURCE),
+        source = folder / "src"
+        shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
+        compileall.compile_dir(source, quiet=2)
+        self._plain = os.environ | {
+            "PYTHONPATH": str(source),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": str(self.temporary),
+        }
+        self._shimmed = self._plain | {
+            "PATH": f"{shims}{os.pathsep}{os.environ['PATH']}",
             "FAULT_FOLDER": str(self.turns),
-            "FAULT_STRACE": STRACE or "",
+            "FAULT_STRACE": strace or "",
             "FAULT_GIT": git,
             "FAULT_CALLS": _CALLS,
         }
+        self._runner: subprocess.Popen[bytes] | None = None
 
-    def run(self, folder: Path, words: tuple[str, ...], fault: Fault | None = None) -> Ended:
+    def close(self) -> None:
+        if self._runner:
+            self._runner.communicate()
+
+    def run(self, folder: Path, words: Sequence[str], fault: Fault | None = None) -> Ended:
         """Run ``jellyml`` with a fault, or without."""
-        settings: dict[str, str] = {}
-        before: list[str] = []
-        if fault:
-            settings = {
-                "FAULT_PROCESS": str(fault.point.process),
-                "FAULT_TRACE": f"trace={fault.point.call}",
-                "FAULT": fault.injection,
-                "FAULT_TREE": str(int(fault.what == "KILL ALL")),
-            }
-            if fault.point.process == 0:
-                assert STRACE
-                before = [STRACE, "-qq", "-o", str(self.folder / "fault"),
-                          "-e", settings["FAULT_TRACE"], "-e", fault.injection]  # fmt: skip
-        return self._run(folder, words, before, settings)
+        if fault is None:
+            return self._run(folder, words)
+        point = fault.point
+        if point.process == 0:  # git runs as ever, and at its own speed
+            return self._run(folder, words, self._struck(fault))
+        settings = {
+            "FAULT_PROCESS": str(point.process),
+            "FAULT_TRACE": f"trace={point.call}",
+            "FAULT": fault.injection,
+            "FAULT_TREE": str(int(fault.what == "KILL ALL")),
+        }
+        return self._run(folder, words, settings=settings)
 
-    def points(self, folder: Path, words: tuple[str, ...]) -> list[Point]:
-        """Every call of a clean run that may change something on disk."""
-        assert STRACE
+    def traced(self, folder: Path, words: Sequence[str]) -> tuple[Ended, list[Point]]:
+        """A clean run, and every call of it that may change something on disk."""
         trace = self.folder / "trace"
-        before = [STRACE, "-y", "-qq", "-o", str(trace), "-e", f"trace={_CALLS}"]
-        self._run(folder, words, before, {"FAULT_PROCESS": "all"})
-        found = set(_points(0, trace))
-        for one in self.turns.glob("trace.*"):
+        trace.unlink(missing_ok=True)
+        tracing = ["", "0", "", str(trace)]
+        if self.strace:
+            tracing = [self.strace, "-y", "-o", str(trace), "-e", f"trace={_CALLS}"]
+        ended = self._run(folder, words, tracing, {"FAULT_PROCESS": "all"})
+        found = set(_points(0, trace) if self.strace else _counts(trace))
+        # A git that was killed before it began has a turn and no trace.
+        for one in self.turns.glob("trace.*" if self.strace else "turn.*"):
             process = int(one.suffix[1:])
             # That git does not start at all, or fails at once, is a fault too.
             found.update((Point(process, "execve", 1), *_points(process, one)))
-        return sorted(found)
+        return ended, sorted(found)
+
+    def _struck(self, fault: Fault) -> list[str]:
+        call = fault.point.call
+        if not self.strace:
+            return [call, str(fault.point.nth), fault.what, ""]
+        tracing = [self.strace, "-o", str(self.folder / "fault")]
+        return [*tracing, "-e", f"trace={call}", "-e", fault.injection]
 
     def _run(
-        self, folder: Path, words: tuple[str, ...], before: list[str], settings: dict[str, str]
+        self,
+        folder: Path,
+        words: Sequence[str],
+        tracing: Sequence[str] = (),
+        settings: Mapping[str, str] | None = None,
     ) -> Ended:
-        shutil.rmtree(self.turns, ignore_errors=True)
-        self.turns.mkdir()
+        for one in (self.turns, self.temporary):
+            shutil.rmtree(one, ignore_errors=True)
+            one.mkdir()
+        environment = self._plain if settings is None else {**self._shimmed, **settings}
+        if self.strace:
+            return self._forked(folder, words, tracing, environment)
+        counting = [str(Path(__file__).with_name("counted.py")), *tracing]
         done = subprocess.run(
-            [*before, sys.executable, "-m", "jellyml", *words],
+            [sys.executable, *(counting if tracing else ("-m", "jellyml")), *words],
             cwd=folder,
-            env=self._environment | settings,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=120,
         )
-        said = (done.stdout + done.stderr).decode(errors="replace")
-        return Ended(done.returncode, said)
+        return Ended(done.returncode, (done.stdout + done.stderr).decode(errors="replace"))
+
+    def _forked(
+        self,
+        folder: Path,
+        words: Sequence[str],
+        tracing: Sequence[str],
+        environment: Mapping[str, str],
+    ) -> Ended:
+        if self._runner is None:
+            script = Path(__file__).with_name("runner.py")
+            self._runner = subprocess.Popen(
+                [sys.executable, str(script)],
+                env=self._plain,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        output = self.folder / "output"
+        asked = {
+            "folder": str(folder),
+            "environment": json.dumps(dict(environment)),
+            "words": json.dumps(words),
+            "output": str(output),
+            "strace": json.dumps(tracing) if tracing else "",
+        }
+        assert self._runner.stdin
+        assert self._runner.stdout
+        self._runner.stdin.write(f"{json.dumps(asked)}\n".encode())
+        self._runner.stdin.flush()
+        return Ended(int(self._runner.stdout.readline()), output.read_text(errors="replace"))
 
 
 def _points(process: int, trace: Path) -> Iterator[Point]:
@@ -175,16 +245,39 @@ def _changes(call: str, rest: str) -> bool:
     return True
 
 
-def all_of(points: list[Point], kinds: Iterable[str]) -> list[Fault]:
-    """Every kind at every point; to kill jellyml is to kill all."""
+def _counts(trace: Path) -> Iterator[Point]:
+    for line in trace.read_text().splitlines():
+        name, nth = line.split()
+        yield Point(0, name, int(nth))
+
+
+def all_of(points: Iterable[Point], kinds: Iterable[str]) -> list[Fault]:
+    """Every kind at every point, but what would be the very same trial.
+
+    To kill jellyml is to kill all. A git that does not start is one trial, not one for each
+    error: the shim exits with the same status and the same words.
+    """
     return [
         Fault(point, what)
         for point in points
         for what in kinds
-        if point.process or what != "KILL ALL"
+        if not (what == "KILL ALL" and not point.process)
+        and not (point.call == "execve" and what in ERRORS[1:])
     ]
 
 
 def some(faults: list[Fault], count: int, seed: int) -> list[Fault]:
     """A sample that is the same every time."""
     return sorted(random.Random(seed).sample(faults, min(count, len(faults))), key=str)
+
+
+def spread(faults: list[Fault], count: int, seed: int) -> list[Fault]:
+    """A sample in which every (jellyml or git, call, kind) has its share: one of each in turn."""
+    chance = random.Random(seed)
+    kinds: dict[tuple[bool, str, str], list[Fault]] = {}
+    for fault in chance.sample(faults, len(faults)):
+        key = (fault.point.process > 0, fault.point.call, fault.what)
+        kinds.setdefault(key, []).append(fault)
+    rows = chance.sample(list(kinds.values()), len(kinds))
+    turns = (row[turn] for turn in range(len(faults)) for row in rows if turn < len(row))
+    return [fault for fault, _ in zip(turns, range(count), strict=False)]

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -283,8 +284,10 @@ class TestAmend:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path / "bench")
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path / "bench")
+    yield bench
+    bench.close()
 
 
 def trial(bench: Bench, folder: Path, fault: Fault, states: dict[bytes, str]) -> str:
@@ -308,7 +311,7 @@ def test_a_fault_leaves_the_old_file_or_the_new(
     bench: Bench, plain: Path, source: Path, tmp_path: Path, count: int
 ) -> None:
     words, original = ("fill", "model.pth", "--from", "source.pth"), plain.read_bytes()
-    points = bench.points(tmp_path, words)
+    _, points = bench.traced(tmp_path, words)
     assert len(points) > 8
     states = {original: "before", plain.read_bytes(): "after"}
     assert len(states) == 2

@@ -1,10 +1,14 @@
-"""A workspace with a bit of everything, and what is to be said of it afterwards."""
+"""A command on a workspace: how that was, how it is afterwards, and nothing in between.
+
+``rich`` is a workspace with a bit of everything.
+"""
 
 import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +16,7 @@ import fingerprint
 import jellyml
 from conftest import Folder
 from faults import Bench, Ended, Fault
+from jellyml.errors import JellyError, NotARepository
 from jellyml.workspace import Workspace
 
 Seen = dict[str, object]
@@ -121,44 +126,65 @@ def _times(path: Path) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Case:
-    """A command on a workspace: how that was, and how it is when the command has run."""
+    """A command on a workspace: how that was, and how it is when the command has run.
 
-    folder: Path  # copied for every trial
+    ``kept`` holds the folder ``work`` and whatever belongs to it; a trial takes place in a copy
+    of it, always at the same place: a linked worktree knows where it lies.
+    """
+
+    kept: Path
+    place: Path
     words: tuple[str, ...]
     before: Seen
     after: Seen
     other: Seen  # with ``before`` it tells what does not change, and so keeps its times
     back: str = ""  # the verb that leads from ``after`` to ``before``
+    look: Callable[[Path], Seen] = seen
+    stays: frozenset[str] = frozenset()  # what that verb does not bring back: a new branch
+    again: tuple[str, ...] = ()  # a command that then has to succeed
 
-    def fresh(self, place: Path) -> Path:
-        """A copy, always at the same place."""
-        return copied(self.folder, place)
+    @property
+    def work(self) -> Path:
+        return self.place / "work"
 
-    def trial(self, bench: Bench, place: Path, fault: Fault) -> str:
+    @property
+    def folder(self) -> Path:
+        """Where the command is given."""
+        return self.work if self.work.is_dir() else self.place
+
+    def fresh(self) -> None:
+        copied(self.kept, self.place)
+
+    def trial(self, bench: Bench, fault: Fault) -> str:
         """Let one fault happen. Returns where it led to, raises AssertionError where it must not.
 
         ``missed``: the run took another way, and the call was not made.
         """
-        self.fresh(place)
-        ended = bench.run(place, self.words, fault)
+        self.fresh()
+        ended = bench.run(self.folder, self.words, fault)
         if ended.status == -9:
             assert fault.what.startswith("KILL"), ended
         elif fault.kills_jellyml:
             return "missed"
         else:
-            self._has_answered(place, ended)
-        Workspace(place).history()
-        verdict = self.verdict(place)
+            self._has_answered(ended)
+        next_command(self.work)
+        verdict = self.verdict()
         assert ended.status or verdict == "after", ended.said
-        litter = leftovers(place)
+        litter = leftovers(self.work)
         assert not litter, litter
         if self.back and verdict == "after":
-            getattr(Workspace(place), self.back)()
-            differs = differing(self.before, seen(place), exact=True)
+            getattr(Workspace(self.work), self.back)()
+            differs = differing(self.before, self.look(self.work), exact=True, but=self.stays)
             assert not differs, f"not gone back to: {differs}"
+        if self.again and (verdict == "before" or self.before is self.after):
+            ended = bench.run(self.folder, self.again)
+            assert ended.status == 0, f"and then {self.again}: {ended.said}"
+            assert self.verdict() == "after"
+            assert not leftovers(self.work)
         return verdict
 
-    def _has_answered(self, place: Path, ended: Ended) -> None:
+    def _has_answered(self, ended: Ended) -> None:
         """The command lived: it has done its work, or said why not and left all as it was."""
         assert ended.status in (0, 1, 3), ended
         assert "Traceback" not in ended.said, ended.said
@@ -166,16 +192,16 @@ class Case:
             assert "Error: " in ended.said, ended.said
             assert "mistake of its own" not in ended.said, ended.said
         if "taking it back failed" not in ended.said and self.before is not self.after:
-            assert self.verdict(place, at_once=True) == ("before" if ended.status else "after")
+            assert self.verdict(at_once=True) == ("before" if ended.status else "after")
 
-    def verdict(self, place: Path, *, at_once: bool = False) -> str:
+    def verdict(self, *, at_once: bool = False) -> str:
         """``before`` or ``after``; anything else is an AssertionError that says what differs.
 
         ``at_once`` allows litter in our own folder, which the next command clears.
         """
-        now = seen(place)
+        now = self.look(self.work)
         if at_once:
-            now["locks"] = [str(path) for path in (place / ".git").glob("*.lock")]
+            now["locks"] = [str(path) for path in (self.work / ".git").glob("*.lock")]
         steady = _steady(self.before, self.other)
         moved = [name for name in steady if _of(now, "times").get(name) != steady[name]]
         assert not moved, f"written although nothing changed: {moved}"
@@ -188,38 +214,11 @@ class Case:
         return "after"
 
 
-def cases(bench: Bench, folder: Path) -> dict[str, Case]:
-    """Every verb on a rich workspace, and the recovery of a load and of an undo."""
-    place, model = folder / "work", folder / "model.pth"
-    place.mkdir(parents=True)
-    rich(Folder(place), model)
-    load = ("load", str(model))
-    first = copied(place, folder / "first")
-    steps = {"first": seen(place)}
-    for name, words in (("loaded", load), ("undone", ("undo",)), ("redone", ("redo",))):
-        ended = bench.run(place, words)
-        assert ended.status == 0, ended.said
-        copied(place, folder / name)
-        steps[name] = seen(place)
-    before, after, undone, redone = steps.values()
-    assert not differing(before, undone, exact=True)
-    assert not differing(after, redone, exact=True)
-    assert _of(after, "files")["big.weights"] == ("file", "0o644", b"the first weights\n")
-    found = {
-        "load": Case(first, load, before, after, after, "undo"),
-        "undo": Case(folder / "loaded", ("undo",), after, before, before, "redo"),
-        "redo": Case(folder / "undone", ("redo",), undone, redone, redone, "undo"),
-        "restore": Case(folder / "undone", ("restore", "2"), undone, redone, redone, "undo"),
-    }
-    for name in ("load", "undo"):
-        case = found[name]
-        points = bench.points(case.fresh(place), case.words)
-        last = max(point for point in points if point.process == 0 and point.call == "syncfs")
-        bench.run(case.fresh(place), case.words, Fault(last, "KILL"))
-        half = copied(place, folder / f"half {name}")
-        words = ("history",)
-        found[f"recovery of {name}"] = Case(half, words, case.before, case.before, case.other)
-    return found
+def next_command(work: Path) -> None:
+    """Whatever is begun next repairs; a folder in which no repository was made yet needs none."""
+    with suppress(NotARepository):
+        if work.is_dir():
+            Workspace(work).history()
 
 
 def _of(one: Seen, name: str) -> dict[str, object]:
@@ -238,10 +237,12 @@ def _steady(before: Seen, after: Seen) -> Mapping[str, object]:
     }
 
 
-def differing(one: Seen, other: Seen, *, exact: bool) -> list[str]:
+def differing(
+    one: Seen, other: Seen, *, exact: bool, but: frozenset[str] = frozenset()
+) -> list[str]:
     """What differs, in words; when not ``exact`` the index counts by its meaning."""
     said = []
-    for name in one.keys() | other.keys():
+    for name in (one.keys() | other.keys()) - but:
         if name == "times" or (name == "index" and not exact):
             continue
         left, right = one[name], other[name]
@@ -257,12 +258,13 @@ def differing(one: Seen, other: Seen, *, exact: bool) -> list[str]:
 def copied(source: Path, place: Path) -> Path:
     """A copy to the byte, times included."""
     if place.exists():
-        _remove(place)
+        removed(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["cp", "-a", str(source), str(place)], check=True)
     return place
 
 
-def _remove(place: Path) -> None:
+def removed(place: Path) -> None:
     for parent, folders, _ in os.walk(place):
         for name in folders:
             path = Path(parent, name)
@@ -273,9 +275,14 @@ def _remove(place: Path) -> None:
 
 def leftovers(place: Path) -> list[str]:
     """What should not lie in our own folder when nothing is under way."""
-    private = Workspace(place).folder.parent
-    if not private.is_dir():
+    try:
+        private = Workspace(place).folder.parent
+    except JellyError:
         return []
-    found = [path for path in private.iterdir() if path.name not in ("token", "ops", "aside")]
-    found += [*(private / "ops").glob(".*"), *private.parent.rglob("*.lock")]
+    base = private.parents[private.parts[::-1].index("jellyml") - 1]
+    found = [*base.parent.glob("jellyml-*"), *base.parent.rglob("*.lock")]
+    if private.is_dir():
+        known = ("token", "ops", "aside", "rescue")
+        found += [path for path in private.iterdir() if path.name not in known]
+        found += (private / "ops").glob(".*")
     return [str(path) for path in found]

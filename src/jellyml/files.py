@@ -178,7 +178,10 @@ def remove_tree(folder: Path) -> None:
             Path(path).parent.chmod(0o700)
             if not Path(path).is_symlink():
                 Path(path).chmod(0o700)
-            function(path)
+            if function in (os.unlink, os.rmdir):
+                function(path)
+            else:  # it could not be opened or listed
+                shutil.rmtree(path, ignore_errors=True)
 
     if folder.exists():
         shutil.rmtree(folder, onerror=unlock)
@@ -195,9 +198,22 @@ def locked(
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        yield _acquired(descriptor, wait, unless)
+        held = _acquired(descriptor, wait, unless)
+        while held and not _is_at(descriptor, path):  # removed while we waited: another's by now
+            os.close(descriptor)
+            path.parent.mkdir(exist_ok=True, mode=0o700)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            held = _acquired(descriptor, wait, unless)
+        yield held
     finally:
         os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def hold(descriptor: int, *, wait: float) -> bool:

@@ -1,10 +1,10 @@
 """``jellyml.git``: git, with the code inside a checkpoint as a repository."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jellyml import throwaway
 from jellyml.checkpoint import Checkpoint
 from jellyml.code.bundle import quarantined
 from jellyml.code.repository import Git
@@ -43,9 +43,9 @@ def run_git(
     checkpoint = Checkpoint.open(model)
     if checkpoint.passed_over:
         Terminal().warnings([f"A damaged snapshot was passed over: {checkpoint.passed_over}"])
-    with tempfile.TemporaryDirectory(prefix="jellyml-") as place:
+    with throwaway.folder() as place:
         # A clone is named after the file that it is made from: model.pth -> model.
-        bundle = Path(place) / f"{model.stem[:_STEM] or 'model'}.bundle"
+        bundle = place / f"{model.stem[:_STEM] or 'model'}.bundle"
         replace(bundle, checkpoint.bundle(), durable=False)
         with bundle.open("rb") as file:
             pieces = iter(lambda: file.read(1 << 20), b"")

@@ -6,7 +6,6 @@ the kernel holds. Then the tip is looked at, entry by entry. Nothing of the user
 
 import re
 import sys
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
+from jellyml import throwaway
 from jellyml.code.pack_walk import watched
 from jellyml.code.repository import Git
 from jellyml.code.scratch import make_bare
@@ -114,10 +114,9 @@ def quarantined(
     if not KERNEL_LIMITS:
         work = max_unpacked + _RATIO * size
         pack = watched(pack, size, header.object_format, memory=limits.memory, work=work)
-    with tempfile.TemporaryDirectory(
-        prefix="jellyml-", dir=folder, ignore_cleanup_errors=True
-    ) as place:
-        directory = Path(place).absolute()
+    throwaway.sweep()
+    with throwaway.folder(folder) as place:
+        directory = place.absolute()
         make_bare(directory, header.object_format)
         git = Git(directory, directory=directory, config=_CONFIG, isolated=True)
         _unpack(_Limited(git, limits), pack, size - header.size)

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from jellyml import throwaway
 from jellyml.code.repository import Git, Repository
 
 # A worktree's own parts of a git directory that a status reads.
@@ -30,8 +30,7 @@ def reading(repository: Repository, filters: bool) -> Iterator[Git]:
     if not shared and not sparse:
         yield git
         return
-    with tempfile.TemporaryDirectory(prefix="jellyml-") as name:
-        place = Path(name)
+    with throwaway.folder() as place:
         (place / "info").mkdir()
         for part in (*_OWN_PARTS, *shared):
             if (repository.git_dir / part).exists():

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
+from jellyml import throwaway
 from jellyml.code.repository import Git
 from jellyml.code.rules import default_attributes_file
 from jellyml.code.scan import SYMLINK, Found, Scan, at, status
@@ -139,8 +139,9 @@ def scratch(
     layers = [inner for _, inner in scan.layers() if not inner.plain]
     outer = scan.repository
     seen = [layer.repository.objects for layer in layers]
-    directory = Path(tempfile.mkdtemp(prefix="jellyml-", dir=near))
-    try:
+    if near is None:
+        throwaway.sweep()
+    with throwaway.folder(near) as directory:
         make_bare(directory, outer.object_format)
         # In a working tree, where TMPDIR may lie, others must not take it for code.
         (directory / ".gitignore").write_text("*\n")
@@ -153,8 +154,6 @@ def scratch(
             deadline=outer.deadline,
         )
         yield Scratch(directory, git)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def make_bare(directory: Path, object_format: str) -> None:

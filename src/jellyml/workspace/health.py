@@ -19,6 +19,9 @@ def examine(session: Session, repaired: Repair | None) -> list[Finding]:
     if repaired:
         outcome = words.rolled_back(session.repository.root, repaired, alone=False)
         found.append(Finding(" ".join((*outcome.message, *outcome.warnings)), repaired=True))
+    if session.is_read_only and session.journal.unfinished():
+        (problem,) = words.waiting(session.repository.root).warnings
+        found.append(Finding(problem, False, "make it writable, then run: jellyml doctor"))
     orphans = session.store.orphans()
     found += _damaged(session)
     found += _set_aside(session)

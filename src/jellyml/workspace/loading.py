@@ -13,13 +13,16 @@ from jellyml.code.bundle import Incoming, quarantined
 from jellyml.code.newborn import in_git_directory
 from jellyml.code.repository import Git, Repository
 from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError, pasteable
+from jellyml.files import remove_tree
 from jellyml.workspace import stage
+from jellyml.workspace.journal import Journal
 from jellyml.workspace.plan import differences, files_of, unknown_to
 from jellyml.workspace.session import Drafted, Session
 from jellyml.workspace.stage import Staged
 from jellyml.workspace.store import Store
 
 _FEW = 10
+_BESIDE = ".jellyml-new"  # where a repository is made that is not there yet
 
 
 @dataclass(frozen=True)
@@ -206,16 +209,19 @@ def load_target(
         )
     else:
         try:
-            yield Target(Repository.find(folder))
+            repository = Repository.find(folder)
+            half_made = _is_half_made(repository)
+            yield Target(repository, half_made, _lying(repository.root) if half_made else ())
             return
         except NotARepository:
             if in_git_directory(folder):
                 raise
-    lying = tuple(os.fsencode(path.name) for path in folder.iterdir())
+    remove_tree(folder / _BESIDE)  # of a load that was killed
+    lying = _lying(folder)
     try:
         if fresh and in_git_directory(folder.parent):
             raise UsageError(f"{folder} lies in a git directory.", "name a folder outside of it.")
-        Git(folder).run("init", "-q", f"--object-format={object_format}")
+        _make_repository(folder, object_format)
         yield Target(Repository.find(folder), new=True, lying=lying)
     except BaseException:
         _unmake(folder, made)
@@ -224,9 +230,34 @@ def load_target(
         _unmake(folder, made)
 
 
+def _lying(folder: Path) -> tuple[bytes, ...]:
+    return tuple(os.fsencode(path.name) for path in folder.iterdir() if path.name != ".git")
+
+
+def _is_half_made(repository: Repository) -> bool:
+    """True for one that a load made here, killed before it was done: what lies here is to stay."""
+    store = Store(repository)
+    if repository.index.exists() or not store.base.is_dir() or repository.commit():
+        return False
+    operations = Journal(store.private / "ops").operations()
+    return not any(one.status == "done" for one in operations)
+
+
+def _make_repository(folder: Path, object_format: str) -> None:
+    """Beside, then by one rename: killed, git would leave one that no git can work with."""
+    beside = folder / _BESIDE
+    beside.mkdir()
+    try:
+        Git(beside).run("init", "-q", f"--object-format={object_format}")
+        (beside / ".git" / "jellyml").mkdir(mode=0o700)  # by this the next load knows it
+        (beside / ".git").rename(folder / ".git")
+    finally:
+        remove_tree(beside)
+
+
 def _fresh(folder: Path) -> Path | None:
     """Make a folder, or take an empty one; the topmost folder that had to be made."""
-    if folder.is_dir() and not any(folder.iterdir()):
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {_BESIDE}:
         return None
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:

@@ -18,8 +18,9 @@ from jellyml.workspace.outcome import Change, Entry, Finding, Outcome
 from jellyml.workspace.perform import Ready, perform
 from jellyml.workspace.plan import Plan, files_of, holds, in_the_way, to_state
 from jellyml.workspace.recovery import Repair
-from jellyml.workspace.session import Session, Wanted, held
+from jellyml.workspace.session import Session, Wanted, can_be_written, held
 from jellyml.workspace.state import Head, State
+from jellyml.workspace.store import Store
 
 
 class Workspace:
@@ -51,8 +52,7 @@ class Workspace:
             known = arrival.incoming.object_format
             with (
                 load_target(folder, known, fresh=to is not None, dry_run=dry_run) as target,
-                past.untouched(target.repository, if_asked=dry_run),
-                self._held(target.repository) as (session, repaired),
+                self._held(target.repository, leave_nothing=dry_run) as (session, repaired),
             ):
                 outcome = _load(session, arrival, target, dry_run=dry_run)
         return _told(outcome, repaired)
@@ -89,8 +89,10 @@ class Workspace:
         repository = self._repository()
         if not past.has_any(repository):
             return None
-        with self._held(repository) as (session, repaired):
+        with self._looked_at(repository) as (session, repaired):
             root = session.repository.root
+            if repaired is None and session.is_read_only and session.journal.unfinished():
+                return words.waiting(root)
             return words.rolled_back(root, repaired, alone=True) if repaired else None
 
     def history(self) -> list[Entry]:
@@ -98,7 +100,7 @@ class Workspace:
         repository = self._repository()
         if not past.has_any(repository):
             return []
-        with self._held(repository) as (session, _):
+        with self._looked_at(repository) as (session, _):
             return past.entries(session)
 
     def forget_last(self) -> Outcome:
@@ -127,8 +129,7 @@ class Workspace:
             return words.nothing("prune", repository.root)
         with self._held(repository) as (session, repaired):
             outcome = past.prune(session, older_than, larger_than, everything=everything)
-        if everything:
-            session.store.remove()
+            session.is_last = everything
         return _told(outcome, repaired)
 
     def doctor(self) -> list[Finding]:
@@ -136,7 +137,7 @@ class Workspace:
         repository = self._repository()
         if not past.has_any(repository):
             return []
-        with self._held(repository) as (session, repaired):
+        with self._looked_at(repository) as (session, repaired):
             return health.examine(session, repaired)
 
     @property
@@ -150,9 +151,23 @@ class Workspace:
         return Repository.find(self._asked)
 
     @contextmanager
-    def _held(self, repository: Repository) -> Iterator[tuple[Session, Repair | None]]:
+    def _held(
+        self, repository: Repository, *, leave_nothing: bool = False
+    ) -> Iterator[tuple[Session, Repair | None]]:
+        """The workspace, repaired. ``leave_nothing``: no store where there was none."""
+        fresh = not Store(repository).base.exists()
         with held(repository) as session:
             yield session, recovery.repair(session)
+            session.is_last |= leave_nothing and fresh
+
+    @contextmanager
+    def _looked_at(self, repository: Repository) -> Iterator[tuple[Session, Repair | None]]:
+        """As ``_held``; on a medium that cannot be written as it is, unrepaired."""
+        if can_be_written(repository):
+            with self._held(repository) as both:
+                yield both
+        else:
+            yield Session(repository, Store(repository), is_read_only=True), None
 
 
 def _held(session: Session, entries: Iterable[Operation]) -> list[Operation]:

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,17 +20,10 @@ from jellyml.workspace.store import Store
 
 def has_any(repository: Repository) -> bool:
     """True where an operation was ever begun: to ask must not make a folder."""
-    return Store(repository).private.is_dir()
-
-
-@contextmanager
-def untouched(repository: Repository, *, if_asked: bool) -> Iterator[None]:
-    """Leave no store behind where there was none: a dry run only looks."""
     store = Store(repository)
-    there = store.base.exists()
-    yield
-    if if_asked and not there:
-        store.remove()
+    if store.removed.exists() and not store.base.exists():
+        store.finish_removal()
+    return store.private.is_dir()
 
 
 def folder(repository: Repository) -> Path:

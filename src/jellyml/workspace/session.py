@@ -7,7 +7,7 @@ intention written down before anything moves, and what is found half done is tak
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from jellyml.workspace.apply import Mover
 from jellyml.workspace.disk import Left
 from jellyml.workspace.journal import Journal, Operation
 from jellyml.workspace.plan import Plan
+from jellyml.workspace.refs import PACKED_LOCK
 from jellyml.workspace.state import Draft, Head, State
 from jellyml.workspace.store import Store
 
@@ -38,9 +39,11 @@ class Wanted:
 class Session:
     """A workspace held by this process."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, store: Store, *, is_read_only: bool = False) -> None:
         self.repository = repository
-        self.store = Store.open(repository)
+        self.store = store
+        self.is_read_only = is_read_only  # nothing is held, and nothing may be changed
+        self.is_last = False  # nothing of ours is to stay when this is over
         self.private = self.store.private
         self.journal = Journal(self.private / "ops")
         self.mover = Mover(repository.root, self.private, repository.object_format)
@@ -168,13 +171,22 @@ def held(repository: Repository) -> Iterator[Session]:
     """
     base = Store(repository).base
     base.mkdir(exist_ok=True, mode=0o700)
-    with ExitStack() as locks:
-        locks.enter_context(files.only_one(base / "lock", wait=LOCK_WAIT, doing="at work here"))
-        session = Session(repository)
-        gitdir.drop(repository.git_dir / "HEAD.lock", session.private)
-        locks.enter_context(gitdir.lock(repository.git_dir / "index.lock", session.private))
-        session.store.clear_litter()
-        yield session
+    with files.only_one(base / "lock", wait=LOCK_WAIT, doing="at work here"):
+        session = Session(repository, Store.open(repository))
+        session.store.finish_removal()
+        for place in (repository.git_dir / "HEAD.lock", repository.common_dir / PACKED_LOCK):
+            gitdir.drop(place, session.private)
+        with gitdir.lock(repository.git_dir / "index.lock", session.private):
+            session.store.clear_litter()
+            yield session
+        if session.is_last:
+            session.store.remove()
+
+
+def can_be_written(repository: Repository) -> bool:
+    """False on a medium or in a folder where our lock cannot be taken: there one can look."""
+    store = Store(repository)
+    return all(os.access(one, os.W_OK) for one in (repository.git_dir, store.base))
 
 
 def standing() -> Path | None:

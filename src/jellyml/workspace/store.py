@@ -19,9 +19,9 @@ from jellyml import files
 from jellyml.code.repository import Git, Repository
 from jellyml.code.scratch import Scratch, make_bare
 from jellyml.errors import GitError
-from jellyml.workspace import identity
+from jellyml.workspace import identity, refs
+from jellyml.workspace.refs import KEEP
 
-KEEP = "refs/jellyml/keep/"
 # The second is what git before 2.36 knows; a newer one takes the first.
 _DURABLE = {"core__fsync": "all", "core__fsyncObjectFiles": "true"}
 _PACK = ("pack-objects", "--revs", "--delta-base-offset", "--window=0", "-q")
@@ -54,23 +54,29 @@ class Store:
         """Drop what killed commands left half made: scratch folders, git's locks and packs."""
         for folder in (*self.private.glob("jellyml-*"), self.private / "fresh"):
             files.remove_tree(folder)
-        refs = self.repository.common_dir / "refs"
+        theirs = self.repository.common_dir / "refs"
         for litter in (
             *self.private.glob(".?*"),
             *self.private.glob("index*"),
             *self.private.glob("HEAD"),
+            *self.private.glob("packed-refs"),
             *self.private.glob("ops/.?*"),
             *self.bare.glob("*.lock"),
             *self.bare.glob("refs/**/*.lock"),
             *self.bare.glob("objects/pack/tmp_*"),
-            *refs.glob("jellyml/**/*.lock"),
-            *refs.glob("heads/jellyml-*.lock"),
+            *theirs.glob("jellyml/**/*.lock"),
+            *theirs.glob("heads/jellyml-*.lock"),
         ):
             litter.unlink(missing_ok=True)
 
     @cached_property
     def base(self) -> Path:
         return self.repository.common_dir / "jellyml"
+
+    @cached_property
+    def removed(self) -> Path:
+        """Where all of ours lies for the moment that its removal takes."""
+        return self.repository.common_dir / "jellyml-removed"
 
     @cached_property
     def bare(self) -> Path:
@@ -250,10 +256,7 @@ class Store:
         """Drop our refs on commits of the user's that no state grows from any more."""
         git = replace(self.user, objects=(self.bare / "objects",))
         others = [f"--no-merged={commit}" for commit in sorted(needed)]
-        listed = git.run("for-each-ref", "--format=%(refname)", *others, KEEP)
-        lines = "".join(f"delete {name}\n" for name in listed.decode().split())
-        if lines:
-            self.user.run("update-ref", "--stdin", stdin=lines.encode())
+        refs.drop(self.repository, self.private, refs.kept(git, *others))
 
     def _compact(self) -> None:
         """One pack of all that is still needed, then the others go.
@@ -272,14 +275,20 @@ class Store:
         files.sync_folder(folder)
 
     def remove(self) -> None:
-        """Take everything of ours out of the repository."""
-        listed = self.repository.git.run("for-each-ref", "--format=%(refname)", KEEP)
-        lines = "".join(f"delete {name}\n" for name in listed.decode().split())
-        if lines:
-            self.user.run("update-ref", "--stdin", stdin=lines.encode())
-        ours = self.repository.common_dir.joinpath(*KEEP.split("/")[:-1])
-        for folder in (ours, ours.parent):  # git leaves them, empty
-            with suppress(OSError):
-                folder.rmdir()
+        """Take everything of ours out of the repository. Our lock is held, and no lock of git's.
+
+        By one rename: what is killed has removed nothing yet, or all.
+        """
+        refs.drop(self.repository, self.private, refs.kept(self.repository.git))
+        refs.remove_folders(self.repository.common_dir)
         identity.unmark_all(self.repository)
-        shutil.rmtree(self.base)
+        self.finish_removal()
+        if os.name == "nt":  # nothing that holds an open file (our lock) can be renamed there
+            shutil.rmtree(self.base, ignore_errors=True)
+            return
+        self.base.rename(self.removed)
+        self.finish_removal()
+
+    def finish_removal(self) -> None:
+        """What is left of a removal that was killed."""
+        files.remove_tree(self.removed)

@@ -98,6 +98,12 @@ def rolled_back(root: Path, repaired: Repair, *, alone: bool) -> Outcome:
     return Outcome("undo", root, lines, kept)
 
 
+def waiting(root: Path) -> Outcome:
+    """Found where nothing can be written: it is said, and done when it can be."""
+    said = f"A command was interrupted in {root}; it is rolled back once its .git can be written."
+    return Outcome("undo", root, warnings=(said,))
+
+
 def failed(verb: str, error: OSError, repaired: Repair | None = None) -> JellyError:
     """A fault of the system, after everything was put back."""
     where = f" ({error.filename})" if error.filename else ""

@@ -1,0 +1,60 @@
+"""Our refs in the user's repository, dropped under a lock that is known as ours.
+
+Git locks all packed refs to delete one; killed, it leaves a ``packed-refs.lock`` that nobody can
+tell from another git's, and that stops every later one.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from jellyml import files
+from jellyml.code.repository import Git, Repository
+from jellyml.workspace import gitdir
+
+KEEP = "refs/jellyml/keep/"
+PACKED_LOCK = "packed-refs.lock"
+
+
+def kept(git: Git, *conditions: str) -> list[str]:
+    """The names of our refs that keep the user's commits alive."""
+    listed = git.run("for-each-ref", "--format=%(refname)", *conditions, KEEP)
+    return listed.decode().split()
+
+
+def drop(repository: Repository, private: Path, names: Iterable[str]) -> None:
+    """Delete refs of ours, loose or packed. Raises UnsafeToContinue when git is at it."""
+    gone = set(names)
+    if not gone:
+        return
+    common = repository.common_dir
+    if (common / "reftable").is_dir():
+        lines = "".join(f"delete {name}\n" for name in sorted(gone))
+        repository.git.run("update-ref", "--stdin", stdin=lines.encode())
+        return
+    with gitdir.lock(common / PACKED_LOCK, private):
+        _drop_packed(common / "packed-refs", private / "packed-refs", gone)
+        for name in gone:
+            (common / name).unlink(missing_ok=True)
+            (common / "logs" / name).unlink(missing_ok=True)
+
+
+def _drop_packed(packed: Path, beside: Path, gone: set[str]) -> None:
+    if not packed.exists():
+        return
+    lines = packed.read_bytes().splitlines(keepends=True)
+    wanted = {name.encode() for name in gone}  # object ids of ours peel to nothing: one line a ref
+    left = [line for line in lines if line.rstrip(b"\n").partition(b" ")[2] not in wanted]
+    if len(left) == len(lines):
+        return
+    files.replace(beside, left, mode=packed.stat().st_mode & 0o777)
+    beside.replace(packed)
+    files.sync_folder(packed.parent)
+
+
+def remove_folders(common: Path) -> None:
+    """The folders of our refs, where nothing is left in them."""
+    for top in (common, common / "logs"):
+        for folder in (top / "refs" / "jellyml" / "keep", top / "refs" / "jellyml"):
+            with suppress(OSError):
+                folder.rmdir()
