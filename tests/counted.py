@@ -45,7 +45,7 @@ class Counted:
 
 def _writes(args: tuple[object, ...]) -> bool:
     path, _, flags = args
-    if isinstance(path, int) or os.fsdecode(str(path)).startswith("/dev/"):
+    if isinstance(path, int) or path in (os.devnull, "/dev/tty"):
         return False
     return isinstance(flags, int) and bool(flags & _WRITING)
 

@@ -241,7 +241,7 @@ def _changes(call: str, rest: str) -> bool:
         return "O_CREAT" in rest or "O_TRUNC" in rest
     if call in ("write", "pwrite64", "sendfile"):
         place = re.match(r"\d+<([^>]*)>", rest)
-        return place is not None and re.match("/(?!dev/)", place[1]) is not None
+        return place is not None and re.match("/(?!dev/(?!shm/))", place[1]) is not None
     return True
 
 
