@@ -182,12 +182,15 @@ def _lines(
         yield Change(b"files", b"040000", tree.encode())
     for change in changes(as_is, contents, place, convert=False):
         yield replace(change, path=b"files/" + change.path)
-    tracked = [one.path for one in contents.unreadable if os.fsencode(one.path) not in untracked]
-    if tracked:
-        raise UnsafeToContinue(
-            f"{tracked[0]} cannot be read, so it could not be brought back.",
-            f"chmod u+r {pasteable(tracked[0])}",
-        )
+    for one in contents.unreadable:
+        # An untracked one that may not be read is left where it lies. One that may is not: for
+        # want of its bytes the disk is to blame, or too many open files.
+        path = os.fsencode(one.path)
+        if path not in untracked or os.access(at(as_is.root, path), os.R_OK):
+            raise UnsafeToContinue(
+                f"{one.path} cannot be read, so it could not be brought back.",
+                f"chmod u+r {pasteable(one.path)}",
+            )
     yield from beside
 
 

@@ -1,0 +1,200 @@
+"""What is left when a command was killed, and where one can only look."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import jellyml
+from conftest import Folder
+from faults import SOURCE
+from jellyml import files, throwaway
+from jellyml.errors import JellyError
+from jellyml.workspace import Workspace
+from jellyml.workspace.journal import Journal
+from workspaces import rich
+
+_HOLD = """
+import sys, time
+from jellyml import throwaway
+with throwaway.folder() as place:
+    (place / "large").write_bytes(b"x" * 1000)
+    print(place, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    monkeypatch.setenv("TMPDIR", str(place))
+    return place
+
+
+@pytest.fixture
+def holder(temporary: Path) -> "Iterator[subprocess.Popen[str]]":
+    """A process with such a folder of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLD],
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nothing is swept there")
+def test_what_a_killed_process_left_is_swept_and_nothing_else(
+    repo: Folder, temporary: Path, holder: "subprocess.Popen[str]"
+) -> None:
+    assert holder.stdout
+    left = Path(holder.stdout.readline().strip())
+    theirs = [temporary / "jellyml-of-somebody", temporary / "jellyml-open", temporary / "other"]
+    for one in theirs:
+        one.mkdir(mode=0o700)
+        (one / "kept").touch()
+    (temporary / "jellyml-open" / "alive").touch()
+    (temporary / "jellyml-open").chmod(0o755)
+
+    jellyml.create_snapshot(repo.path, strict=True)
+    assert left.is_dir()  # its process lives
+
+    holder.kill()
+    holder.wait()
+    repo.write("train.py", "edited, so that it is captured anew\n")
+    jellyml.create_snapshot(repo.path, strict=True)
+    assert not left.exists()
+    assert sorted(temporary.iterdir()) == sorted(theirs)
+    assert all((one / "kept").exists() for one in theirs)
+
+
+def test_a_folder_of_another_user_is_not_touched(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = temporary / "jellyml-theirs"
+    place.mkdir(mode=0o700)
+    (place / "alive").touch()
+    monkeypatch.setattr(os, "getuid", lambda: 123456)
+    throwaway.sweep()
+    assert place.exists()
+    monkeypatch.undo()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    throwaway.sweep()
+    assert not place.exists()
+
+
+@pytest.fixture
+def model(folder: Folder, tmp_path: Path) -> Path:
+    rich(folder, tmp_path / "model.pth")
+    return tmp_path / "model.pth"
+
+
+@pytest.fixture
+def read_only(folder: Folder) -> Iterator[Path]:
+    """The workspace on a medium that cannot be written, where this user may mount one."""
+
+    def mount(*words: str) -> bool:
+        return not subprocess.run(["mount", *words], capture_output=True).returncode
+
+    place = str(folder.path)
+
+    def lock() -> None:
+        if not (shutil.which("mount") and mount("--bind", place, place)):
+            pytest.skip("this user may not mount")
+        assert mount("-o", "remount,bind,ro", place)
+
+    folder.lock = lock  # type: ignore[attr-defined]
+    yield folder.path
+    if folder.path.is_mount():
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def test_history_and_doctor_read_where_nothing_can_be_written(
+    folder: Folder, model: Path, read_only: Path
+) -> None:
+    workspace = Workspace(folder.path)
+    workspace.load(model)
+    listed = workspace.history()
+    folder.lock()  # type: ignore[attr-defined]
+
+    assert workspace.history() == listed
+    assert workspace.repair() is None
+    assert all(finding.expected for finding in workspace.doctor())
+    with pytest.raises((JellyError, OSError)):
+        workspace.undo()
+
+
+def test_what_is_to_be_rolled_back_is_said_where_nothing_can_be_written(
+    folder: Folder, model: Path, read_only: Path
+) -> None:
+    workspace = Workspace(folder.path)
+    workspace.load(model)
+    journal = Journal(workspace.folder)
+    last = journal.operations()[-1]
+    journal.write(last.__class__(last.number + 1, "undo", time=time.time(), before=1))
+    folder.lock()  # type: ignore[attr-defined]
+
+    repaired = workspace.repair()
+    assert repaired
+    assert "is rolled back once" in repaired.warnings[0]
+    assert any("was interrupted" in finding.problem for finding in workspace.doctor())
+    assert len(workspace.history()) == 2
+
+
+def test_pruning_all_leaves_packed_refs_and_their_lock_alone(folder: Folder, model: Path) -> None:
+    workspace = Workspace(folder.path)
+    workspace.load(model)
+    workspace.undo()
+    folder.git("pack-refs", "--all")
+    packed = folder.read(".git/packed-refs")
+    assert b"refs/jellyml/keep/" in packed
+    lock = folder.write(".git/packed-refs.lock", "somebody else's")
+
+    with pytest.raises(JellyError, match=r"packed-refs\.lock"):
+        workspace.prune(everything=True)
+    assert workspace.history()
+    lock.unlink()
+    workspace.prune(everything=True)
+
+    left = [line for line in packed.splitlines() if b"refs/jellyml/" not in line]
+    assert folder.read(".git/packed-refs").splitlines() == left
+    assert not list((folder.path / ".git").glob("jellyml*"))
+    assert not (folder.path / ".git/refs/jellyml").exists()
+
+
+def test_a_folder_that_cannot_be_opened_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    (folder / "inner").mkdir(parents=True)
+    real, failed = os.open, list[str]()
+
+    def once(path: str, *rest: object, **named: object) -> int:
+        if not failed and "gone" in str(path):
+            failed.append(path)
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", once)
+    files.remove_tree(folder)
+    assert failed
+    assert not folder.exists()
+
+
+def test_a_lock_that_was_removed_while_waiting_is_taken_anew(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    with files.locked(tmp_path / "base/lock", wait=0) as first:
+        assert first
+        (tmp_path / "base").rename(tmp_path / "removed")
+        (tmp_path / "base").mkdir()
+        with files.locked(tmp_path / "base/lock", wait=0) as second:
+            assert second
