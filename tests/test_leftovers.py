@@ -105,17 +105,18 @@ def read_only(folder: Folder) -> Iterator[Path]:
     def mount(*words: str) -> bool:
         return not subprocess.run(["mount", *words], capture_output=True).returncode
 
-    place = str(folder.path)
+    place, mounted = str(folder.path), list[str]()
 
     def lock() -> None:
         if not (shutil.which("mount") and mount("--bind", place, place)):
             pytest.skip("this user may not mount")
+        mounted.append(place)
         assert mount("-o", "remount,bind,ro", place)
 
     folder.lock = lock  # type: ignore[attr-defined]
     yield folder.path
-    if folder.path.is_mount():
-        subprocess.run(["umount", "--lazy", place], check=True)
+    for one in mounted:  # Path.is_mount does not see a folder that is mounted on itself
+        subprocess.run(["umount", "--lazy", one], check=True)
 
 
 def test_history_and_doctor_read_where_nothing_can_be_written(

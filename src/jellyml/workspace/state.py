@@ -99,6 +99,9 @@ def look(repository: Repository, inherited: Left, also_left: tuple[bytes, ...] =
     # Without filters: what lies in the tree may be a stranger's, and a state holds raw bytes.
     found = scan(repository, ignored=True, filters=False)
     selection = select(found, max_file_size=MAX_FILE_SIZE, max_untracked=MAX_UNTRACKED)
+    for one in selection.left_out:
+        if one.reason == "unreadable" and _may_be_read(selection.root, one.path):
+            raise _unreadable(one.path)
     staying = Left((*inherited.paths, *also_left))
     untracked = _untracked(selection)
     overlay = {
@@ -107,6 +110,20 @@ def look(repository: Repository, inherited: Left, also_left: tuple[bytes, ...] =
         if not (path in untracked and path in staying)
     }
     return replace(selection, overlay=overlay)
+
+
+def _may_be_read(root: Path, name: str) -> bool:
+    """An untracked file that may not be read is left where it lies. One that may, and could not
+    be, is not: a disk that fails, or too many open files, must not decide what a state holds.
+    """
+    return os.access(at(root, os.fsencode(name)), os.R_OK)
+
+
+def _unreadable(name: str) -> UnsafeToContinue:
+    return UnsafeToContinue(
+        f"{name} cannot be read, so it could not be brought back.",
+        f"chmod u+r {pasteable(name)}, or try again",
+    )
 
 
 def _untracked(selection: Selection) -> frozenset[bytes]:
@@ -183,14 +200,8 @@ def _lines(
     for change in changes(as_is, contents, place, convert=False):
         yield replace(change, path=b"files/" + change.path)
     for one in contents.unreadable:
-        # An untracked one that may not be read is left where it lies. One that may is not: for
-        # want of its bytes the disk is to blame, or too many open files.
-        path = os.fsencode(one.path)
-        if path not in untracked or os.access(at(as_is.root, path), os.R_OK):
-            raise UnsafeToContinue(
-                f"{one.path} cannot be read, so it could not be brought back.",
-                f"chmod u+r {pasteable(one.path)}",
-            )
+        if os.fsencode(one.path) not in untracked or _may_be_read(as_is.root, one.path):
+            raise _unreadable(one.path)
     yield from beside
 
 
