@@ -1,9 +1,11 @@
 """What is left when a command was killed, and where one can only look."""
 
+import importlib
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from jellyml import files, throwaway
 from jellyml.errors import JellyError
 from jellyml.workspace import Workspace
 from jellyml.workspace.journal import Journal
-from workspaces import rich
+from workspaces import differing, rich, seen
 
 _HOLD = """
 import sys, time
@@ -192,10 +194,78 @@ def test_a_folder_that_cannot_be_opened_is_removed(
 
 
 def test_a_lock_that_was_removed_while_waiting_is_taken_anew(tmp_path: Path) -> None:
-    (tmp_path / "base").mkdir()
-    with files.locked(tmp_path / "base/lock", wait=0) as first:
-        assert first
-        (tmp_path / "base").rename(tmp_path / "removed")
-        (tmp_path / "base").mkdir()
-        with files.locked(tmp_path / "base/lock", wait=0) as second:
-            assert second
+    base = tmp_path / "base"
+    base.mkdir()
+    taken, over = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with files.locked(base / "lock", wait=20):
+            taken.set()
+            over.wait(20)
+
+    waiter = threading.Thread(target=wait)
+    with files.locked(base / "lock", wait=0):
+        waiter.start()
+        time.sleep(0.2)
+        base.rename(tmp_path / "removed")
+    assert taken.wait(20)
+    with files.locked(base / "lock", wait=0) as another:
+        assert not another
+    over.set()
+    waiter.join()
+
+
+_KILLED_INIT = """#!/bin/sh
+for word; do
+  if [ "$word" = init ]; then
+    "$REAL_GIT" "$@"; rm .git/HEAD; : > .git/config.lock; kill -9 $PPID; exit 1
+  fi
+done
+exec "$REAL_GIT" "$@"
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the git that kills is a shell script")
+def test_a_load_killed_while_git_makes_the_repository_can_be_given_again(
+    folder: Folder, model: Path, tmp_path: Path
+) -> None:
+    place, shims = Folder(tmp_path / "elsewhere"), tmp_path / "bin"
+    place.write("notes.txt", "the user's")
+    shims.mkdir()
+    (shims / "git").write_text(_KILLED_INIT)
+    (shims / "git").chmod(0o755)
+    path = f"{shims}{os.pathsep}{os.environ['PATH']}"
+    killed = subprocess.run(
+        [sys.executable, "-m", "jellyml", "load", str(model)],
+        cwd=place.path,
+        env=os.environ
+        | {"PYTHONPATH": str(SOURCE), "PATH": path, "REAL_GIT": shutil.which("git") or ""},
+        capture_output=True,
+    )
+    assert killed.returncode == -9
+
+    Workspace(place.path).load(model)
+    assert place.read("train.py") == b"print('loaded')\n"
+    assert place.read("notes.txt") == b"the user's"
+    assert not (place.path / ".jellyml-new").exists()
+
+
+@pytest.mark.parametrize(
+    "where", ["jellyml.code.guard.is_checkpoint", "jellyml.code.contents.bytes_on_disk"]
+)
+def test_a_disk_that_fails_stops_a_load(
+    folder: Folder, model: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    before = seen(folder.path)
+    module, _, name = where.rpartition(".")
+    real = getattr(importlib.import_module(module), name)
+
+    def failing(*args: object, **named: object) -> object:
+        if any("private.txt" in str(one) for one in args):
+            raise OSError(5, "Input/output error")
+        return real(*args, **named)
+
+    monkeypatch.setattr(where, failing)
+    with pytest.raises(JellyError, match=r"private\.txt cannot be read"):
+        Workspace(folder.path).load(model)
+    assert not differing(before, seen(folder.path), exact=True)
