@@ -204,6 +204,17 @@ def test_a_worktree_that_was_moved_keeps_its_journal(
     assert {**fingerprint.files(tmp_path / "elsewhere"), ".git": 0} == {**before, ".git": 0}
 
 
+def test_an_interrupted_load_in_a_worktree_is_named_by_a_capture(
+    repo: Folder, model: Path, tmp_path: Path
+) -> None:
+    other = linked(repo, tmp_path / "wt", "HEAD")
+    Workspace(other.path).load(model)
+    entry = Workspace(other.path).folder / "00000001.json"
+    entry.write_text(entry.read_text().replace('"done"', '"begun"'))
+    with pytest.warns(jellyml.JellyWarning, match="interrupted"):
+        jellyml.create_snapshot(other.path, strict=True)
+
+
 # What is set aside.
 
 

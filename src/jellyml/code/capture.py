@@ -4,7 +4,6 @@ Nothing of the user's is written: not the index, not HEAD, not the object store,
 """
 
 import base64
-import json
 import os
 import re
 import time
@@ -21,6 +20,7 @@ from jellyml.code.glance import PlainIndexes
 from jellyml.code.guard import LeftOut
 from jellyml.code.guess import WrongGuess, guess
 from jellyml.code.history import Budget, History
+from jellyml.code.identity import is_interrupted
 from jellyml.code.key import key
 from jellyml.code.manifest import CodeFacts, Nested
 from jellyml.code.repository import Repository
@@ -114,22 +114,10 @@ class _Look:
         return self.store.get(name) if self.store else None
 
 
-def _interrupted(repository: Repository) -> bool:
-    """True when the last operation in this worktree's journal was begun and not done."""
-    base = repository.common_dir / "jellyml"
-    linked = repository.git_dir != repository.common_dir
-    place = base / "worktrees" / repository.git_dir.name if linked else base / "main"
-    try:
-        last = max((place / "ops").glob("[0-9]*.json"), default=None)
-        return last is not None and json.loads(last.read_bytes())["status"] == "begun"
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
 def _kept(look: _Look, entered: float) -> Capture:
     """The capture, kept for others where there is a place for it."""
     found = _in_turn(look, look.store, entered) if look.store else _again(look)[0]
-    return replace(found, interrupted=_interrupted(look.place))
+    return replace(found, interrupted=is_interrupted(look.place))
 
 
 def _in_turn(look: _Look, store: Cache, entered: float) -> Capture:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jellyml.code.glance import PlainIndexes, Said, glance
+from jellyml.code.odd_names import odd_names
 from jellyml.code.repository import Repository
 from jellyml.code.rules import are_rules, is_off, lists_rules
 from jellyml.errors import GitError, NotARepository, TookTooLong
@@ -23,7 +24,6 @@ _NO_BLOB = (b"000000", GITLINK)
 
 # An index line worth a look: assume-unchanged (lower case), skip-worktree (S), a gitlink.
 _ODD = re.compile(rb"(?:\A|\0)([a-zS] |. 160000 )")
-_MARKS = (b":", b"\\", b"~", b".git ", b".git.")
 # What git could not look at: a folder that it may not list, a file in one it may not enter.
 _CLOSED = re.compile(
     rb"^(?:warning: could not open directory '(.*)'|(?!error: |warning: |fatal: )(.+))"
@@ -136,7 +136,7 @@ def _index(said: Said, rows: _Rows, plain: PlainIndexes) -> bool:
         plain.now[said.index] = plain.before[said.index]
         return plain.before[said.index]
     tracked_rules = lists_rules(said.listed)
-    rows.odd_names = tuple(_odd_names(said.listed))
+    rows.odd_names = tuple(odd_names(said.listed))
     if not _is_plain(said.listed):
         _flagged(said.listed, rows, said.config, said.repository.root)
     elif said.index and not rows.odd_names:
@@ -267,15 +267,6 @@ def _flagged(listed: bytes, rows: _Rows, config: dict[str, str], root: Path) -> 
             rows.unreadable.add(path)
         rows.overlay[path] = found and Found(_believed(found.mode, mode, config))
         rows.indexed[path] = oid
-
-
-def _odd_names(listed: bytes) -> Iterator[bytes]:
-    """Of all tracked paths the few with a mark in them that a drive, a stream or a short has."""
-    if any(mark in listed for mark in _MARKS):
-        for row in listed.split(b"\0"):
-            path = row.partition(b"\t")[2]
-            if any(mark in path for mark in _MARKS):
-                yield path
 
 
 def _believed(mode: bytes, known: bytes, config: dict[str, str]) -> bytes:

@@ -16,10 +16,11 @@ from functools import cached_property
 from pathlib import Path
 
 from jellyml import files
+from jellyml.code import identity
 from jellyml.code.repository import Git, Repository
 from jellyml.code.scratch import Scratch, make_bare
 from jellyml.errors import GitError
-from jellyml.workspace import identity, refs
+from jellyml.workspace import refs
 from jellyml.workspace.refs import KEEP
 
 # The second is what git before 2.36 knows; a newer one takes the first.
@@ -90,9 +91,7 @@ class Store:
     @cached_property
     def private(self) -> Path:
         """The folder of this worktree: journal, lock, and what is being moved."""
-        if self.repository.git_dir == self.repository.common_dir:
-            return self.base / "main"
-        return self.base / "worktrees" / identity.name_of(self.repository.git_dir)
+        return identity.folder_of(self.repository)
 
     @cached_property
     def git(self) -> Git:

@@ -1,9 +1,10 @@
-"""Which linked worktree is which: a name may be given to another one when the first is gone.
+"""Which worktree is which: a name may be given to another one when the first is gone.
 
 A token in the worktree's own git directory goes when git removes the worktree. One that is
 made anew under the same name has none, and so does not find the journal of the first.
 """
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -33,3 +34,21 @@ def name_of(git_dir: Path) -> str:
     with suppress(OSError):
         token = (git_dir / _TOKEN).read_bytes()
     return f"{git_dir.name}.{token.decode(errors='replace').strip()}"
+
+
+def folder_of(repository: Repository) -> Path:
+    """Our folder for one worktree: journal, lock, and what is being moved."""
+    base = repository.common_dir / "jellyml"
+    if repository.git_dir == repository.common_dir:
+        return base / "main"
+    return base / "worktrees" / name_of(repository.git_dir)
+
+
+def is_interrupted(repository: Repository) -> bool:
+    """True when the last operation in this worktree's journal was begun and not done."""
+    try:
+        ops = folder_of(repository) / "ops"
+        last = max(ops.glob("[0-9]*.json"), default=None)
+        return last is not None and json.loads(last.read_bytes())["status"] == "begun"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
