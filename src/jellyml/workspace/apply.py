@@ -85,6 +85,9 @@ class Mover:
 
     def move(self, moves: Sequence[Move], around: Around, standing: Path | None = None) -> None:
         """Do all of it. ``standing`` is a folder that stays, empty (somebody's current one)."""
+        # One that fails is taken back by the same mover: what it made then is none of ours.
+        self._made.clear()
+        self.stayed.clear()
         gone = [move.path for move in moves if move.after is None]
         for path in gone:
             self._displace(path)
