@@ -214,9 +214,7 @@ def _build(
     """The filling, and the facts that are kept beside it."""
     commit = _commit(place, selection, contents)
     packed = history.pack(place, selection.scan, commit, options.history, options.budget)
-    bundle = packed.path.read_bytes()
-    head = filling.header(
-        bundle,
+    data = packed.bundle.finished(
         commit=packed.commit,
         stands_for=commit if packed.commit != commit else None,
         object_format=selection.scan.repository.object_format,
@@ -227,7 +225,7 @@ def _build(
         "texts": {one: base64.b64encode(text).decode() for one, text in packed.texts.items()},
         "raw": [os.fsdecode(path) for path in contents.raw],
     }
-    return head + bundle, facts
+    return data, facts
 
 
 def _commit(place: Scratch, selection: Selection, contents: Contents) -> str:

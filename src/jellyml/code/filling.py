@@ -57,14 +57,24 @@ def header(
     object_format: str | None = None,
 ) -> bytes:
     """What goes before a bundle whose ``HEAD`` is ``commit`` to make a filling of it."""
+    digest = hashlib.sha256(bundle).hexdigest()
+    return header_of(
+        len(bundle), digest, commit=commit, stands_for=stands_for, object_format=object_format
+    )
+
+
+def header_of(
+    size: int, sha256: str, *, commit: str, stands_for: str | None, object_format: str | None
+) -> bytes:
+    """The same of a bundle's size in bytes and its digest."""
     optional = {"stands_for": stands_for, "object_format": object_format}
     return _padded(
         {
             "magic_number": "jelly_ml_snapshot",
             "snapshot_offset": HEADER_SIZE,
-            "snapshot_size": len(bundle),
+            "snapshot_size": size,
             "version": VERSION,
-            "sha256": hashlib.sha256(bundle).hexdigest(),
+            "sha256": sha256,
             "commit": commit,
             **{name: value for name, value in optional.items() if value is not None},
         }

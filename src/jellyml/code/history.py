@@ -11,15 +11,16 @@ import os
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import IO, Literal
 
+from jellyml.code.growing import Growing
 from jellyml.code.repository import kill
 from jellyml.code.scan import Scan
-from jellyml.code.scratch import PACK, Scratch
+from jellyml.code.scratch import Scratch
 from jellyml.errors import GitError, TookTooLong
 
 History = Literal["auto", "full", "none"] | int
@@ -30,13 +31,14 @@ AUTO_SECONDS = 1.5
 # Of true texts the newest are kept, within this: with their parents there they are all it takes.
 _TEXTS = 500_000
 _BLOCK = 1 << 20
+_PACK = ("pack-objects", "--revs", "--stdout", "--delta-base-offset", "--window=0", "-q")
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A bundle file; ``texts`` maps true commit ids to their raw text where it was cut."""
+    """A bundle; ``texts`` maps true commit ids to their raw text where it was cut."""
 
-    path: Path
+    bundle: Growing
     commit: str
     cut: str = ""  # why, as the rest of a sentence
     texts: Mapping[str, bytes] = field(default_factory=dict)
@@ -51,8 +53,7 @@ class Budget:
 
 
 def pack(scratch: Scratch, scan: Scan, commit: str, history: History, budget: Budget) -> Packed:
-    """Write ``commit`` with as much history as asked for as a bundle."""
-    path = scratch.directory / "bundle"
+    """Make a bundle of ``commit`` with as much history as asked for."""
     reason = ""
     if history == "full" or history == "auto":
         shallow = (scan.repository.common_dir / "shallow").exists()
@@ -62,64 +63,69 @@ def pack(scratch: Scratch, scan: Scan, commit: str, history: History, budget: Bu
                 "git fetch --unshallow, or ask for history='auto'.",
             )
         limits = budget if history == "auto" else None
-        reason = "this is a shallow clone" if shallow else _whole(scratch, commit, path, limits)
-        if not reason:
-            return Packed(path, commit)
+        try:
+            if not shallow:
+                return Packed(_bundle(scratch, commit, limits), commit)
+            reason = "this is a shallow clone"
+        except _GivenUpError as error:
+            reason = str(error)
     keep = history if isinstance(history, int) else 0
     stand_in, texts = _cut(scratch, scan, commit, keep)
-    _write_header(path, stand_in, scan.repository.object_format)
-    with path.open("ab") as out:
-        scratch.pack([stand_in], [], out)
     cut = (reason or "as asked") if texts else ""
-    return Packed(path, stand_in, cut, texts)
+    return Packed(_bundle(scratch, stand_in, None), stand_in, cut, texts)
 
 
-def _write_header(path: Path, commit: str, object_format: str) -> None:
-    version = "v2" if object_format == "sha1" else "v3"
-    capability = "" if object_format == "sha1" else f"@object-format={object_format}\n"
-    path.write_text(f"# {version} git bundle\n{capability}{commit} HEAD\n\n")
+class _GivenUpError(Exception):
+    """The whole history is not to be had within the budget: why, as the rest of a sentence."""
 
 
-def _whole(scratch: Scratch, commit: str, path: Path, budget: Budget | None) -> str:
-    """Pack everything; or, where that is more than the budget, say why it was given up."""
-    object_format = "sha1" if len(commit) == 40 else "sha256"
-    _write_header(path, commit, object_format)
-    with path.open("ab") as out:
-        if budget is None:
-            scratch.pack([commit], [], out)
-            return ""
-        return _within(scratch, commit, out, budget)
-
-
-def _within(scratch: Scratch, commit: str, out: IO[bytes], budget: Budget) -> str:
-    with scratch.git.start(*PACK) as process, scratch.git.watched(process):
-        assert process.stdin
-        assert process.stdout
+def _bundle(scratch: Scratch, commit: str, budget: Budget | None) -> Growing:
+    """All that ``commit`` reaches; without a budget errors of git are raised as they are."""
+    bundle = Growing()
+    bundle.write(_head(commit))
+    with scratch.git.start(*_PACK) as process, scratch.git.watched(process):
         with suppress(BrokenPipeError):  # its own words, read below, say why it went
+            assert process.stdin
             process.stdin.write(f"{commit}\n".encode())
             process.stdin.close()
         process.stdin = None
-
-        counting = threading.Timer(budget.seconds, kill, (process,))
-        began = time.monotonic()
-        counting.start()
-        block = os.read(process.stdout.fileno(), _BLOCK)
-        counting.cancel()
-        if time.monotonic() - began > budget.seconds:  # the timer's thread may come late
-            return f"it took more than {budget.seconds:g} s to count"
-        size = 0
-        while block:
-            size += out.write(block)
-            if size > budget.size:
-                return f"it would take more than {budget.size / 1_000_000:g} MB"
-            block = os.read(process.stdout.fileno(), _BLOCK)
+        assert process.stdout
+        for block in _blocks(process.stdout, budget, partial(kill, process)):
+            bundle.write(block)
+            if budget and bundle.size > budget.size:
+                raise _GivenUpError(f"it would take more than {budget.size / 1_000_000:g} MB")
         try:
             scratch.git.collect(process, None)
         except TookTooLong:
             raise
         except GitError as error:
-            return f"git could not pack it ({error.problem.splitlines()[0]})"
-    return ""
+            if budget is None:
+                raise
+            first = error.problem.splitlines()[0]
+            raise _GivenUpError(f"git could not pack it ({first})") from None
+    return bundle
+
+
+def _head(commit: str) -> bytes:
+    sha1 = len(commit) == 40
+    version, capability = ("v2", "") if sha1 else ("v3", "@object-format=sha256\n")
+    return f"# {version} git bundle\n{capability}{commit} HEAD\n\n".encode()
+
+
+def _blocks(output: IO[bytes], budget: Budget | None, stop: Callable[[], None]) -> Iterator[bytes]:
+    """What git prints, a little at a time: the first comes when it has counted the objects."""
+    seconds = budget.seconds if budget else threading.TIMEOUT_MAX
+    counting = threading.Timer(seconds, stop)
+    began = time.monotonic()
+    if budget:
+        counting.start()
+    block = os.read(output.fileno(), _BLOCK)
+    counting.cancel()
+    if time.monotonic() - began > seconds:  # the timer's thread may come late
+        raise _GivenUpError(f"it took more than {seconds:g} s to count")
+    while block:
+        yield block
+        block = os.read(output.fileno(), _BLOCK)
 
 
 def _cut(scratch: Scratch, scan: Scan, commit: str, keep: int) -> tuple[str, dict[str, bytes]]:

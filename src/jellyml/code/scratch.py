@@ -74,11 +74,6 @@ class Scratch:
         folder.mkdir(exist_ok=True)
         (folder / oid[2:]).write_bytes(zlib.compress(b"commit %d\0" % len(text) + text))
 
-    def pack(self, wanted: Iterable[str], without: Iterable[str], out: IO[bytes]) -> None:
-        """Write the pack of all that ``wanted`` reaches and ``without`` does not to ``out``."""
-        revisions = [*wanted, *(f"^{one}" for one in without)]
-        self.git.run(*PACK, stdin="".join(f"{one}\n" for one in revisions).encode(), stdout=out)
-
     def blobs(self, scan: Scan, paths: Iterable[bytes]) -> dict[bytes, bytes]:
         """Store files as git would, after its own end-of-line rules; no filter is ever started.
 
@@ -123,9 +118,6 @@ class Scratch:
         rules = {"core.attributesFile": str(default_attributes_file())} | scan.conversion()
         root = scan.repository.root
         return replace(self.git, folder=root, work_tree=root, config=self.git.config | rules)
-
-
-PACK = ("pack-objects", "--revs", "--stdout", "--delta-base-offset", "--window=0", "-q")
 
 
 @contextmanager
