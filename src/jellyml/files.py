@@ -228,7 +228,7 @@ def _acquired(descriptor: int, wait: float, unless: Callable[[], bool]) -> bool:
         if waited >= wait or unless():
             return False
         # A few per cent too late, and never so often that waiting costs what is waited for.
-        time.sleep(min(max(0.001, waited / 20), 0.02))
+        time.sleep(min(max(0.002, waited / 10), 0.02))
     return True
 
 

@@ -107,13 +107,14 @@ class Cache:
             total -= size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turn:
     """One process's turn: what the one before it found, if that is new enough."""
 
     place: Path
     name: str
     entered: float
+    _looked_at: int = -1  # the time of the record that was there last
 
     @property
     def record(self) -> Path:
@@ -134,6 +135,13 @@ class Turn:
 
     def awaited(self) -> bool:
         """Ask whoever's turn it is for the record; True when it is there."""
+        try:
+            written = self.record.stat().st_mtime_ns
+        except OSError:
+            written = 0
+        if written == self._looked_at:  # asked often, by many at once
+            return False
+        self._looked_at = written
         with suppress(OSError):
             self._asked_for.touch(mode=0o600)
         return self.result() is not None

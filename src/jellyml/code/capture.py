@@ -5,7 +5,6 @@ Nothing of the user's is written: not the index, not HEAD, not the object store,
 
 import base64
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -13,7 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from jellyml.code import cache, filling, history, names
+from jellyml.code import cache, filling, names
+from jellyml.code.build import Dates, build
 from jellyml.code.cache import Cache, Kept
 from jellyml.code.contents import Contents
 from jellyml.code.glance import PlainIndexes
@@ -25,9 +25,8 @@ from jellyml.code.key import key
 from jellyml.code.manifest import CodeFacts, Nested
 from jellyml.code.repository import Repository
 from jellyml.code.scan import Scan, scan, status
-from jellyml.code.scratch import ChangedMeanwhile, Scratch, scratch
+from jellyml.code.scratch import ChangedMeanwhile, scratch
 from jellyml.code.selection import Selection, select
-from jellyml.code.tree import changes
 
 MAX_FILE_SIZE = 50_000_000
 MAX_UNTRACKED = 250_000_000
@@ -96,6 +95,7 @@ class _Look:
     meanwhile: Meanwhile
     plain: PlainIndexes = field(default_factory=PlainIndexes)
 
+    dates: Dates = field(default_factory=dict)
     expected: str | None = None  # the name of the last capture, most likely this one's too
     ahead: dict[str, Kept | None] = field(default_factory=dict)
 
@@ -132,12 +132,20 @@ def _in_turn(look: _Look, store: Cache, entered: float) -> Capture:
         last = turn.last()
         if last:
             look.plain.before = cast("dict[str, bool]", last["plain"])
+            look.dates = cast("Dates", last["dates"])
             look.expected = str(last["key"])
         began = cache.now()
         found, name = _again(look)
         if name:
             seen = _seen_as_json(found.facts)
-            turn.leave(began, {"key": name, "seen": seen, "plain": look.plain.now})
+            date = {one: date for one, date in look.dates.items() if one == found.facts.base}
+            left: dict[str, object] = {
+                "key": name,
+                "seen": seen,
+                "plain": look.plain.now,
+                "dates": date,
+            }
+            turn.leave(began, left)
     return found
 
 
@@ -158,12 +166,12 @@ def _once(look: _Look) -> tuple[Capture, str | None]:
     selection = _selected(look.scan(), options)
     before = _signatures(selection)
     contents = Contents(selection)
-    asked = (options.history, options.budget)
+    asked = options.history, options.budget
     name: str | None = key(selection, contents, *asked)
     hit = look.seen_before(str(name))
     if hit is None:
         with scratch(selection.scan) as place:
-            hit = _build(place, selection, contents, options)
+            hit = build(place, selection, contents, *asked, look.dates)
         still = not contents.unreadable and _signatures(selection) == before
         if still and _is_fresh(before):
             still = key(selection, Contents(selection), *asked) == name
@@ -206,51 +214,6 @@ def _is_fresh(signatures: list[_Signature]) -> bool:
     """True where a file may have changed twice within one tick of its file system's clock."""
     since = (time.time() - _FRESH) * 1e9
     return any(one is None or one[0] > since for one in signatures)
-
-
-def _build(
-    place: Scratch, selection: Selection, contents: Contents, options: Options
-) -> tuple[bytes, dict[str, object]]:
-    """The filling, and the facts that are kept beside it."""
-    commit = _commit(place, selection, contents)
-    packed = history.pack(place, selection.scan, commit, options.history, options.budget)
-    data = packed.bundle.finished(
-        commit=packed.commit,
-        stands_for=commit if packed.commit != commit else None,
-        object_format=selection.scan.repository.object_format,
-    )
-    facts: dict[str, object] = {
-        "commit": commit,
-        "cut": packed.cut,
-        "texts": {one: base64.b64encode(text).decode() for one, text in packed.texts.items()},
-        "raw": [os.fsdecode(path) for path in contents.raw],
-    }
-    return data, facts
-
-
-def _commit(place: Scratch, selection: Selection, contents: Contents) -> str:
-    """HEAD itself where its tree is the tree to be captured, else a child of it."""
-    head = selection.scan.head
-    if selection.is_head and head:
-        return head
-    date = 0
-    if head:
-        (text,) = place.git.read_objects([head])
-        found = _COMMITTED.search(text.partition(b"\n\n")[0])
-        date = int(found[1]) if found else 0
-    return place.commit(header(date, head), changes(selection, contents, place), unless=head)
-
-
-# Old repositories hold dates that are none.
-_COMMITTED = re.compile(rb"\ncommitter [^\n]* (\d{1,15}) [+-]\d+(?:\n|\Z)")
-
-
-def header(date: int, parent: str | None) -> bytes:
-    """A commit of ours: nothing in it differs between two captures of the same code."""
-    who = b"JellyML <jellyml@localhost> %d +0000\n" % max(date, 0)
-    message = b"JellyML snapshot\n"
-    head = b"author %scommitter %sdata %d\n%s" % (who, who, len(message), message)
-    return head + (b"from %s\n" % parent.encode() if parent else b"")
 
 
 def _seen(selection: Selection, unreadable: Iterable[LeftOut]) -> CodeFacts:

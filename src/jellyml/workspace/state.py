@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jellyml.code.capture import MAX_FILE_SIZE, MAX_UNTRACKED, header
+from jellyml.code.build import header
+from jellyml.code.capture import MAX_FILE_SIZE, MAX_UNTRACKED
 from jellyml.code.contents import Contents
 from jellyml.code.repository import Git, Repository
 from jellyml.code.scan import Found, Scan, at, scan

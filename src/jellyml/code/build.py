@@ -1,0 +1,64 @@
+"""A selection as a filling: its commit, upon HEAD, and the bundle of that."""
+
+import base64
+import os
+import re
+
+from jellyml.code.contents import Contents
+from jellyml.code.history import Budget, History, pack
+from jellyml.code.scratch import Scratch
+from jellyml.code.selection import Selection
+from jellyml.code.tree import changes
+
+Dates = dict[str, int]
+"""Commits and the seconds of their dates, so that git is asked once for each."""
+
+
+def build(
+    place: Scratch,
+    selection: Selection,
+    contents: Contents,
+    history: History,
+    budget: Budget,
+    dates: Dates,
+) -> tuple[bytes, dict[str, object]]:
+    """The filling, and the facts that are kept beside it."""
+    commit = _commit(place, selection, contents, dates)
+    packed = pack(place, selection.scan, commit, history, budget)
+    data = packed.bundle.finished(
+        commit=packed.commit,
+        stands_for=commit if packed.commit != commit else None,
+        object_format=selection.scan.repository.object_format,
+    )
+    facts: dict[str, object] = {
+        "commit": commit,
+        "cut": packed.cut,
+        "texts": {one: base64.b64encode(text).decode() for one, text in packed.texts.items()},
+        "raw": [os.fsdecode(path) for path in contents.raw],
+    }
+    return data, facts
+
+
+def _commit(place: Scratch, selection: Selection, contents: Contents, dates: Dates) -> str:
+    """HEAD itself where its tree is the tree to be captured, else a child of it."""
+    head = selection.scan.head
+    if selection.is_head and head:
+        return head
+    if head and head not in dates:
+        (text,) = place.git.read_objects([head])
+        found = _COMMITTED.search(text.partition(b"\n\n")[0])
+        dates[head] = int(found[1]) if found else 0
+    date = dates[head] if head else 0
+    return place.commit(header(date, head), changes(selection, contents, place), unless=head)
+
+
+# Old repositories hold dates that are none.
+_COMMITTED = re.compile(rb"\ncommitter [^\n]* (\d{1,15}) [+-]\d+(?:\n|\Z)")
+
+
+def header(date: int, parent: str | None) -> bytes:
+    """A commit of ours: nothing in it differs between two captures of the same code."""
+    who = b"JellyML <jellyml@localhost> %d +0000\n" % max(date, 0)
+    message = b"JellyML snapshot\n"
+    head = b"author %scommitter %sdata %d\n%s" % (who, who, len(message), message)
+    return head + (b"from %s\n" % parent.encode() if parent else b"")
