@@ -12,18 +12,11 @@ from typing import TYPE_CHECKING
 import jellyml
 from jellyml import files
 from jellyml.code import filling, manifest
-from jellyml.code.capture import (
-    MAX_FILE_SIZE,
-    MAX_UNTRACKED,
-    Capture,
-    Meanwhile,
-    Options,
-    capture,
-    describe,
-)
+from jellyml.code.capture import Capture, Meanwhile, Options, capture, describe
 from jellyml.code.history import History
 from jellyml.code.manifest import CodeFacts
 from jellyml.code.newborn import make_repository
+from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED
 from jellyml.errors import JellyError, JellyWarning, NotARepository, UsageError
 from jellyml.snapshot import Snapshot
 

@@ -10,11 +10,11 @@ import os
 import sys
 import unicodedata
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from collections.abc import Iterable, Sequence
 
     from jellyml.errors import JellyError
@@ -205,7 +205,9 @@ def _write(stream: TextIO | None, text: str, *, flush: bool = False) -> None:
         raise ReaderGone from problem
 
 
-def _moment(entry: "Entry") -> datetime:
+def _moment(entry: "Entry") -> "datetime":
+    from datetime import datetime, timezone
+
     return datetime.fromtimestamp(entry.time, timezone.utc)
 
 

@@ -2,10 +2,8 @@
 
 import os
 import sys
-import traceback
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
 
@@ -132,6 +130,8 @@ def find(word: str) -> Command:
     if word in names:
         return names[word]
     kind = "option" if word.startswith("-") else "command"
+    from difflib import get_close_matches
+
     meant = get_close_matches(word, names, n=1)
     raise UsageError(
         f"There is no {kind} {word!r}.", f"jellyml {meant[0]}" if meant else "jellyml -h"
@@ -155,6 +155,8 @@ def show_help(*, plain: bool) -> None:
 def explain(problem: Exception) -> int:
     """Say what went wrong in the words a user can act on, and return the exit code."""
     if os.environ.get("JELLYML_TRACEBACK"):
+        import traceback
+
         traceback.print_exception(problem)
     if isinstance(problem, JellyError):
         error = problem

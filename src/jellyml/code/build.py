@@ -6,7 +6,7 @@ import re
 
 from jellyml.code.contents import Contents
 from jellyml.code.history import Budget, History, pack
-from jellyml.code.scratch import Scratch
+from jellyml.code.scratch import Scratch, header
 from jellyml.code.selection import Selection
 from jellyml.code.tree import changes
 
@@ -54,11 +54,3 @@ def _commit(place: Scratch, selection: Selection, contents: Contents, dates: Dat
 
 # Old repositories hold dates that are none.
 _COMMITTED = re.compile(rb"\ncommitter [^\n]* (\d{1,15}) [+-]\d+(?:\n|\Z)")
-
-
-def header(date: int, parent: str | None) -> bytes:
-    """A commit of ours: nothing in it differs between two captures of the same code."""
-    who = b"JellyML <jellyml@localhost> %d +0000\n" % max(date, 0)
-    message = b"JellyML snapshot\n"
-    head = b"author %scommitter %sdata %d\n%s" % (who, who, len(message), message)
-    return head + (b"from %s\n" % parent.encode() if parent else b"")

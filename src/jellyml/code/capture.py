@@ -26,10 +26,8 @@ from jellyml.code.manifest import CodeFacts, Nested
 from jellyml.code.repository import Repository
 from jellyml.code.scan import Scan, scan, status
 from jellyml.code.scratch import ChangedMeanwhile, scratch
-from jellyml.code.selection import Selection, select
+from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection, select
 
-MAX_FILE_SIZE = 50_000_000
-MAX_UNTRACKED = 250_000_000
 _TRIES = 3
 # A file as new as this may change again without a new time: its bytes are then compared.
 _FRESH = 2.0

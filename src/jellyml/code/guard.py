@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from jellyml.formats import CODE, scan
-from jellyml.formats.record import read_at
 
 _MB = 1_000_000
 # As far as a binary file is searched for a filling; beyond it only formats are recognised.
@@ -137,6 +135,8 @@ def _reason(root: Path, file: Untracked, max_file_size: int) -> Reason | None:
 def _carries_filling(file: BinaryIO, head: bytes, size: int) -> bool:
     if _BUNDLE.match(head):
         return True
+    from jellyml.formats import CODE, scan  # late: they take long to import, and are rarely asked
+
     if size > _SEARCHED:
         return CODE.magic in _tail(file, size)
     return any(_is_header(place.head(file, _HEADER)) for place in scan.records(file, CODE))
@@ -155,6 +155,8 @@ def _holds_weights(file: BinaryIO, head: bytes, size: int) -> bool:
 
 
 def _tail(file: BinaryIO, size: int) -> bytes:
+    from jellyml.formats.record import read_at
+
     return read_at(file, max(0, size - _TAIL), _TAIL)
 
 

@@ -120,6 +120,14 @@ class Scratch:
         return replace(self.git, folder=root, work_tree=root, config=self.git.config | rules)
 
 
+def header(date: int, parent: str | None) -> bytes:
+    """A commit of ours: nothing in it differs between two captures of the same code."""
+    who = b"JellyML <jellyml@localhost> %d +0000\n" % max(date, 0)
+    message = b"JellyML snapshot\n"
+    head = b"author %scommitter %sdata %d\n%s" % (who, who, len(message), message)
+    return head + (b"from %s\n" % parent.encode() if parent else b"")
+
+
 @contextmanager
 def scratch(
     scan: Scan, *, objects: tuple[Path, ...] = (), near: Path | None = None

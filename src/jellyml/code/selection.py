@@ -11,6 +11,10 @@ from jellyml.code import guard
 from jellyml.code.guard import LeftOut
 from jellyml.code.scan import Found, Scan, status
 
+# Of untracked files, in bytes: of one, and of all.
+MAX_FILE_SIZE = 50_000_000
+MAX_UNTRACKED = 250_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
