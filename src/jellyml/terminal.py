@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from jellyml.errors import JellyError
     from jellyml.workspace import Change, Entry, Finding, Outcome

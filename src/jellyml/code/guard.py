@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-
 _MB = 1_000_000
 # As far as a binary file is searched for a filling; beyond it only formats are recognised.
 _SEARCHED = 64 * _MB
