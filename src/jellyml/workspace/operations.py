@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jellyml import files
 from jellyml.code.repository import Repository
@@ -13,7 +14,6 @@ from jellyml.errors import UsageError
 from jellyml.workspace import asides, health, past, recovery, stage, words, worktrees
 from jellyml.workspace.disk import Left
 from jellyml.workspace.journal import Move, Operation, Verb, stacks
-from jellyml.workspace.loading import Arrival, Target, arriving, load_target
 from jellyml.workspace.outcome import Change, Entry, Finding, Outcome
 from jellyml.workspace.perform import Ready, perform
 from jellyml.workspace.plan import Plan, files_of, holds, in_the_way, to_state
@@ -21,6 +21,9 @@ from jellyml.workspace.recovery import Repair
 from jellyml.workspace.session import Session, Wanted, can_be_written, held
 from jellyml.workspace.state import Head, State
 from jellyml.workspace.store import Store
+
+if TYPE_CHECKING:
+    from jellyml.workspace.loading import Arrival, Target
 
 
 class Workspace:
@@ -46,6 +49,9 @@ class Workspace:
         With ``dry_run`` only say what would change. ``max_unpacked`` (bytes) bounds what a
         stranger's snapshot may unpack to.
         """
+        # Late: undo and the others need none of it, and formats take long to import.
+        from jellyml.workspace.loading import arriving, load_target
+
         checkpoint = files.given("model", model)
         with arriving(checkpoint, max_unpacked) as arrival:
             folder = files.given("to", to) if to is not None else self._asked
@@ -176,7 +182,7 @@ def _held(session: Session, entries: Iterable[Operation]) -> list[Operation]:
     return [entry for entry in entries if entry.before in numbers]
 
 
-def _load(session: Session, arrival: Arrival, target: Target, *, dry_run: bool) -> Outcome:
+def _load(session: Session, arrival: "Arrival", target: "Target", *, dry_run: bool) -> Outcome:
     """The snapshot's tree over the working tree, HEAD at its commit."""
     root = session.repository.root
     mine = arrival.inside(root)

@@ -13,13 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jellyml.code.build import header
-from jellyml.code.capture import MAX_FILE_SIZE, MAX_UNTRACKED
 from jellyml.code.contents import Contents
 from jellyml.code.repository import Git, Repository
 from jellyml.code.scan import Found, Scan, at, scan
-from jellyml.code.scratch import Change, Scratch
-from jellyml.code.selection import Selection, select
+from jellyml.code.scratch import Change, Scratch, header
+from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection, select
 from jellyml.code.tree import changes
 from jellyml.errors import UnsafeToContinue, pasteable
 from jellyml.workspace import disk, worktrees
