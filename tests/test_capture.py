@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import jellyml
+import nobody
 from captures import kept, taken, unpacked, untouched, walked
 from conftest import Folder
 from jellyml.code import filling, history, manifest
@@ -438,16 +439,9 @@ def as_nobody(*args: object) -> "subprocess.CompletedProcess[str]":
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 
-def given_to_nobody(folder: Path) -> None:
-    for parent in folder.parents:
-        if str(parent).startswith(tempfile.gettempdir()) and parent != Path(tempfile.gettempdir()):
-            parent.chmod(0o755)
-    subprocess.run(["chown", "-R", "65534:65534", str(folder)], check=True)
-
-
 @root_only
 def test_a_repository_of_somebody_else(repo: Folder) -> None:
-    given_to_nobody(repo.path)
+    nobody.given(repo.path)
     subprocess.run(["chown", "-R", "0:0", str(repo.path)], check=True)
     done = as_nobody(repo.path / "lib")
     assert done.returncode == 0, done.stderr
@@ -468,7 +462,7 @@ def test_what_cannot_be_read(repo: Folder, tmp_path: Path) -> None:
         ("closed", 0), ("blind", 0o444), ("secret.py", 0), ("untracked.py", 0), ("own", 0),
     ):  # fmt: skip
         (repo.path / name).chmod(mode)
-    given_to_nobody(repo.path)
+    nobody.given(repo.path)
     out = tmp_path / "out"
     out.mkdir(mode=0o777)
     out.chmod(0o777)
@@ -485,7 +479,7 @@ def test_what_cannot_be_read(repo: Folder, tmp_path: Path) -> None:
 def test_a_git_directory_that_cannot_be_written(repo: Folder, tmp_path: Path) -> None:
     repo.write("train.py", "edited")
     wanted = str(taken(repo.path).commit)
-    given_to_nobody(repo.path)
+    nobody.given(repo.path)
     for path in (repo.path, *repo.path.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
     done = as_nobody(repo.path)

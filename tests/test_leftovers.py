@@ -19,6 +19,7 @@ from jellyml import files, throwaway
 from jellyml.errors import JellyError
 from jellyml.workspace import Workspace
 from jellyml.workspace.journal import Journal
+from nobody import as_nobody
 from workspaces import differing, rich, seen
 
 _HOLD = """
@@ -191,6 +192,52 @@ def test_a_folder_that_cannot_be_opened_is_removed(
     files.remove_tree(folder)
     assert failed
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("call", ["rmdir", "unlink", "open"])
+def test_what_a_removed_folder_lies_in_keeps_its_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Two that remove one folder at once: the second finds nothing, and that is no reason."""
+    folder = tmp_path / "around" / "gone"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "file").write_text("")
+    folder.parent.chmod(0o755)
+
+    def failing(path: str, *_: object, **named: object) -> int:
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, failing)
+        files.remove_tree(folder)
+    assert folder.parent.stat().st_mode & 0o777 == 0o755
+
+
+def removed(folder: Path) -> str:
+    files.remove_tree(folder)
+    return ""
+
+
+def test_a_removed_file_that_has_another_name_keeps_its_mode(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("")
+    kept.chmod(0o644)
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone/link").hardlink_to(kept)
+    (tmp_path / "gone").chmod(0o500)
+    as_nobody((tmp_path,), lambda: removed(tmp_path / "gone"))
+    assert not (tmp_path / "gone").exists()
+    assert kept.stat().st_mode & 0o777 == 0o644
+
+
+def test_closed_folders_in_closed_folders_are_removed(tmp_path: Path) -> None:
+    inner = tmp_path / "gone/closed/inner"
+    inner.mkdir(parents=True)
+    (inner / "file").write_text("")
+    for folder in (inner, inner.parent, inner.parent.parent):
+        folder.chmod(0)
+    as_nobody((tmp_path,), lambda: removed(tmp_path / "gone"))
+    assert not (tmp_path / "gone").exists()
 
 
 def test_a_lock_that_was_removed_while_waiting_is_taken_anew(tmp_path: Path) -> None:

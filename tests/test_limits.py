@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from conftest import Folder
 from jellyml.errors import JellyError
 from jellyml.workspace import Workspace
+from nobody import as_nobody
 from workspaces import differing, rich, seen
 
 
@@ -44,34 +44,6 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     yield made
     if place.is_mount():
         subprocess.run(["umount", "--lazy", place], check=True)
-
-
-def as_nobody(places: tuple[Path, ...], act: Callable[[], str]) -> str:
-    """Root may write everywhere: let a child that owns ``places`` and is nobody else act."""
-    if os.getuid() == 0:
-        for place in places:
-            subprocess.run(["chown", "-R", "65534:65534", str(place)], check=True)
-            for parent in place.parents:
-                parent.chmod(parent.stat().st_mode | 0o011)
-    reader, writer = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork, Python 3.12
-        child = os.fork()
-    if not child:
-        try:
-            if os.getuid() == 0:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-            os.write(writer, os.fsencode(act()))
-        except BaseException as error:  # noqa: BLE001 - told to the test
-            os.write(writer, os.fsencode(repr(error)))
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as answer:
-        said = os.fsdecode(answer.read())
-    os.waitpid(child, 0)
-    return said
 
 
 def said_by(act: Callable[[], object]) -> str:

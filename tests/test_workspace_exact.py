@@ -13,7 +13,8 @@ import fingerprint
 import jellyml
 from conftest import Folder
 from jellyml.workspace import Workspace, apply, renames
-from test_limits import as_nobody, small_disk  # noqa: F401
+from nobody import as_nobody
+from test_limits import small_disk  # noqa: F401
 
 
 def saved(folder: Folder, path: Path) -> Path:

@@ -171,17 +171,24 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder of ours, whatever modes lie in it."""
+    """Remove a folder of ours, whatever modes lie in it; what it lies in is not touched."""
+    opened = set[str]()
 
     def unlock(function: Callable[..., object], path: str, _: object) -> None:
+        place = Path(path)
         with suppress(OSError):
-            Path(path).parent.chmod(0o700)
-            if not Path(path).is_symlink():
-                Path(path).chmod(0o700)
+            if place != folder:
+                place.parent.chmod(0o700)
             if function in (os.unlink, os.rmdir):
+                if (
+                    os.name == "nt"
+                ):  # elsewhere the folder's mode decides, and a file may have links
+                    place.chmod(0o700)
                 function(path)
-            else:  # it could not be opened or listed
-                shutil.rmtree(path, ignore_errors=True)
+            elif path not in opened and not place.is_symlink():  # it could not be opened or listed
+                opened.add(path)
+                place.chmod(0o700)
+                shutil.rmtree(path, onerror=unlock)
 
     if folder.exists():
         shutil.rmtree(folder, onerror=unlock)
