@@ -588,7 +588,7 @@ def test_nothing_is_printed(repo: Folder, capfd: pytest.CaptureFixture[str]) -> 
     "wrong",
     [
         {"history": "some"}, {"history": -1}, {"history": True}, {"history": 1.5},
-        {"max_file_size": -1}, {"max_file_size": "1"}, {"max_untracked": None},
+        {"max_file_size": -1}, {"max_file_size": "1"}, {"max_untracked": True},
         {"timeout": 0}, {"timeout": -1}, {"timeout": "1"}, {"timeout": float("nan")},
         {"git_repo_path": "missing"}, {"git_repo_path": "train.py"}, {"git_repo_path": 3},
         {"git_repo_path": "a\0b"}, {"out_git_bundle_path": "lib"}, {"notes": "text"},

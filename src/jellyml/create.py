@@ -6,18 +6,20 @@
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jellyml
 from jellyml import files
 from jellyml.code import filling, manifest
-from jellyml.code.capture import Capture, Meanwhile, Options, capture, describe
+from jellyml.code.capture import Capture, Meanwhile, Options, capture
 from jellyml.code.history import History
 from jellyml.code.manifest import CodeFacts
 from jellyml.code.newborn import make_repository
-from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED
-from jellyml.errors import JellyError, JellyWarning, NotARepository, UsageError
+from jellyml.code.report import report
+from jellyml.errors import JellyError, JellyWarning, NotARepository, SecretsFound, UsageError
+from jellyml.settings import OnSecrets, Settings, settings
 from jellyml.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -31,11 +33,12 @@ def create_snapshot(
     out_git_bundle_path: "str | os.PathLike[str] | None" = None,
     create_git_repo: bool = False,
     *,
-    history: History = "auto",
-    max_file_size: int = MAX_FILE_SIZE,
-    max_untracked: int = MAX_UNTRACKED,
-    strict: bool = False,
-    timeout: float = 60.0,
+    history: History | None = None,
+    max_file_size: int | None = None,
+    max_untracked: int | None = None,
+    strict: bool | None = None,
+    timeout: float | None = None,
+    on_secrets: OnSecrets | None = None,
     group: "ProcessGroup | None" = None,
     notes: Mapping[str, object] | None = None,
 ) -> Snapshot:
@@ -46,38 +49,48 @@ def create_snapshot(
     create_git_repo      make a repository (with an ignore file) where there is none
     history              ``"auto"`` (all, within 64 MB and 1.5 s), ``"full"``, ``"none"``, or a
                          number of commits below the snapshot
-    max_file_size        bytes; a larger untracked file is left out, and named
-    max_untracked        bytes; of more untracked files the largest are left out, and named
+    max_file_size        bytes; a larger untracked file is left out, and named; 50,000,000
+    max_untracked        bytes; of more untracked files the largest are left out, and named;
+                         250,000,000
     strict               raise where a capture fails, instead of warning
-    timeout              seconds after which the capture counts as failed
+    timeout              seconds after which the capture counts as failed; 60
+    on_secrets           what to do where files that differ from HEAD hold what looks like a
+                         credential: ``"warn"`` (and note it in the manifest), ``"error"``,
+                         ``"ignore"``
     group                a process group of torch.distributed: a collective, called by every
                          rank of it; its first rank captures, all get the same snapshot
     notes                what you want to find in the manifest again (JSON)
 
+    What is left None is as ``[tool.jellyml]`` in ``pyproject.toml`` says, else as above.
+
     A capture that fails gives a snapshot with the manifest alone (``commit`` None, ``error``
     set) and a JellyWarning: it never ends a training run. Raises NotARepository where there
-    is no repository, UsageError for wrong arguments, and with ``strict`` any JellyError.
+    is no repository, UsageError for wrong arguments, SecretsFound where that was asked for,
+    and with ``strict`` any JellyError.
     """
-    options = Options(
-        _history(history),
-        _size("max_file_size", max_file_size),
-        _size("max_untracked", max_untracked),
-        _seconds(timeout),
-    )
     folder = _folder(git_repo_path)
+    asked, said = settings(
+        folder,
+        {
+            "history": history,
+            "max_file_size": max_file_size,
+            "max_untracked": max_untracked,
+            "strict": strict,
+            "timeout": timeout,
+            "on_secrets": on_secrets,
+        },
+    )
     bundle = _bundle_path(out_git_bundle_path)
     _check_notes(notes)
-
-    said: list[str] = []
     around: dict[Path, manifest.Surroundings] = {}
 
     def meanwhile(root: Path) -> None:
         around[root] = manifest.surroundings(root)
 
     def take() -> Capture:
-        taken = _taken(folder, options, create_git_repo, strict, said, meanwhile)
+        taken = _taken(folder, asked, create_git_repo, said, meanwhile)
         if bundle and taken.filling:
-            _write(bundle, taken, strict, said)
+            _write(bundle, taken, asked.strict, said)
         return taken
 
     if group is not None:
@@ -115,13 +128,13 @@ def _recorded(
 
 def _taken(
     folder: Path,
-    options: Options,
+    asked: Settings,
     create: bool,
-    strict: bool,
     said: list[str],
     meanwhile: Meanwhile,
 ) -> Capture:
     """The capture, or one that failed; what the user should hear goes to ``said``."""
+    options = Options(asked.history, asked.max_file_size, asked.max_untracked, asked.timeout)
     try:
         try:
             taken = capture(folder, options, _cache_folder(), meanwhile)
@@ -138,11 +151,25 @@ def _taken(
             "run git init in your project's folder, or pass create_git_repo=True.",
         ) from None
     except Exception as error:  # no training run ends for want of a snapshot
-        if strict:
+        if asked.strict:
             raise
         said.append(f"The code was not captured. {_text(error)}")
         return Capture(b"", CodeFacts(root=folder, error=_text(error)))
-    said += describe(taken)
+    taken = _with_secrets(taken, asked.on_secrets)
+    said += report(taken.facts, interrupted=taken.interrupted)
+    return taken
+
+
+def _with_secrets(taken: Capture, on_secrets: OnSecrets) -> Capture:
+    found = taken.facts.secrets
+    if found and on_secrets == "error":
+        raise SecretsFound(
+            f"What would be saved with the model looks like a secret: {found[0]}.",
+            "take it out of the file (and revoke it if it ever left this machine), or end the"
+            " line with # pragma: allowlist secret.",
+        )
+    if found and on_secrets == "ignore":
+        return replace(taken, facts=replace(taken.facts, secrets=()))
     return taken
 
 
@@ -164,32 +191,6 @@ def _warn(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         with suppress(ValueError):  # standard error may be closed
             warnings.warn(sentence, JellyWarning, stacklevel=3)  # the line that asked
-
-
-def _history(history: History) -> History:
-    number = isinstance(history, int) and not isinstance(history, bool) and history >= 0
-    if number or history in ("auto", "full", "none"):
-        return history
-    raise UsageError(
-        f"history={history!r} is not a choice.",
-        'use "auto", "full", "none" or a number of commits.',
-    )
-
-
-def _size(name: str, value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise UsageError(f"{name}={value!r} is not a size.", "pass a number of bytes.")
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LONGEST:
-        return float(value)
-    raise UsageError(f"timeout={value!r} is not a time.", "pass a number of seconds above 0.")
-
-
-# What a lock can be waited for (threading.TIMEOUT_MAX is less on some systems).
-_LONGEST = 1_000_000
 
 
 def _check_notes(notes: Mapping[str, object] | None) -> None:

@@ -4,6 +4,7 @@ JellyError                something the user can act on
 ├── UsageError            an argument is wrong
 ├── NoSnapshot            the checkpoint carries no code
 ├── BadSnapshot           it carries something that is not to be trusted
+├── SecretsFound          what is to be saved holds what looks like a credential
 ├── CannotCarry           a file that a snapshot cannot be put into, or taken out of, safely
 ├── NotARepository        the folder is in no git repository
 ├── GitError              git refused
@@ -51,6 +52,9 @@ class NoSnapshot(JellyError): ...
 
 
 class BadSnapshot(JellyError): ...
+
+
+class SecretsFound(JellyError): ...
 
 
 class CannotCarry(JellyError): ...

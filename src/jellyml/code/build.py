@@ -3,8 +3,10 @@
 import base64
 import os
 import re
+from dataclasses import asdict
 
 from jellyml.code.contents import Contents
+from jellyml.code.credentials import credentials
 from jellyml.code.history import Budget, History, pack
 from jellyml.code.scratch import Scratch, header
 from jellyml.code.selection import Selection
@@ -35,6 +37,7 @@ def build(
         "cut": packed.cut,
         "texts": {one: base64.b64encode(text).decode() for one, text in packed.texts.items()},
         "raw": [os.fsdecode(path) for path in contents.raw],
+        "secrets": [asdict(one) for one in credentials(selection, contents)],
     }
     return data, facts
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from jellyml.code import cache, filling, names
 from jellyml.code.build import Dates, build
@@ -22,7 +22,7 @@ from jellyml.code.guess import WrongGuess, guess
 from jellyml.code.history import Budget, History
 from jellyml.code.identity import is_interrupted
 from jellyml.code.key import key
-from jellyml.code.manifest import CodeFacts, Nested
+from jellyml.code.manifest import CodeFacts, Credential, Nested
 from jellyml.code.repository import Repository
 from jellyml.code.scan import Scan, scan, status
 from jellyml.code.scratch import ChangedMeanwhile, scratch
@@ -31,7 +31,6 @@ from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection, sele
 _TRIES = 3
 # A file as new as this may change again without a new time: its bytes are then compared.
 _FRESH = 2.0
-_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +241,7 @@ def _remotes(found: Scan) -> dict[str, str]:
 def _captured(hit: tuple[bytes, dict[str, object]], seen: CodeFacts) -> Capture:
     data, kept = hit
     texts = cast("Mapping[str, str]", kept["texts"])
+    secrets = cast("list[dict[str, Any]]", kept["secrets"])
     commit = str(kept["commit"])
     return Capture(
         data,
@@ -251,6 +251,7 @@ def _captured(hit: tuple[bytes, dict[str, object]], seen: CodeFacts) -> Capture:
             dirty=commit != seen.base,
             cut=str(kept["cut"]),
             raw=tuple(cast("list[str]", kept["raw"])),
+            secrets=tuple(Credential(**row) for row in secrets),
             commit_texts={one: base64.b64decode(text) for one, text in texts.items()},
             bundle_sha256=filling.parse_header(data[: filling.HEADER_SIZE]).sha256,
         ),
@@ -276,27 +277,3 @@ def _rebuilt(
         nested=tuple(Nested(**row) for row in rows["nested"]),  # type: ignore[arg-type]
     )
     return _captured(hit, facts)
-
-
-def describe(taken: Capture) -> list[str]:
-    """What a user should hear of at once: code that is missing, or is not as git would have it."""
-    facts = taken.facts
-    said = []
-    if taken.interrupted:
-        said.append(
-            "A jellyml command was interrupted here, so the code may be half of what was loaded."
-            " Fix: jellyml doctor"
-        )
-    if facts.cut and facts.cut != "as asked":
-        said.append(f"The history was left out of the snapshot: {facts.cut}.")
-    missing = [one for one in facts.left_out if one.reason != "checkpoint"]
-    said += (
-        f"{one.path} was left out of the snapshot: {one.explained}." for one in missing[:_NAMED]
-    )
-    said += (
-        f"{path} was captured as it lies: its filter was not run." for path in facts.raw[:_NAMED]
-    )
-    more = max(0, len(missing) - _NAMED), max(0, len(facts.raw) - _NAMED)
-    said += [f"{more[0]} more files were left out; the manifest names them."] if more[0] else []
-    said += [f"{more[1]} more files were captured as they lie."] if more[1] else []
-    return said

@@ -33,6 +33,18 @@ class Nested:
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """What looks like one, never itself: a path from the root, a line from 1, and its kind."""
+
+    path: str
+    line: int
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} in line {self.line} of {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class CodeFacts:
     """What a capture knows of the code; addresses as git has them, masked when recorded."""
 
@@ -45,6 +57,7 @@ class CodeFacts:
     left_out: tuple[LeftOut, ...] = ()
     nested: tuple[Nested, ...] = ()
     raw: tuple[str, ...] = ()  # files captured as they lie, their filter not run
+    secrets: tuple[Credential, ...] = ()  # what looks like one, in files that differ from HEAD
     cut: str = ""  # why the history is not whole
     commit_texts: Mapping[str, bytes] = field(default_factory=dict)  # true commits, where it is cut
     bundle_sha256: str | None = None
@@ -121,6 +134,7 @@ def _code(code: CodeFacts) -> dict[str, object]:
     further = {
         "left_out_more": max(0, len(code.left_out) - _MOST_LEFT_OUT),
         "raw": list(code.raw),
+        "secrets": [asdict(one) for one in code.secrets],
         "cut": code.cut,
         "commit_texts": {oid: _encoded(text) for oid, text in code.commit_texts.items()},
         "error": mask_text(code.error or ""),

@@ -1,0 +1,42 @@
+"""What a user should hear of a capture at once: what is missing, and what should not be in it."""
+
+from collections.abc import Sequence
+
+from jellyml.code.manifest import CodeFacts
+
+_NAMED = 10
+_WITHHOLD = (
+    "take it out of the file before the model leaves this machine, or end the line with"
+    " # pragma: allowlist secret"
+)
+
+
+def report(facts: CodeFacts, *, interrupted: bool) -> list[str]:
+    """Sentences; ``interrupted`` says that a load was, and the code may be half of it."""
+    said = []
+    if interrupted:
+        said.append(
+            "A jellyml command was interrupted here, so the code may be half of what was loaded."
+            " Fix: jellyml doctor"
+        )
+    if facts.cut and facts.cut != "as asked":
+        said.append(f"The history was left out of the snapshot: {facts.cut}.")
+    missing = [
+        f"{one.path} was left out of the snapshot: {one.explained}."
+        for one in facts.left_out
+        if one.reason != "checkpoint"
+    ]
+    raw = [f"{path} was captured as it lies: its filter was not run." for path in facts.raw]
+    secrets = [
+        f"The snapshot holds what looks like a secret: {one}. Fix: {_WITHHOLD}"
+        for one in facts.secrets
+    ]
+    said += _first(missing, "more files were left out; the manifest names them.")
+    said += _first(raw, "more files were captured as they lie.")
+    said += _first(secrets, "more places look like secrets; the manifest names them.")
+    return said
+
+
+def _first(sentences: Sequence[str], more: str) -> list[str]:
+    rest = len(sentences) - _NAMED
+    return [*sentences[:_NAMED], *([f"{rest} {more}"] if rest > 0 else [])]
