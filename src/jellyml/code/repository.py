@@ -134,10 +134,19 @@ class Git:
 
     def read_objects(self, ids: Iterable[str]) -> Iterator[bytes]:
         """The raw content of each object, in order; a missing one is a GitError."""
+        return (content for _, content in self.look_up(ids))
+
+    def look_up(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """The id and the raw content of each object: ``main``, ``main^{tree}``, ``main:a/b``.
+
+        In order; a missing one is a GitError.
+        """
+        asked = list(names)
+        if not asked:
+            return
         with self.start("cat-file", "--batch", "--buffer") as process, self.watched(process):
             assert process.stdin
             assert process.stdout
-            asked = list(ids)
             # One thread feeds: the answers may fill the pipe before the questions are read.
             feeder = threading.Thread(target=_feed, args=(process.stdin, asked))
             feeder.start()
@@ -149,7 +158,7 @@ class Git:
                         if self._left() == 0:
                             raise TookTooLong("git cat-file did not finish in time.")
                         raise GitError(f"The object {one} is missing.", "git fsck")
-                    yield content
+                    yield head[0].decode(), content
             finally:
                 kill(process)
                 feeder.join()

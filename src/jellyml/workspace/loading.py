@@ -16,7 +16,7 @@ from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError, 
 from jellyml.files import remove_tree
 from jellyml.workspace import stage
 from jellyml.workspace.journal import Journal
-from jellyml.workspace.plan import differences, files_of, unknown_to
+from jellyml.workspace.plan import differences, unknown_to
 from jellyml.workspace.session import Drafted, Session
 from jellyml.workspace.stage import Staged
 from jellyml.workspace.store import Store
@@ -74,7 +74,7 @@ class Arrival:
         """Write the files that differ below the staging folder; say which paths move."""
         git = drafted.place.git
         draft = drafted.draft
-        moves = list(differences(git, files_of(git, draft.state), self.incoming.tree))
+        moves = list(differences(git, draft.state.files, self.incoming.tree))
         if draft.converted and draft.scan.head:
             # A file that git calls unmodified, with the blob that the snapshot has: it stays,
             # whatever rules stand between its bytes and the blob.

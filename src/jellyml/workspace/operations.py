@@ -16,7 +16,7 @@ from jellyml.workspace.disk import Left
 from jellyml.workspace.journal import Move, Operation, Verb, stacks
 from jellyml.workspace.outcome import Change, Entry, Finding, Outcome
 from jellyml.workspace.perform import Ready, perform
-from jellyml.workspace.plan import Plan, files_of, holds, in_the_way, to_state
+from jellyml.workspace.plan import Plan, holds, in_the_way, to_state
 from jellyml.workspace.recovery import Repair
 from jellyml.workspace.session import Session, Wanted, can_be_written, held
 from jellyml.workspace.state import Head, State
@@ -230,7 +230,7 @@ def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> O
         nested = [prefix for prefix, one in drafted.draft.scan.layers() if prefix and not one.plain]
         plan = to_state(git, now, target, Left(map(os.fsencode, things)), nested)
         plan = in_the_way(root, plan, operation.number, object_format=object_format)
-        held = partial(holds, git, files_of(git, target))
+        held = partial(holds, git, target.files)
         plan = asides.returning(root, session.private, things, plan, operation.number, held)
         stage.write_blobs(session.store.git, plan.moves, session.mover.stage, target.modes)
         staged = stage.fill_state_pointers(

@@ -18,10 +18,6 @@ from jellyml.workspace.disk import Left, parents
 from jellyml.workspace.journal import Move, Side
 from jellyml.workspace.state import State
 
-EMPTY_TREE = {
-    "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
-    "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
-}
 _NOTHING = "000000"
 
 
@@ -59,10 +55,10 @@ def to_state(git: Git, now: State, target: State, set_aside: Left, nested: Itera
     What the target leaves lying is not removed, unless it stands where something set aside
     comes back to; nor is one of the ``nested`` repositories that the target does not know.
     """
-    spared = unknown_to(git, files_of(git, target), nested)
+    spared = unknown_to(git, target.files, nested)
     moves = tuple(
         move
-        for move in differences(git, files_of(git, now), files_of(git, target))
+        for move in differences(git, now.files, target.files)
         if not move.path.startswith(spared)
         if move.after or move.path not in target.left or move.path in set_aside
     )
@@ -80,14 +76,6 @@ def to_state(git: Git, now: State, target: State, set_aside: Left, nested: Itera
             folders=target.modes,
         ),
     )
-
-
-def files_of(git: Git, state: State) -> str:
-    """The tree of a state's files; a state without files has none."""
-    listed = git.run("ls-tree", "-d", state.commit, "files")
-    if listed:
-        return listed.split()[2].decode()
-    return EMPTY_TREE["sha1" if len(state.commit) == 40 else "sha256"]
 
 
 def holds(git: Git, tree: str, path: bytes) -> bool:
@@ -120,7 +108,7 @@ def _chmods(git: Git, now: State, target: State, moved: set[bytes]) -> dict[byte
 
 def _held(git: Git, target: State) -> tuple[set[bytes], set[bytes]]:
     """The files (no links) and folders that a state holds."""
-    rows = git.run("ls-tree", "-r", "-z", files_of(git, target)).split(b"\0")[:-1]
+    rows = git.run("ls-tree", "-r", "-z", target.files).split(b"\0")[:-1]
     listed = [row.split(b"\t", 1)[1] for row in rows if not row.startswith(SYMLINK)]
     every = (row.split(b"\t", 1)[1] for row in rows)
     return set(listed), {*(parent for path in every for parent in parents(path)), *target.empty}

@@ -45,6 +45,7 @@ class Session:
         self.is_read_only = is_read_only  # nothing is held, and nothing may be changed
         self.is_last = False  # nothing of ours is to stay when this is over
         self.private = self.store.private
+        self._states: dict[int, State] = {}
         self.journal = Journal(self.private / "ops")
         self.mover = Mover(repository.root, self.private, repository.object_format)
 
@@ -54,12 +55,13 @@ class Session:
         return self.repository.common_dir / "lfs", self.store.large
 
     def state(self, number: int) -> State:
-        """A state by its number. Raises GitError when it was pruned."""
-        return self.state_at(self.store.state_ref(number))
+        """A state by its number, which none but it ever has. Raises GitError when it was pruned."""
+        if number not in self._states:
+            self._states[number] = self.state_at(self.store.state_ref(number))
+        return self._states[number]
 
     def state_at(self, ref: str) -> State:
-        commit = self.store.git.line("rev-parse", "-q", "--verify", ref)
-        return state.read(self.store.git, commit)
+        return state.read(self.store.git, ref)
 
     def current(self) -> tuple[int, Left]:
         """The number of the state that the last operation left, and what that leaves lying."""
@@ -90,7 +92,7 @@ class Session:
         current, _ = self.current()
         known = []
         if current:
-            commit = self.store.git.line("rev-parse", self.store.state_ref(current))
+            commit = self.state(current).commit
             if commit == draft.state.commit:
                 return current
             known.append(f"{commit}^{{tree}}")

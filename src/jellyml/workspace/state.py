@@ -31,6 +31,10 @@ OPERATION = (
     "BISECT_START", "BISECT_TERMS", "BISECT_NAMES", "BISECT_EXPECTED_REV", "BISECT_RUN",
     "BISECT_ANCESTORS_OK", "BISECT_FIRST_PARENT", "rebase-merge", "rebase-apply", "sequencer",
 )  # fmt: skip
+EMPTY_TREE = {
+    "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
 _OBJECT_ID = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
 
 
@@ -48,6 +52,7 @@ class State:
 
     commit: str
     head: Head
+    files: str  # a tree
     index: str | None
     index_mtime_ns: int
     operation: Mapping[str, str]
@@ -158,6 +163,7 @@ def draft(
     state = State(
         commit="",
         head=now,
+        files="",
         index="",
         index_mtime_ns=mtime,
         operation={},
@@ -270,17 +276,13 @@ def _as_json(state: State) -> bytes:
     return json.dumps(record).encode()
 
 
-def read(git: Git, commit: str) -> State:
-    """The state that a commit in the store holds. Raises GitError when it is gone."""
-    blobs: dict[str, str] = {}
-    for listed in (
-        git.run("ls-tree", "-z", commit),
-        git.run("ls-tree", "-rz", commit, "operation"),
-    ):
-        for row in listed.split(b"\0")[:-1]:
-            fields, _, path = row.partition(b"\t")
-            blobs[os.fsdecode(path)] = fields.split()[2].decode()
-    (content,) = git.read_objects([blobs["state.json"]])
+def read(git: Git, name: str) -> State:
+    """The state that a commit in the store, or a ref to one, holds. GitError when it is gone."""
+    wanted = (name, f"{name}^{{tree}}", f"{name}:state.json")
+    (commit, _), (_, tree), (_, content) = git.look_up(wanted)
+    entries = dict(_entries(tree, len(commit) // 2))
+    operation = entries.get("operation")
+    listed = git.run("ls-tree", "-rz", operation).split(b"\0")[:-1] if operation else ()
     record = json.loads(content)
 
     def paths(name: str) -> frozenset[bytes]:
@@ -292,18 +294,28 @@ def read(git: Git, commit: str) -> State:
     return State(
         commit=commit,
         head=Head(record["ref"], record["commit"]),
-        index=blobs.get("index"),
+        files=entries.get("files", EMPTY_TREE["sha1" if len(commit) == 40 else "sha256"]),
+        index=entries.get("index"),
         index_mtime_ns=record["index_mtime_ns"],
         operation={
-            name.removeprefix("operation/"): oid
-            for name, oid in blobs.items()
-            if name.startswith("operation/")
+            os.fsdecode(path): fields.split()[2].decode()
+            for fields, _, path in (row.partition(b"\t") for row in listed)
         },
         elsewhere=record.get("elsewhere"),
-        shared={name: oid for name, oid in blobs.items() if name.startswith("sharedindex.")},
+        shared={name: oid for name, oid in entries.items() if name.startswith("sharedindex.")},
         modes=Modes(record["umask"], modes("modes"), modes("folders")),
         empty=paths("empty"),
         left=Left(paths("left")),
         lfs=paths("lfs"),
         staged=frozenset(record["staged"]),
     )
+
+
+def _entries(tree: bytes, id_size: int) -> Iterator[tuple[str, str]]:
+    """The names in a tree object and their ids."""
+    at = 0
+    while at < len(tree):
+        end = tree.index(b"\0", at)
+        name = tree[tree.index(b" ", at) + 1 : end]
+        at = end + 1 + id_size
+        yield os.fsdecode(name), tree[end + 1 : at].hex()
