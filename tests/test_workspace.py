@@ -138,6 +138,10 @@ def test_undo_and_redo_after_gc(repo: Folder, model: Path) -> None:
     repo.write("staged.py", "only in the index")
     repo.git("add", "staged.py")
     (repo.path / "staged.py").write_text("on disk")
+    for name in ("intended.py", "intended, and gone.py"):
+        repo.write(name, "not empty")
+        repo.git("add", "-N", name)
+    (repo.path / "intended, and gone.py").unlink()
     before = fingerprint.workspace(repo)
     Workspace(repo.path).load(model)
     loaded = fingerprint.files(repo.path)
@@ -146,6 +150,7 @@ def test_undo_and_redo_after_gc(repo: Folder, model: Path) -> None:
     _prune(repo)
     assert fingerprint.workspace(repo) == before
     repo.git("fsck", "--strict")
+    repo.git("write-tree")
 
     Workspace(repo.path).redo()
 

@@ -35,6 +35,11 @@ EMPTY_TREE = {
     "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
     "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
 }
+# Git writes it, and the index names it, for a file that is intended to be added.
+_EMPTY_BLOB = {
+    "sha1": "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+    "sha256": "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+}
 _OBJECT_ID = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
 
 
@@ -159,6 +164,8 @@ def draft(
     as_is = replace(selection, overlay=overlay)
     around = disk.layout(repository.root, left, _tracked(repository, selection, left))
     index, mtime = _index(repository)
+    shared = {one.name: one.read_bytes() for one in repository.git_dir.glob("sharedindex.*")}
+    parts = (index or b"", *shared.values())
     operation = dict(operation_files(repository.git_dir))
     state = State(
         commit="",
@@ -172,10 +179,10 @@ def draft(
         empty=frozenset(around.empty),
         left=left,
         lfs=frozenset(raw.lfs),
-        staged=frozenset(oid.decode() for oid in found.staged),
+        staged=frozenset(_staged(found, parts)),
     )
     contents = Contents(as_is)
-    beside = _beside(state, index, operation, repository)
+    beside = _beside(state, index, shared, operation)
     commit = place.commit(header(0, None), _lines(place, as_is, contents, beside))
     kept = [now.commit, *_named_commits(repository.git, operation.values())]
     built = read(place.git, commit)
@@ -210,19 +217,31 @@ def _lines(
     yield from beside
 
 
+def _staged(found: Scan, index: Iterable[bytes]) -> Iterator[str]:
+    """Blobs that only the index holds. Of what is intended to be added git says none."""
+    yield from (oid.decode() for oid in found.staged)
+    empty = _EMPTY_BLOB[found.repository.object_format]
+    if any(bytes.fromhex(empty) in part for part in index):
+        yield empty
+
+
 def _beside(
-    state: State, index: bytes | None, operation: Mapping[str, bytes], repository: Repository
+    state: State,
+    index: bytes | None,
+    shared: Mapping[str, bytes],
+    operation: Mapping[str, bytes],
 ) -> list[Change]:
     """What a state holds beside its files."""
     lines = [Change(b"state.json", b"100644", content=_as_json(state))]
     if index is not None:
         lines.append(Change(b"index", b"100644", content=index))
-    for shared in repository.git_dir.glob("sharedindex.*"):
-        lines.append(Change(os.fsencode(shared.name), b"100644", content=shared.read_bytes()))
+    for name, content in shared.items():
+        lines.append(Change(os.fsencode(name), b"100644", content=content))
     for name, content in operation.items():
         lines.append(Change(b"operation/" + os.fsencode(name), b"100644", content=content))
     for oid in sorted(state.staged):
-        lines.append(Change(b"staged/" + oid.encode(), b"100644", oid=oid.encode()))
+        held = None if oid in _EMPTY_BLOB.values() else oid.encode()  # a gc may have taken it
+        lines.append(Change(b"staged/" + oid.encode(), b"100644", oid=held))
     return lines
 
 
