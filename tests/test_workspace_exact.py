@@ -296,6 +296,25 @@ def test_what_stays_aside_is_named(repo: Folder, in_the_way: Path) -> None:
     assert not place.parent.exists()
 
 
+def test_what_stays_aside_outlives_the_state_it_belongs_to(repo: Folder, in_the_way: Path) -> None:
+    repo.write("out.log", "precious")
+    workspace = Workspace(repo.path)
+    workspace.load(in_the_way)
+    (place,) = workspace.history()[-1].aside.values()
+    for number in range(2):  # until no state that is held knows of that load
+        repo.write("train.py", f"print({number})\n")
+        workspace.load(in_the_way)
+
+    workspace.prune(older_than=0)
+
+    assert len(workspace.history()) == 1
+    (finding,) = workspace.doctor()
+    assert place in finding.problem
+    with pytest.raises(jellyml.JellyError, match="was set aside"):
+        workspace.prune(everything=True)
+    assert Path(place).read_text() == "precious"
+
+
 def test_a_thing_set_aside_yields_to_what_is_in_its_place(repo: Folder, in_the_way: Path) -> None:
     """What the user put there since goes aside itself, and comes back with redo."""
     repo.write("out.log", "the first")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jellyml.code.scan import at, is_folder
 from jellyml.workspace.disk import parents
-from jellyml.workspace.journal import Journal
+from jellyml.workspace.journal import Journal, Operation
 from jellyml.workspace.plan import Plan, holds_more, not_folders, place_aside
 
 
@@ -27,9 +27,14 @@ class Aside:
 def lying(private: Path) -> Iterator[Aside]:
     """All that is set aside in one worktree, in the order in which it was."""
     for operation in Journal(private / "ops").operations():
-        for name, place in operation.aside.items():
-            if os.path.lexists(private / place):
-                yield Aside(name, place, operation.before)
+        yield from of(private, operation)
+
+
+def of(private: Path, operation: Operation) -> Iterator[Aside]:
+    """What one operation set aside and nothing has brought back yet."""
+    for name, place in operation.aside.items():
+        if os.path.lexists(private / place):
+            yield Aside(name, place, operation.before)
 
 
 def coming_back(private: Path, number: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from jellyml import files
 from jellyml.code.repository import Repository
 from jellyml.errors import JellyError
-from jellyml.workspace import lfs, words
+from jellyml.workspace import asides, lfs, words
 from jellyml.workspace.asides import lying
 from jellyml.workspace.journal import Journal, Operation, stacks
 from jellyml.workspace.lfs import Pointer
@@ -99,7 +99,12 @@ def prune(
     _remove_spent(session.store)
     held = session.store.numbers()
     operations = session.journal.operations()
-    spent = [one.number for one in operations if not {one.before, one.after} & held]
+    spent = [
+        one.number
+        for one in operations
+        # Who removes the entry of what lies aside forgets whose it is, and where.
+        if not {one.before, one.after} & held and not any(asides.of(session.private, one))
+    ]
     # The highest stay: numbers are never given twice.
     highest = {
         operations[-1].number,
