@@ -602,3 +602,28 @@ def test_a_large_file_comes_back_after_lfs_has_pruned_it(
     assert ours.exists()
     Workspace(repo.path).prune(older_than=0)
     assert not ours.exists()
+
+
+def test_where_links_are_not_to_be_had(repo: Folder, tmp_path: Path) -> None:
+    """Git's core.symlinks, off by default on Windows: what it calls a link lies as a file."""
+    for name in ("kept", "edited", "loaded"):
+        (repo.path / name).symlink_to("there")
+    repo.commit("with links")
+    (repo.path / "loaded").unlink()
+    (repo.path / "loaded").symlink_to("elsewhere")
+    model = saved(repo, tmp_path / "model.pth")
+    repo.git("config", "core.symlinks", "false")
+    for name in ("kept", "edited", "loaded"):
+        (repo.path / name).unlink()
+    repo.git("checkout", "-q", "--", ".")
+    repo.write("edited", "as the user has it")
+    before = fingerprint.workspace(repo)
+
+    Workspace(repo.path).load(model)
+    assert [repo.read(name) for name in ("kept", "edited", "loaded")] == (
+        [b"there", b"there", b"elsewhere"]
+    )
+    assert not any((repo.path / name).is_symlink() for name in ("kept", "edited", "loaded"))
+    assert repo.git("status", "--porcelain") == b""
+    Workspace(repo.path).undo()
+    assert fingerprint.workspace(repo) == before

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jellyml.code.contents import raw_id
+from jellyml.code.rules import is_off
 from jellyml.code.scan import SYMLINK, Found, Scan, at, on_disk
 from jellyml.code.scratch import Scratch, bytes_on_disk
 from jellyml.workspace.lfs import LIMIT, Pointer
@@ -135,17 +136,18 @@ def identity(root: Path, path: bytes, object_format: str) -> tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Clean files whose bytes are not their blob's: to be read, or large files in LFS's store."""
+    """Files that are not what git says: to be read, or large files in LFS's store."""
 
     overlay: dict[bytes, Found]
     lfs: dict[bytes, Path]  # and where it has them
 
 
 def raw(scan: Scan, scratch: Scratch) -> Raw:
-    """Files that git calls unmodified although rules stand between disk and blob."""
+    """Clean files whose bytes are not their blob's, and files that stand for links."""
     overlay: dict[bytes, Found] = {}
     lfs: dict[bytes, Path] = {}
     for prefix, layer in scan.layers():
+        overlay |= ((prefix + path, found) for path, found in _links_as_files(layer))
         if not layer.attributes or not layer.head:
             continue
         listed = layer.repository.git.run("ls-tree", "-r", "-l", "-z", layer.head)
@@ -158,6 +160,20 @@ def raw(scan: Scan, scratch: Scratch) -> Raw:
             elif found:
                 overlay[prefix + path] = found
     return Raw(overlay, lfs)
+
+
+def _links_as_files(layer: Scan) -> Iterator[tuple[bytes, Found]]:
+    """Where links are not to be had (core.symlinks), what git calls one may lie as a file."""
+    if not is_off(layer.config, "core.symlinks"):
+        return
+    listed = layer.repository.git.run("ls-tree", "-r", "-z", layer.head) if layer.head else b""
+    rows = (row.partition(b"\t") for row in listed.split(b"\0"))
+    links = {path for fields, _, path in rows if fields.startswith(SYMLINK)}
+    changed = {path for path, found in layer.overlay.items() if found and found.mode == SYMLINK}
+    for path in links - layer.overlay.keys() | changed:
+        found = on_disk(layer.repository.root, path)
+        if found and found.mode != SYMLINK:
+            yield path, found
 
 
 @dataclass(frozen=True, slots=True)

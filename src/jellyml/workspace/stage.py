@@ -85,7 +85,7 @@ def _as_written(move: Move, stage: Path, object_format: str) -> Move:
         return move
     there = disk.identity(stage, move.path, object_format)
     assert there, "checkout-index wrote it"
-    return replace(move, after=(move.after[0], there[1].decode()))
+    return replace(move, after=(there[0].decode(), there[1].decode()))
 
 
 def _fill_pointers(

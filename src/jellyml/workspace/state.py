@@ -157,7 +157,7 @@ def draft(
     """Build the state of the workspace as it was looked at in a scratch directory."""
     found = selection.scan
     raw = disk.raw(found, place)
-    overlay: dict[bytes, Found | None] = {**raw.overlay, **selection.overlay}
+    overlay = {**selection.overlay, **raw.overlay}
     # A sparse checkout's absent paths are absent: this is the disk, not the code.
     for prefix, layer in found.layers():
         overlay |= dict.fromkeys((prefix + path for path in layer.hidden), None)
@@ -186,7 +186,7 @@ def draft(
     commit = place.commit(header(0, None), _lines(place, as_is, contents, beside))
     kept = [now.commit, *_named_commits(repository.git, operation.values())]
     built = read(place.git, commit)
-    converted = frozenset(raw.overlay) | frozenset(raw.lfs)
+    converted = frozenset((raw.overlay.keys() | raw.lfs.keys()) - selection.overlay.keys())
     commits = tuple(one for one in kept if one)
     return Draft(found, as_is, built, commits, converted, tuple(raw.lfs.values()))
 
