@@ -627,3 +627,51 @@ def test_where_links_are_not_to_be_had(repo: Folder, tmp_path: Path) -> None:
     assert repo.git("status", "--porcelain") == b""
     Workspace(repo.path).undo()
     assert fingerprint.workspace(repo) == before
+
+
+def test_temporary_files_in_the_working_tree_are_no_code(
+    repo: Folder, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = repo.path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    before = fingerprint.workspace(repo)
+    Workspace(repo.path).load(model)
+    loaded = fingerprint.files(repo.path)
+    Workspace(repo.path).undo()
+    assert fingerprint.workspace(repo) == before
+    Workspace(repo.path).redo()
+    assert fingerprint.files(repo.path) == loaded
+
+
+IN_PLACE: dict[str, Callable[[Path], object]] = {
+    "a file": lambda path: path.write_text("mine"),
+    "a link": lambda path: path.symlink_to("lib"),
+    "a pipe": os.mkfifo,
+}
+
+
+@pytest.mark.parametrize("make", IN_PLACE.values(), ids=IN_PLACE)
+def test_what_is_ignored_gives_way_to_an_empty_folder(
+    repo: Folder, model: Path, make: Callable[[Path], object]
+) -> None:
+    (repo.path / "hollow" / "deep").mkdir(parents=True)
+    before = fingerprint.workspace(repo)
+    Workspace(repo.path).load(model)
+    repo.write(".git/info/exclude", "hollow\n")
+    shutil.rmtree(repo.path / "hollow", ignore_errors=True)
+    make(repo.path / "hollow")
+    after = fingerprint.files(repo.path)
+
+    Workspace(repo.path).undo()
+    assert fingerprint.workspace(repo) == before
+    Workspace(repo.path).redo()
+    assert fingerprint.files(repo.path) == after
+
+
+def test_a_folder_in_which_only_ignored_files_lay_comes_back(repo: Folder, model: Path) -> None:
+    repo.write("logs/deep/a.log", "ignored")
+    Workspace(repo.path).load(model)
+    (repo.path / "logs/deep/a.log").unlink()
+    Workspace(repo.path).undo()
+    assert (repo.path / "logs/deep").is_dir()

@@ -24,6 +24,8 @@ def folder(near: Path | None = None) -> Iterator[Path]:
     place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=near))
     try:
         with _alive(place):
+            # In a working tree, where TMPDIR may lie, git must not take it for code.
+            (place / ".gitignore").write_text("*\n")
             yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)

@@ -143,8 +143,6 @@ def scratch(
         throwaway.sweep()
     with throwaway.folder(near) as directory:
         make_bare(directory, outer.object_format)
-        # In a working tree, where TMPDIR may lie, others must not take it for code.
-        (directory / ".gitignore").write_text("*\n")
         git = Git(
             directory,
             directory=directory,

@@ -53,7 +53,8 @@ def to_state(git: Git, now: State, target: State, set_aside: Left, nested: Itera
     """The way to a state that the store holds, from the state that was just captured.
 
     What the target leaves lying is not removed, unless it stands where something set aside
-    comes back to; nor is one of the ``nested`` repositories that the target does not know.
+    comes back to; nor is one of the ``nested`` repositories that the target does not know, nor
+    a folder in which something was left lying then.
     """
     spared = unknown_to(git, target.files, nested)
     moves = tuple(
@@ -71,7 +72,7 @@ def to_state(git: Git, now: State, target: State, set_aside: Left, nested: Itera
             unmake=tuple(
                 path
                 for path in sorted(now.empty - target.empty - placed)
-                if not path.startswith(spared)
+                if not path.startswith(spared) and not target.left.is_below(path)
             ),
             folders=target.modes,
         ),
@@ -124,6 +125,17 @@ def in_the_way(
     gone = {move.path for move in plan.moves if move.before is not None}
     stay = frozenset(staying)
     aside: dict[str, str] = {}
+
+    def set_aside(paths: Iterable[bytes]) -> None:
+        for path in paths:
+            if path in stay:
+                raise UnsafeToContinue(
+                    f"{os.fsdecode(path)} is the checkpoint itself, and the code in it has a"
+                    " folder of that name.",
+                    "move the checkpoint to another folder, or load with --to DIR.",
+                )
+            aside.setdefault(os.fsdecode(path), place_aside(number, len(aside)))
+
     moves = []
     for move in plan.moves:
         if move.path in stay:
@@ -131,15 +143,10 @@ def in_the_way(
         if move.before is None:
             if _is_there(root, move, object_format):
                 continue
-            for path in obstacles(root, move.path, gone):
-                if path in stay:
-                    raise UnsafeToContinue(
-                        f"{os.fsdecode(path)} is the checkpoint itself, and the code in it has a"
-                        " folder of that name.",
-                        "move the checkpoint to another folder, or load with --to DIR.",
-                    )
-                aside.setdefault(os.fsdecode(path), place_aside(number, len(aside)))
+            set_aside(obstacles(root, move.path, gone))
         moves.append(move)
+    for folder in plan.around.make:
+        set_aside(not_folders(root, (folder, *parents(folder)), gone))
     return replace(plan, moves=tuple(moves), around=replace(plan.around, aside=aside))
 
 
