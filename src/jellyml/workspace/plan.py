@@ -118,35 +118,31 @@ def _held(git: Git, target: State) -> tuple[set[bytes], set[bytes]]:
 def in_the_way(
     root: Path, plan: Plan, number: int, *, object_format: str, staying: Iterable[bytes] = ()
 ) -> Plan:
-    """Name what stands where files are to be put: it goes aside, or the file is there already.
+    """Name what stands where files or folders are to be: it goes aside, or is the file itself.
 
     ``staying`` paths never move; a file that would be put there is left out of the plan.
     """
     gone = {move.path for move in plan.moves if move.before is not None}
     stay = frozenset(staying)
-    aside: dict[str, str] = {}
-
-    def set_aside(paths: Iterable[bytes]) -> None:
-        for path in paths:
-            if path in stay:
-                raise UnsafeToContinue(
-                    f"{os.fsdecode(path)} is the checkpoint itself, and the code in it has a"
-                    " folder of that name.",
-                    "move the checkpoint to another folder, or load with --to DIR.",
-                )
-            aside.setdefault(os.fsdecode(path), place_aside(number, len(aside)))
-
-    moves = []
-    for move in plan.moves:
-        if move.path in stay:
-            continue
-        if move.before is None:
-            if _is_there(root, move, object_format):
-                continue
-            set_aside(obstacles(root, move.path, gone))
-        moves.append(move)
+    moves = [
+        move
+        for move in plan.moves
+        if move.path not in stay
+        if move.before is not None or not _is_there(root, move, object_format)
+    ]
+    new = (move.path for move in moves if move.before is None)
+    blocking = [one for path in new for one in obstacles(root, path, gone)]
     for folder in plan.around.make:
-        set_aside(not_folders(root, (folder, *parents(folder)), gone))
+        blocking += not_folders(root, (folder, *parents(folder)), gone)
+    aside: dict[str, str] = {}
+    for path in blocking:
+        if path in stay:
+            raise UnsafeToContinue(
+                f"{os.fsdecode(path)} is the checkpoint itself, and the code in it has a"
+                " folder of that name.",
+                "move the checkpoint to another folder, or load with --to DIR.",
+            )
+        aside.setdefault(os.fsdecode(path), place_aside(number, len(aside)))
     return replace(plan, moves=tuple(moves), around=replace(plan.around, aside=aside))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jellyml.code.contents import Contents
 from jellyml.code.repository import Git, Repository
-from jellyml.code.scan import Found, Scan, at, scan
+from jellyml.code.scan import Scan, at, scan
 from jellyml.code.scratch import Change, Scratch, header
 from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection, select
 from jellyml.code.tree import changes
