@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jellyml.create import create_jelly_filling, create_snapshot
     from jellyml.embed import fill, strip
     from jellyml.errors import JellyError, JellyWarning
+    from jellyml.model import open as open
     from jellyml.snapshot import Snapshot
     from jellyml.workspace import Workspace
 
@@ -35,6 +36,7 @@ _HOME = {
     "create_jelly_filling": "create",
     "create_snapshot": "create",
     "fill": "embed",
+    "open": "model",
     "strip": "embed",
 }
 

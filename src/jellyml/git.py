@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jellyml import throwaway
 from jellyml.checkpoint import Checkpoint
+from jellyml.code.attached import attached
 from jellyml.code.bundle import quarantined
-from jellyml.code.repository import Git
 from jellyml.errors import UsageError
 from jellyml.files import replace
 from jellyml.terminal import Terminal
@@ -52,4 +52,4 @@ def run_git(
             with quarantined(pieces, size=checkpoint.header.size, max_unpacked=max_unpacked):
                 pass  # a bundle that is not good raises here, before the user's git reads it
         words = [word.replace("{}", str(bundle)) for word in arguments]
-        return Git(folder or Path()).attached(*words)
+        return attached(folder or Path(), words)

@@ -11,7 +11,7 @@ import sys
 import unicodedata
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,6 +75,26 @@ class Terminal:
         else:
             self.out.flush()
             raw.write(os.fsencode(path) + b"\n")
+
+    def exact(self, pieces: "Iterable[bytes]") -> None:
+        """Bytes as they are, for a pipe or a file; never for a terminal."""
+        raw = getattr(self.out, "buffer", None)
+        for piece in pieces:
+            if raw is None:
+                self.result(piece.decode("utf-8", "replace"))
+            else:
+                _put(raw, piece)
+
+    def paged(self, lines: "Iterable[str]") -> None:
+        """Many lines, made safe by who made them: as git would show them on a terminal."""
+        if self.out is sys.stdout and is_terminal(self.out):
+            from jellyml.code.attached import page
+
+            self.flush()
+            page(lines, self.out.encoding)
+        else:
+            for line in lines:
+                self.result(line)
 
     def flush(self) -> None:
         """Hand everything on, before another program writes to the same place or we end."""
@@ -201,6 +221,13 @@ def _write(stream: TextIO | None, text: str, *, flush: bool = False) -> None:
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         if flush:
             stream.flush()
+    except BrokenPipeError as problem:
+        raise ReaderGone from problem
+
+
+def _put(stream: BinaryIO, piece: bytes) -> None:
+    try:
+        stream.write(piece)
     except BrokenPipeError as problem:
         raise ReaderGone from problem
 

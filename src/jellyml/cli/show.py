@@ -4,12 +4,13 @@ import json
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from jellyml.checkpoint import Checkpoint
-from jellyml.cli.parser import Parser
+from jellyml.cli import show_code
+from jellyml.cli.parser import Parser, add_max_unpacked
 from jellyml.code.guard import in_words
+from jellyml.model import Model
 from jellyml.terminal import Terminal
 
 DESCRIPTION = """
@@ -19,6 +20,9 @@ environment made it. Nothing is loaded or run, and nothing in your folder is tou
 examples:
   jellyml show model.pth
   jellyml show model.pth --packages     what was installed
+  jellyml show model.pth --files        the files of the code
+  jellyml show model.pth --patch        what had been changed since the last commit
+  jellyml show model.pth:src/net.py     one file of the code
   jellyml show model.pth --json         everything, for programs
 """
 
@@ -26,13 +30,33 @@ _MOST_NAMED = 3  # of a list, on the one screen
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a checkpoint, file or folder")
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--packages", action="store_true", help="print what was installed")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a checkpoint, file or folder; MODEL:PATH is a file in it"
+    )
+    wanted = parser.add_mutually_exclusive_group()
+    wanted.add_argument("--json", action="store_true", help="print everything as JSON")
+    wanted.add_argument("--packages", action="store_true", help="print what was installed")
+    wanted.add_argument("--files", action="store_true", help="list the files of the code")
+    wanted.add_argument(
+        "--patch", action="store_true", help="print what had been changed since the last commit"
+    )
+    add_max_unpacked(parser)
 
 
 def run(args: Namespace, terminal: Terminal) -> None:
-    checkpoint = Checkpoint.open(args.model)
+    place, inside = show_code.split(args.model)
+    with Model(place, args.max_unpacked) as model:
+        if inside is not None:
+            show_code.one_file(model, inside, terminal)
+        elif args.files:
+            show_code.files(model, terminal)
+        elif args.patch:
+            show_code.patch(model, terminal)
+        else:
+            _describe(model.checkpoint, args, terminal)
+
+
+def _describe(checkpoint: Checkpoint, args: Namespace, terminal: Terminal) -> None:
     if args.json:
         terminal.result(json.dumps(_everything(checkpoint), indent=2))
     elif args.packages:

@@ -216,16 +216,6 @@ class Git:
         finally:
             watch.cancel()
 
-    def attached(self, *args: str) -> int:
-        """Run git on our own terminal, as the user would: their environment, their settings.
-
-        Only hooks and file system monitors are off. Returns git's status as a shell would.
-        """
-        off = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false")
-        with _deaf_to_interrupts():
-            status = subprocess.call(["git", *off, *args], cwd=self.folder)
-        return status if status >= 0 else 128 - status
-
     def _left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
@@ -328,23 +318,6 @@ def _feed(stream: IO[bytes], lines: Sequence[str]) -> None:
     with suppress(BrokenPipeError):
         stream.write("".join(f"{line}\n" for line in lines).encode())
         stream.close()
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """An interrupt reaches the child too; what it means is for the child to decide.
-
-    A handler that does nothing, since what is ignored would be ignored by the child as well;
-    and no exception, which could come between the child's end and the note of its status.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # interrupts come to the main thread only
-        return
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _quoted(path: Path) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from jellyml.checkpoint import Checkpoint
 from jellyml.code import manifest
-from jellyml.code.bundle import Incoming, quarantined
+from jellyml.code.bundle import Incoming
 from jellyml.code.newborn import in_git_directory
 from jellyml.code.repository import Git, Repository
 from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError, pasteable
 from jellyml.files import remove_tree
+from jellyml.model import unpacked
 from jellyml.workspace import stage
 from jellyml.workspace.journal import Journal
 from jellyml.workspace.plan import differences, unknown_to
@@ -175,12 +176,7 @@ def _folds(folder: Path) -> bool:
 def arriving(path: Path, max_unpacked: int) -> Iterator[Arrival]:
     """Open a checkpoint and put its bundle into quarantine. Raises NoSnapshot, BadSnapshot."""
     checkpoint = Checkpoint.open(path)
-    with quarantined(
-        checkpoint.bundle(), size=checkpoint.header.size, max_unpacked=max_unpacked
-    ) as incoming:
-        claimed = checkpoint.header.commit
-        if claimed and claimed != incoming.commit:
-            raise BadSnapshot("The snapshot's header names another commit than its bundle holds.")
+    with unpacked(checkpoint, max_unpacked) as incoming:
         arrival = Arrival(path, checkpoint, incoming)
         arrival.warnings.extend(arrival.left_out())
         yield arrival

@@ -1,0 +1,124 @@
+"""The code in quarantine, read and never run: its files, one of them, what it changed."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import IO, Literal, TypeAlias
+
+from jellyml.code.bundle import Incoming
+from jellyml.code.repository import Git
+from jellyml.code.tree_check import takes_too_much
+
+_CHUNK = 1 << 16
+_LONGEST_ROW = 8192  # a path takes half of that at most, as the quarantine has checked
+_OURS = re.compile(rb"^author [^\n]*<jellyml@localhost>", re.MULTILINE)
+_OURS_1_0 = re.compile(rb"\n\njellyml_snapshot_at_")
+_PARENT = re.compile(rb"^parent ([0-9a-f]{40,64})$", re.MULTILINE)
+
+# What no attribute, configuration or variable of anybody's may add to a difference.
+DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--find-renames")
+
+Kind: TypeAlias = Literal["file", "program", "symlink", "submodule"]
+_KINDS: dict[str, Kind] = {
+    "100644": "file",
+    "100664": "file",
+    "100755": "program",
+    "120000": "symlink",
+    "160000": "submodule",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of the code. ``size`` is in bytes; of a submodule only the commit is known."""
+
+    path: str  # bytes that are no text stand in it as \udc80 to \udcff
+    kind: Kind
+    size: int
+    oid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """A bundle that was found good, to be looked into while the quarantine lasts."""
+
+    incoming: Incoming
+
+    @property
+    def git(self) -> Git:
+        """Git as a stranger's objects are to be read: within limits, with nobody's settings."""
+        return replace(self.incoming.git, hold=self.incoming.limits.hold)
+
+    def files(self) -> Iterator[File]:
+        """Every file, in git's order."""
+        with self._answering("ls-tree", "-r", "-l", "-z", "--full-tree", self._tree) as stdout:
+            for row in _rows(stdout):
+                head, _, path = row.partition(b"\t")
+                mode, _, oid, size = head.decode().split()
+                count = 0 if size == "-" else int(size)
+                yield File(os.fsdecode(path), _KINDS[mode], count, oid)
+
+    def content(self, file: File) -> Iterator[bytes]:
+        """A file's bytes as they lie in the commit, 64 KiB at a time; of a link, its target."""
+        with self._answering("cat-file", "blob", file.oid) as stdout:
+            while piece := stdout.read(_CHUNK):
+                yield piece
+
+    def commit_text(self) -> bytes:
+        (text,) = self.git.read_objects([self.incoming.commit])
+        return text
+
+    def base(self) -> str | None:
+        """The tree or commit that the snapshot was made upon.
+
+        The snapshot's own commit where nothing had been changed, None where that was cut off.
+        """
+        text = self.commit_text()
+        if not _OURS.search(text.partition(b"\n\n")[0]) and not _OURS_1_0.search(text):
+            return self.incoming.commit
+        parent = _PARENT.search(text.partition(b"\n\n")[0])
+        return parent[1].decode() if parent else None
+
+    def empty_tree(self) -> str:
+        """The id of a tree without entries, which every git knows."""
+        return self.incoming.git.run("hash-object", "-t", "tree", "--stdin").decode().strip()
+
+    def difference(self, base: str) -> Iterator[bytes]:
+        """What leads from ``base`` to the code, as git prints it."""
+        with self._answering(*DIFF, base, self.incoming.commit) as stdout:
+            while piece := stdout.read(_CHUNK):
+                yield piece
+
+    @property
+    def _tree(self) -> str:
+        return self.incoming.tree
+
+    @contextmanager
+    def _answering(self, *words: str) -> Iterator[IO[bytes]]:
+        """What a command prints; BadSnapshot if it was stopped for what it took."""
+        with answering(self.git, *words) as stdout:
+            yield stdout
+
+
+@contextmanager
+def answering(git: Git, *words: str) -> Iterator[IO[bytes]]:
+    """What git prints of a stranger's objects; BadSnapshot if it was stopped for what it took."""
+    with git.start(*words) as process:
+        if process.stdin:
+            process.stdin.close()
+        assert process.stdout
+        yield process.stdout
+        if not process.stdout.read(1) and process.wait():
+            raise takes_too_much()
+
+
+def _rows(stdout: IO[bytes]) -> Iterator[bytes]:
+    """What NUL ends, a piece of the stream at a time."""
+    rest = b""
+    while piece := stdout.read(_CHUNK):
+        *rows, rest = (rest + piece).split(b"\0")
+        yield from rows
+        if len(rest) > _LONGEST_ROW:
+            raise takes_too_much()
