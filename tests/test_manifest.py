@@ -377,7 +377,8 @@ def test_indexes_in_files(
 def test_the_code_is_recorded(folder: Folder) -> None:
     found = made(
         folder.path,
-        commit="c" * 40, base="b" * 40, branch="main", dirty=True, bundle_sha256="d" * 64,
+        commit="c" * 40, base="b" * 40, branch="main", dirty=True, changed=2,
+        bundle_sha256="d" * 64,
         left_out=(LeftOut("big.bin", "too large", 60_000_000),),
         nested=(Nested("lib", "e" * 40, None, {}),),
     )  # fmt: skip
@@ -388,6 +389,7 @@ def test_the_code_is_recorded(folder: Folder) -> None:
         "base": "b" * 40,
         "branch": "main",
         "dirty": True,
+        "changed": 2,
         "remotes": {},
         "left_out": [{"path": "big.bin", "reason": "too large", "size": 60_000_000}],
         "nested": [{"path": "lib", "commit": "e" * 40, "branch": None, "remotes": {}}],

@@ -12,15 +12,18 @@ from typing import BinaryIO, TypeVar
 from jellyml.amend import mend
 from jellyml.code import filling
 from jellyml.code.filling import Header, NewerSnapshot
-from jellyml.errors import BadSnapshot, JellyError, NoSnapshot
+from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, pasteable
 from jellyml.formats import (
     CODE,
     KEY,
     MANIFEST,
     MANIFEST_KEY,
+    Format,
     Kind,
     Record,
+    format_named,
     format_of,
+    scan,
     torch_zip,
 )
 from jellyml.formats.record import read_at, size_of
@@ -39,8 +42,14 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _MOST_CANDIDATES = 1_000
 _MOST_READINGS = 4
 _READ_FREELY = 16 << 20
+# What a glance reads at most, of a format that may carry a snapshot and of anything else.
+_GLANCED, _GLANCED_UNKNOWN = 16 << 20, 256 << 10
 
 T = TypeVar("T")
+
+
+class NotSearched(NoSnapshot):
+    """None was found, and only a search through the whole of a large file could say more."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +74,36 @@ class Checkpoint:
         What an interrupted ``fill`` left in the file is put back first.
         """
         if _is_folder(path):
-            return _open_folder(path)
+            return _open_folder(path, filling.prove_bundle)
         with _told(path):
             mend(path)
-        wrong: list[BadSnapshot] = []
         with _reading(path) as file:
-            for header, record in found(file, CODE, filling.prove, wrong):
-                return cls(path, header, record, format_of(file).name, next(iter(wrong), None))
-            raise wrong[0] if wrong else _nothing(path, file)
+            return cls._in(path, file, format_of(file), filling.prove)
+
+    @classmethod
+    def glance(cls, path: Path) -> "Checkpoint":
+        """As ``open``, by a few reads: whether the code is whole shows when it is used.
+
+        NotSearched where only a search of more than a large file's end could find it.
+        """
+        if _is_folder(path):
+            return _open_folder(path, filling.begins)
+        with _told(path):
+            mend(path)
+        with _reading(path, _GLANCED) as file:
+            form = format_of(file)
+            if form is scan:
+                file.left = _GLANCED_UNKNOWN
+            return cls._in(path, file, form, filling.claimed)
+
+    @classmethod
+    def _in(
+        cls, path: Path, file: BinaryIO, form: Format, prove: Callable[[BinaryIO, Record], Header]
+    ) -> "Checkpoint":
+        wrong: list[BadSnapshot] = []
+        for header, record in found(file, CODE, prove, wrong, form):
+            return cls(path, header, record, form.name, next(iter(wrong), None))
+        raise wrong[0] if wrong else _nothing(path, file)
 
     @property
     def filling_size(self) -> int:
@@ -88,7 +119,7 @@ class Checkpoint:
         if self.header.sha256 is None:
             return None
         with _reading(self.path) as file:
-            return _manifest(file)
+            return _manifest(file, format_named(self.format))
 
     @cached_property
     def others(self) -> int:
@@ -122,9 +153,13 @@ def found(
     kind: Kind,
     prove: Callable[[BinaryIO, Record], T],
     wrong: list[BadSnapshot],
+    form: Format | None = None,
 ) -> Iterator[tuple[T, Record]]:
-    """What proves itself, the likeliest place first; the first that does not goes to ``wrong``."""
-    places = format_of(file).records(file, kind)
+    """What proves itself, the likeliest place first; the first that does not goes to ``wrong``.
+
+    ``form`` is the file's format where that is known.
+    """
+    places = (form or format_of(file)).records(file, kind)
     seen: set[int] = set()
     for record in places:
         if record.offset in seen or record.head(file, len(kind.magic)) != kind.magic:
@@ -143,7 +178,7 @@ def found(
             yield proved, record
 
 
-def _open_folder(path: Path) -> Checkpoint:
+def _open_folder(path: Path, prove: Callable[[BinaryIO, Record, Header], object]) -> Checkpoint:
     """A folder carries a bare bundle, so that ``git clone`` works on it, and plain JSON."""
     bundle = path / SIDECAR
     with _told(bundle):
@@ -156,7 +191,7 @@ def _open_folder(path: Path) -> Checkpoint:
         record = Record(0, size_of(file))
         manifest = _sidecar_manifest(path, file, record) or {}
         header = filling.bare_header(record.size, manifest)
-        filling.prove_bundle(file, record, header)
+        prove(file, record, header)
     return Checkpoint(path, header, record, "folder")
 
 
@@ -176,9 +211,9 @@ def _json(path: Path) -> dict[str, object] | None:
         return filling.parse_json(read_at(file, 0, filling.LARGEST_MANIFEST + 1))
 
 
-def _manifest(file: BinaryIO) -> dict[str, object] | None:
+def _manifest(file: BinaryIO, form: Format | None = None) -> dict[str, object] | None:
     wrong: list[BadSnapshot] = []
-    for manifest, _ in found(file, MANIFEST, filling.read_manifest, wrong):
+    for manifest, _ in found(file, MANIFEST, filling.read_manifest, wrong, form):
         return manifest
     if wrong:
         raise wrong[0]
@@ -212,13 +247,22 @@ def _is_folder(path: Path) -> bool:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[BinaryIO]:
+def _reading(path: Path, most: int | None = None) -> Iterator["_Patient"]:
+    """The file, to be read a few times over, or no more than ``most`` bytes (NotSearched)."""
     with _told(path):
         seen = path.stat()
         if not stat.S_ISREG(seen.st_mode):  # opening a pipe would wait for ever
             raise NoSnapshot(f"{path} is not a file.", "name the checkpoint's file or folder.")
-        with _Patient(path, _MOST_READINGS * seen.st_size + _READ_FREELY) as file:
-            yield file
+        whole = _MOST_READINGS * seen.st_size + _READ_FREELY
+        with _Patient(path, whole if most is None else most) as file:
+            try:
+                yield file
+            except _ReadTooOften:
+                if most is None:
+                    raise
+                raise NotSearched(
+                    f"{path} was searched only in part.", f"jellyml show {pasteable(path)}"
+                ) from None
 
 
 @contextmanager
@@ -250,11 +294,11 @@ class _Patient(FileIO):
 
     def __init__(self, path: Path, most: int) -> None:
         super().__init__(path)
-        self._left = most
+        self.left = most
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = super().read(size) or b""
-        self._left -= len(data)
-        if self._left < 0:
+        self.left -= len(data)
+        if self.left < 0:
             raise _ReadTooOften
         return data

@@ -8,23 +8,30 @@ and bidirectional characters out as escapes. Nothing printed to a pipe is wrappe
 import json
 import os
 import sys
+import time
 import unicodedata
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
+
+    from rich.progress import Progress
 
     from jellyml.errors import JellyError
     from jellyml.workspace import Change, Entry, Finding, Outcome
 
 _RED, _YELLOW, _GREEN, _BOLD = "31", "33", "32", "1"
+_PATIENCE = 1.0  # seconds; what is done by then needs no bar
 _COLOUR_OF_CHANGE = {"add": _GREEN, "modify": _YELLOW, "delete": _RED, "move aside": _YELLOW}
 # Some scripts and most emoji need the two joiners; every other format character can only hide.
 _JOINERS = "\u200c\u200d"
 _ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+T = TypeVar("T")
 
 
 class ReaderGone(Exception):
@@ -113,6 +120,10 @@ class Terminal:
                 text = _indented(sentence)
                 self.result(_painted(text, _BOLD, self.out) if number == 0 else text)
 
+    def heading(self, text: str) -> None:
+        """A line that names what follows."""
+        self.result(_painted(_indented(text), _BOLD, self.out))
+
     def fact(self, name: str, value: str) -> None:
         """One line of a description."""
         self.result(f"{_painted(f'{safe(name):<13}', _BOLD, self.out)} {_indented(value)}")
@@ -172,6 +183,24 @@ class Terminal:
         _write(self.err, f"{label} {_indented(error.problem)}\n")
         if error.fix:
             _write(self.err, f"Fix: {_indented(error.fix)}\n")
+
+    def progress(self, things: "Iterable[T]", total: int, doing: str) -> "Iterator[T]":
+        """The things one by one; on a terminal with a bar, from when it has taken a second."""
+        if self.quiet or not is_terminal(self.err):
+            yield from things
+            return
+        began = time.monotonic()
+        bar: Progress | None = None
+        for done, thing in enumerate(things, start=1):
+            yield thing
+            if bar is None and time.monotonic() - began > _PATIENCE:
+                bar = _bar(self.err)
+                task = bar.add_task(doing, total=total)
+                bar.start()
+            if bar:
+                bar.update(task, completed=done)
+        if bar:
+            bar.stop()
 
     def agrees(self, question: str, *, yes: bool) -> bool:
         """True to go ahead: told so beforehand, or nobody there to ask, or asked and agreed."""
@@ -249,6 +278,13 @@ def _row(entry: "Entry") -> tuple[str, ...]:
     files = f"{entry.changed} path{'' if entry.changed == 1 else 's'}"
     head, model = safe(entry.head), safe(entry.model or "-")
     return number, when, f"{state:<14}", model, f"{head:<8}", f"{commit:<8}", files
+
+
+def _bar(stream: TextIO) -> "Progress":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(console=Console(file=stream), transient=True)
 
 
 def _show_table(stream: TextIO, entries: "Sequence[Entry]") -> None:

@@ -7,7 +7,8 @@ from jellyml import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    words = list(sys.argv[1:] if argv is None else argv)
+    # Not list(): the command of that name is a module in here.
+    words = [*(sys.argv[1:] if argv is None else argv)]
     if words == ["--version"]:
         try:  # asked for by scripts and prompts, so no other import
             print(f"jellyml {__version__}", flush=True)  # noqa: T201

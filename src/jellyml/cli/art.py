@@ -72,6 +72,13 @@ PICTURES = {
 ▓•▓▀ ▀▓▓▓ │ • │
 ▓▓▓▄ ▄▓•▓ ╰───╯
  ▀░░░░░▀      ╲""",
+    "list": """\
+▄▓▓•▓▄ ───────
+▓• ▓▓▓ ─────
+▀░░░░▀ ────────
+▄▓•▓▓▄ ──────
+▓▓ •▓▓ ────
+▀░░░░▀ ───────""",
     "fill": """\
    ▐█▌
  ▄▓▐█▌▓▄
@@ -104,6 +111,7 @@ _CLUES = {
     "history": "Four donuts in a box say all that this command's name says.",
     "doctor": "Not only the doctor's name makes the doctor come; so does the likeness.",
     "show": "A look is worth a thousand words; this one is worth four letters.",
+    "list": "Two donuts with a price list are a menu. Order from it, by showing it.",
     "fill": "The jelly goes in from above. So does the picture.",
     "strip": "Beside every donut lies what was in it, and the word for that.",
     "git": "Copy. Paste. Quote. The graph above knows its own name.",

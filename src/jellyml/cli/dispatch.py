@@ -41,6 +41,7 @@ COMMANDS = (
     Command("history", (), "show every state there was, or prune them"),
     Command("doctor", (), "check what JellyML keeps, and mend it"),
     Command("show", (), "describe the code in a checkpoint"),
+    Command("list", (), "find checkpoints, and what code made each"),
     Command("fill", (), "put the code into a checkpoint"),
     Command("strip", (), "take the code out of a checkpoint"),
     Command("git", (), "use git on the code inside a checkpoint"),

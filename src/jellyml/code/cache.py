@@ -21,7 +21,7 @@ from jellyml import files
 LIMIT = 2_000_000_000  # bytes of captures kept; the least recently used go first
 WAIT = 30.0  # seconds to wait for another process before capturing alone
 _TURNS = 256  # so that a folder full of repositories leaves no more files than that
-_TURN = b"2"  # what a turn leaves has this form
+_TURN = b"3"  # what a turn leaves has this form
 _START = 64  # bytes that hold the first line: a checksum and a length
 _OLD = 3600.0  # seconds after which what a killed process left half written is litter
 

@@ -220,6 +220,7 @@ def _seen(selection: Selection, unreadable: Iterable[LeftOut]) -> CodeFacts:
         root=selection.root,
         base=found.head,
         branch=found.branch,
+        changed=selection.changed,
         remotes=_remotes(found),
         left_out=tuple(dict.fromkeys((*selection.left_out, *unreadable))),
         nested=tuple(
@@ -259,7 +260,7 @@ def _captured(hit: tuple[bytes, dict[str, object]], seen: CodeFacts) -> Capture:
 
 
 def _seen_as_json(facts: CodeFacts) -> dict[str, object]:
-    wanted = ("base", "branch", "remotes", "left_out", "nested")
+    wanted = ("base", "branch", "changed", "remotes", "left_out", "nested")
     return {name: value for name, value in asdict(facts).items() if name in wanted}
 
 
@@ -272,6 +273,7 @@ def _rebuilt(
         root=repository.root,
         base=cast("str | None", seen["base"]),
         branch=cast("str | None", seen["branch"]),
+        changed=cast("int", seen["changed"]),
         remotes=cast("dict[str, str]", seen["remotes"]),
         left_out=tuple(LeftOut(**row) for row in rows["left_out"]),  # type: ignore[arg-type]
         nested=tuple(Nested(**row) for row in rows["nested"]),  # type: ignore[arg-type]

@@ -22,6 +22,8 @@ LARGEST_MANIFEST = 4 << 20
 _MOST_VALUES = 250_000
 _DEEPEST = 32
 _FIRST_LINES = (b"# v2 git bundle\n", b"# v3 git bundle\n")
+_CUT_OFF = "The snapshot is cut off: it should have {} bytes."
+_NO_BUNDLE = "What follows the snapshot's header is not a git bundle."
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -135,6 +137,22 @@ def prove_bundle(file: BinaryIO, record: Record, header: Header) -> None:
             pass
 
 
+def claimed(file: BinaryIO, record: Record) -> Header:
+    """The record's header, where a bundle begins behind it; the rest is not read."""
+    header = parse_header(record.head(file, HEADER_SIZE))
+    begins(file, record, header)
+    return header
+
+
+def begins(file: BinaryIO, record: Record, header: Header) -> None:
+    """BadSnapshot where the record has no room for the bundle, or it does not begin as one."""
+    if header.offset + header.size > record.most:
+        raise BadSnapshot(_CUT_OFF.format(header.offset + header.size))
+    start = record.head(file, header.offset + len(_FIRST_LINES[0]))[header.offset :]
+    if start not in _FIRST_LINES:
+        raise BadSnapshot(_NO_BUNDLE)
+
+
 def bundle(file: BinaryIO, record: Record, header: Header) -> Iterator[bytes]:
     """Exactly the bundle's bytes, a little at a time.
 
@@ -143,7 +161,7 @@ def bundle(file: BinaryIO, record: Record, header: Header) -> Iterator[bytes]:
     """
     end = header.offset + header.size
     if end > record.most:
-        raise BadSnapshot(f"The snapshot is cut off: it should have {end} bytes.")
+        raise BadSnapshot(_CUT_OFF.format(end))
     start, size, digest = b"", 0, hashlib.sha256()
     for chunk in _behind(record.chunks(file, end), header.offset):
         start += chunk[: len(_FIRST_LINES[0]) - len(start)]
@@ -153,7 +171,7 @@ def bundle(file: BinaryIO, record: Record, header: Header) -> Iterator[bytes]:
         digest.update(chunk)
         yield chunk
     if start not in _FIRST_LINES:
-        raise BadSnapshot("What follows the snapshot's header is not a git bundle.")
+        raise BadSnapshot(_NO_BUNDLE)
     if size < header.size:
         raise BadSnapshot(f"The snapshot is cut off: {size} of {header.size} bytes are there.")
     if header.sha256 not in (None, digest.hexdigest()):

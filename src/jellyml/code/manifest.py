@@ -54,6 +54,7 @@ class CodeFacts:
     branch: str | None = None
     remotes: Mapping[str, str] = field(default_factory=dict)
     dirty: bool = False
+    changed: int = 0  # how many paths differ from base
     left_out: tuple[LeftOut, ...] = ()
     nested: tuple[Nested, ...] = ()
     raw: tuple[str, ...] = ()  # files captured as they lie, their filter not run
@@ -125,6 +126,7 @@ def _code(code: CodeFacts) -> dict[str, object]:
         "base": code.base,
         "branch": code.branch,
         "dirty": code.dirty,
+        "changed": code.changed,
         "remotes": _without_credentials(code.remotes),
         "left_out": [asdict(one) for one in code.left_out[:_MOST_LEFT_OUT]],
         "nested": [

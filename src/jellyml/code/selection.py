@@ -33,6 +33,12 @@ class Selection:
         """True when nothing differs from HEAD, so that nothing has to be built."""
         return bool(self.scan.head) and not self.overlay and not self.scan.nested
 
+    @property
+    def changed(self) -> int:
+        """How many paths the tree has otherwise than HEAD, or than a nested repository's."""
+        left_out = {os.fsencode(one.path) for one in self.left_out}
+        return len(self.overlay.keys() - left_out)
+
 
 def select(scan: Scan, *, max_file_size: int, max_untracked: int) -> Selection:
     """Lay the layers of ``scan`` over each other and apply the limits (bytes)."""

@@ -38,6 +38,7 @@ __all__ = [
     "Kind",
     "Payload",
     "Record",
+    "format_named",
     "format_of",
 ]
 
@@ -91,3 +92,8 @@ FORMATS: Sequence[Format] = (
 
 def format_of(file: BinaryIO) -> Format:
     return next(each for each in FORMATS if each.recognises(file))
+
+
+def format_named(name: str) -> Format | None:
+    """The one that a file was found to be before; None for a folder."""
+    return next((each for each in FORMATS if each.name == name), None)

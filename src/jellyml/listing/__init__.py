@@ -1,0 +1,1 @@
+"""Every checkpoint below some folders: found, glanced at, asked which code made it."""

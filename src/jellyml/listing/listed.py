@@ -1,0 +1,143 @@
+"""One checkpoint as a line of a list: what its records say, read without reading the code."""
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from jellyml.checkpoint import Checkpoint, NotSearched
+from jellyml.errors import JellyError, NoSnapshot
+from jellyml.formats import format_of, scan
+from jellyml.listing.walk import Place
+
+_HEAD = 8 << 10
+# What text has none of. Weights begin with lengths and numbers, whose bytes are such.
+_NEVER_IN_TEXT = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})
+_WEIGHTS = 1_000_000  # bytes from which a file in a format for weights is called a checkpoint
+_RUN = 12
+_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A checkpoint that carries code. What it says is a stranger's text, of any length."""
+
+    path: Path
+    format: str
+    size: int
+    checkpoint: Checkpoint
+    manifest: Mapping[str, object]
+
+    @property
+    def created(self) -> str | None:
+        """When the code was captured, in UTC."""
+        return _text(self.manifest, "created")
+
+    @cached_property
+    def commit(self) -> str | None:
+        """The snapshot's; the true one where the history was cut."""
+        header = self.checkpoint.header
+        return header.stands_for or header.commit or _id(self._code, "commit")
+
+    @property
+    def base(self) -> str | None:
+        """The commit that HEAD stood at."""
+        return _id(self._code, "base")
+
+    @property
+    def branch(self) -> str | None:
+        return _text(self._code, "branch")
+
+    @property
+    def changed(self) -> int | None:
+        """How many paths differed from ``base``; None where that was not recorded."""
+        count = self._code.get("changed")
+        if isinstance(count, int):
+            return count
+        return 0 if self._code.get("dirty") is False else None
+
+    @property
+    def dirty(self) -> bool | None:
+        dirty = self._code.get("dirty")
+        return dirty if isinstance(dirty, bool) else None
+
+    @property
+    def command(self) -> str | None:
+        command = _dict(self.manifest, "command")
+        words = command.get("launched") or command.get("argv")
+        return shlex.join(map(str, words)) if isinstance(words, list) and words else None
+
+    @property
+    def host(self) -> str | None:
+        return _text(_dict(self.manifest, "machine"), "host")
+
+    @cached_property
+    def run(self) -> str:
+        """Alike for what one run saved with the code of its start."""
+        marks = (self.created, self.host, self.command, self.commit)
+        return hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:_RUN]
+
+    @property
+    def _code(self) -> Mapping[str, object]:
+        return _dict(self.manifest, "code")
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """What holds weights and no code; ``searched`` where that is sure."""
+
+    path: Path
+    searched: bool = True
+
+
+def look(place: Place) -> Listed | Without | JellyError | None:
+    """What a place turns out to be; None for what is no checkpoint. Raises nothing."""
+    try:
+        if not place.asked and not place.path.is_dir() and _is_text(place.path):
+            return None
+        checkpoint = Checkpoint.glance(place.path)
+        manifest = checkpoint.manifest or {}
+    except NotSearched as problem:
+        return problem if place.asked else _without(place, searched=False)
+    except NoSnapshot as problem:
+        return problem if place.asked else _without(place, searched=True)
+    except OSError as problem:
+        reason = problem.strerror or type(problem).__name__
+        return JellyError(f"{place.path} could not be read: {reason}.")
+    except JellyError as problem:
+        return problem
+    return Listed(place.path, checkpoint.format, place.size, checkpoint, manifest)
+
+
+def _without(place: Place, *, searched: bool) -> Without | None:
+    if place.covered or place.size < _WEIGHTS:
+        return None
+    with place.path.open("rb", buffering=0) as file:
+        known = format_of(file) is not scan
+    return Without(place.path, searched) if known else None
+
+
+def _is_text(path: Path) -> bool:
+    with path.open("rb", buffering=0) as file:
+        head: bytes = file.read(_HEAD)
+    return len(head.translate(None, _NEVER_IN_TEXT)) == len(head)
+
+
+def _dict(mapping: Mapping[str, object], name: str) -> Mapping[str, object]:
+    found = mapping.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _text(mapping: Mapping[str, object], name: str) -> str | None:
+    found = mapping.get(name)
+    return found if isinstance(found, str) and found else None
+
+
+def _id(mapping: Mapping[str, object], name: str) -> str | None:
+    """A commit's id: nothing else may come to git as a name."""
+    found = _text(mapping, name)
+    return found if found and _ID.fullmatch(found) else None

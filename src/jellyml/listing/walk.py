@@ -1,0 +1,96 @@
+"""Which files and folders below some places may be checkpoints, as far as a walk can tell."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jellyml.checkpoint import MANIFEST_SIDECAR, SIDECAR
+from jellyml.errors import JellyError, NoSnapshot
+
+_SMALLEST = 1024  # bytes; a snapshot's header alone has as many
+_OURS = (SIDECAR, MANIFEST_SIDECAR)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What may be a checkpoint.
+
+    ``size`` in bytes is all that lies below a folder. ``asked`` where the user named it, and
+    ``covered`` where a folder above it carries the code.
+    """
+
+    path: Path
+    size: int
+    asked: bool = False
+    covered: bool = False
+
+
+def places(paths: Iterable[Path]) -> Iterator[Place | JellyError]:
+    """All below these paths, in the order of their names; errors take the place of what is not
+    to be read. Links to files are followed, links to folders only where they are named.
+    """
+    for path in paths:
+        try:
+            seen = path.stat()
+        except OSError as error:
+            yield _unreadable(path, error)
+            continue
+        if stat.S_ISDIR(seen.st_mode):
+            yield from _below(path)
+        else:
+            yield Place(path, seen.st_size, asked=True)
+
+
+def _below(folder: Path) -> Iterator[Place | JellyError]:
+    waiting = [(folder, False)]
+    while waiting:
+        folder, covered = waiting.pop()
+        try:
+            with os.scandir(folder) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+        except OSError as error:
+            yield _unreadable(folder, error)
+            continue
+        if any(entry.name == SIDECAR for entry in entries):
+            yield Place(folder, _size(folder))
+            covered = True
+        folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+        waiting += [(Path(one.path), covered) for one in reversed(folders) if one.name != ".git"]
+        for entry in entries:
+            yield from _file(entry, covered=covered)
+
+
+def _file(entry: "os.DirEntry[str]", *, covered: bool) -> Iterator[Place | JellyError]:
+    path = Path(entry.path)
+    try:
+        seen = entry.stat()
+    except FileNotFoundError:  # a link that leads nowhere, or gone since
+        return
+    except OSError as error:
+        yield _unreadable(path, error)
+        return
+    wanted = stat.S_ISREG(seen.st_mode) and seen.st_size >= _SMALLEST
+    if wanted and entry.name not in _OURS:
+        yield Place(path, seen.st_size, covered=covered)
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += Path(parent, name).lstat().st_size
+            except OSError:
+                continue
+    return total
+
+
+def _unreadable(path: Path, error: OSError) -> JellyError:
+    if isinstance(error, FileNotFoundError):
+        return NoSnapshot(f"There is no file {path}.", "check its name and folder.")
+    return JellyError(
+        f"{path} could not be read: {error.strerror or error}.",
+        "check its permissions and its disk.",
+    )
