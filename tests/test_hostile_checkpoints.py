@@ -31,14 +31,22 @@ from checkpoint_files import (
     saved,
     tensor,
 )
+from format_samples import FILES as SAMPLES
 from jellyml.checkpoint import Checkpoint, found
 from jellyml.code import filling
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot
-from jellyml.formats import CODE, FORMATS, KEY, MANIFEST_KEY, Record, pickle_walk
+from jellyml.formats import CODE, FORMATS, KEY, MANIFEST_KEY, Record, format_of, pickle_walk
 from jellyml.formats.pickle_walk import Machine, Tensor
 
 MEGABYTE = 1 << 20
 SEED = 20230107
+
+
+def filled_with(data: bytes) -> bytes:
+    file = io.BytesIO(data)
+    edit = format_of(file).fill(file, {KEY: our_filling(), MANIFEST_KEY: RECORDED})
+    return b"".join(edit.chunks(file))
+
 
 RECORDED = filling.manifest_record({"commit": "1" * 40, "note": "made here"})
 SAVED = {"model": model(), KEY: tensor(our_filling()), MANIFEST_KEY: tensor(RECORDED)}
@@ -48,6 +56,7 @@ FILES = {
     "appended": appended(saved(model()), f"archive/data/{KEY}", our_filling()),
     "deflated": appended(saved(model()), f"archive/data/{KEY}", our_filling(), deflate=True),
 }
+FILES |= {name: filled_with(next(iter(files.values()))) for name, files in SAMPLES.items()}
 
 
 def judged(path: Path, data: bytes, *, seconds: float = 20, megabytes: int = 48) -> Outcome:

@@ -33,14 +33,13 @@ def recognises(file: BinaryIO) -> bool:
     try:
         if _first_key(file) is None:
             return False
-        seen = list[bool]()
-        end = 0
+        arrays, end = False, 0
         for value in values(file, _MOST_VALUES):
-            seen.append(value.extension in _ARRAYS)
+            arrays = arrays or value.extension in _ARRAYS
             end = value.end
     except Malformed:
         return False
-    return any(seen) and end == size_of(file)
+    return arrays and end == size_of(file)
 
 
 def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:

@@ -21,6 +21,7 @@ _WRAPPER = Global("joblib.numpy_pickle NumpyArrayWrapper")
 _DTYPE = Global("numpy dtype")
 _TYPE = re.compile(r"([biufcmMSUV])(\d{1,9})")
 _OBJECTS = re.compile(r"O\d?")
+_HAS_OBJECTS = 1
 _DEEPEST_NESTING = 3
 _LONGEST_STATE = 20
 
@@ -74,11 +75,15 @@ class _Window:
             self._block = read_at(self._file, start, _BLOCK) if start < 1 << 63 else b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Type:
-    """A numpy type: bytes of an element, or None for Python objects."""
+    """A numpy type: bytes of an element, and whether those are Python objects.
 
-    itemsize: int | None
+    Of a type with fields its state tells, which comes after it was remembered.
+    """
+
+    itemsize: int
+    objects: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +129,16 @@ class _Walk(Machine):
         state, built = self.stack.pop(), self.stack[-1]
         if isinstance(built, _Array):
             self.pass_array(state if isinstance(state, dict) else {})
+        elif isinstance(built, _Type) and built.objects is None:
+            match state:
+                case (_, _, _, _, _, _, _, int(flags)):
+                    built.objects = bool(flags & _HAS_OBJECTS)
 
     def pass_array(self, state: dict[object, object]) -> None:
         kind, shape = state["dtype"], state["shape"]
-        if not isinstance(kind, _Type) or not isinstance(shape, tuple):
+        if not isinstance(kind, _Type) or kind.objects is None or not isinstance(shape, tuple):
             raise ValueError("an array of unknown size")
-        if kind.itemsize is None:
+        if kind.objects:
             self.pass_objects()
             return
         if "numpy_array_alignment_bytes" in state:
@@ -151,12 +160,12 @@ def _type(name: object) -> _Type | None:
     if not isinstance(name, str):
         return None
     if _OBJECTS.fullmatch(name):
-        return _Type(None)
+        return _Type(0, objects=True)
     known = _TYPE.fullmatch(name)
-    # A type with fields may hold objects; its name does not say.
-    if not known or known[1] == "V":
+    if not known:
         return None
-    return _Type(int(known[2]) * (4 if known[1] == "U" else 1))
+    size = int(known[2]) * (4 if known[1] == "U" else 1)
+    return _Type(size, objects=None if known[1] == "V" else False)
 
 
 def _count(shape: Sequence[object]) -> int:

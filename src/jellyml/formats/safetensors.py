@@ -58,7 +58,9 @@ def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
     for count, place in enumerate(_places(file, _U8)):
         if count == _MOST_UNNAMED:
             break
-        yield from _tensor(file, _around(read_at(file, max(8, place - _SHORT), 2 * _SHORT)))
+        start = max(8, place - _SHORT)
+        near = read_at(file, start, place - start + _SHORT)
+        yield from _tensor(file, _around(near, place - start))
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
@@ -119,10 +121,9 @@ def _places(file: BinaryIO, wanted: bytes, start: int = 8) -> Iterator[int]:
             place = block.find(wanted, place + 1)
 
 
-def _around(text: bytes) -> bytes:
-    """Out of the bytes before and behind the middle, the object that the middle lies in."""
-    middle = len(text) // 2
-    start, stop = text.rfind(b"{", 0, middle), text.find(b"}", middle)
+def _around(text: bytes, place: int) -> bytes:
+    """What is inside the braces around this place."""
+    start, stop = text.rfind(b"{", 0, place), text.find(b"}", place)
     return text[start + 1 : stop] if 0 <= start < stop else b""
 
 

@@ -119,7 +119,8 @@ def _end(file: BinaryIO, length: int) -> _End | None:
     if at < _LOCATOR.size or not tail.startswith(b"PK\6\7", at - _LOCATOR.size):
         return _End(entries, size, start, tail_start + at, comment)
     _, _, stop, _ = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)
-    if stop + _END64.size > length:
+    # Of two archives end to end the last one's places are the first one's too.
+    if stop + _END64.size + _LOCATOR.size != tail_start + at:
         return None
     signature, *_, entries, size, start = _END64.unpack(read_at(file, stop, _END64.size))
     return _End(entries, size, start, stop, comment) if signature == b"PK\6\6" else None
