@@ -1,6 +1,8 @@
 """The mapping that ``create_snapshot`` returns: a dictionary wherever one is wanted."""
 
 import copy
+import io
+import json
 import os
 import pickle
 import subprocess
@@ -14,9 +16,11 @@ import torch
 import jellyml
 from captures import taken
 from conftest import Folder
+from format_samples import safetensors
 from jellyml.checkpoint import Checkpoint
 from jellyml.code import filling
-from jellyml.formats import KEY, MANIFEST_KEY
+from jellyml.code.manifest import CodeFacts
+from jellyml.formats import KEY, MANIFEST_KEY, format_of
 from jellyml.snapshot import Snapshot
 
 SRC = str(Path(jellyml.__file__).parents[1])
@@ -187,3 +191,13 @@ def test_notes(repo: Folder) -> None:
     snapshot = taken(repo.path, notes={"epochs": 3, "odd": {1, 2}})
     notes = filling.parse_manifest(snapshot.manifest)["notes"]
     assert notes == {"epochs": 3, "odd": [1, 2]}
+
+
+def test_its_texts_are_what_fill_puts_into_safetensors(snapshot: Snapshot) -> None:
+    """Read by hand: eight bytes of length, then JSON."""
+    file = io.BytesIO(safetensors())
+    edit = format_of(file).fill(file, {KEY: snapshot.filling, MANIFEST_KEY: snapshot.manifest})
+    filled = b"".join(edit.chunks(file))
+    header = json.loads(filled[8 : 8 + int.from_bytes(filled[:8], "little")])
+    assert header["__metadata__"] == {"format": "pt", **snapshot.safetensors_metadata}
+    assert Snapshot(b"", b"m", CodeFacts(Path())).safetensors_metadata == {MANIFEST_KEY: "bQ=="}

@@ -4,6 +4,7 @@ It maps two keys to one-dimensional uint8 tensors: the filling (the code) and th
 (how the model was made).
 """
 
+from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
@@ -41,6 +42,16 @@ class Snapshot(dict[str, "Tensor"]):
         self._unmade = {key: record for key, record in records.items() if record}
         # Places only: without them len() and ``in`` would not know of the keys.
         super().__init__(dict.fromkeys(self._unmade))  # type: ignore[arg-type]
+
+    @property
+    def safetensors_metadata(self) -> dict[str, str]:
+        """Key -> the record in base64, for a format whose metadata are texts.
+
+        ``save_file(tensors, path, metadata={"format": "pt", **snapshot.safetensors_metadata})``:
+        no loader takes it for a tensor. The Hugging Face hub reads headers up to 25,000,000 bytes.
+        """
+        records = {KEY: self.filling, MANIFEST_KEY: self.manifest}
+        return {key: b64encode(record).decode() for key, record in records.items() if record}
 
     def _made(self) -> "dict[str, Tensor]":
         """Every tensor in its place. Without the overrides below a copy would get the places."""
