@@ -7,7 +7,8 @@
 #   make bench     how long it takes, written to docs/performance.md; ROWS="loading finding"
 #                  measures only some rows; in .venv-bench
 #   make bench-quick   the same on small repositories, under two minutes
-#   make test-formats  real trainers and the formats' own libraries; in .venv-formats
+#   make test-formats  every format with the libraries that write and read it, and real trainers;
+#                  writes the tables in docs/formats.md; in .venv-formats
 #   make format    put the code into the one format
 #   make clean     remove the environment and all caches
 #
@@ -52,10 +53,13 @@ bench: .venv-bench/trackers
 bench-quick: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks --quick $(ROWS)
 
-# Not in `make test`: the trainers fill gigabytes, and what they warn of is not ours.
+# Not in `make test`: the libraries fill gigabytes, and what they warn of is not ours.
 test-formats: .venv-formats/ready
-	.venv-formats/bin/python -m pytest -ra -c /dev/null --rootdir=. -o pythonpath="src tests" \
-	  -p no:cacheprovider $(wildcard tests/integrations tests/formats_real)
+	rm -rf build/formats
+	.venv-formats/bin/python -m pytest -ra -n auto -c /dev/null --rootdir=. \
+	  -o pythonpath="src tests" -p no:cacheprovider \
+	  tests/integrations tests/formats_real/every_format.py tests/formats_real/every_folder.py
+	.venv-formats/bin/python tests/formats_real/table.py build/formats
 
 format: .venv/ready
 	$(BIN)/ruff format
@@ -120,7 +124,7 @@ FORMATS_PIP := .venv-formats/bin/python -m pip install --disable-pip-version-che
 
 .venv-formats/ready: .venv-formats/place tests/requirements-formats.txt pyproject.toml \
     packages/jellyml-lightning/pyproject.toml
-	$(FORMATS_PIP) --quiet pytest==9.2.0 --editable .
+	$(FORMATS_PIP) --quiet pytest==9.2.0 pytest-xdist==3.8.0 hypothesis==6.168.5 --editable .
 	$(FORMATS_PIP) --quiet --no-deps --editable packages/jellyml-lightning
 	@grep -v '^#' tests/requirements-formats.txt | while read -r one; do \
 	  $(FORMATS_PIP) --quiet "$$one" || echo "$$one cannot be installed here; its tests skip."; \

@@ -1,0 +1,187 @@
+"""Checkpoints that are folders, as their libraries write and read them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from case import numbers
+from of_torch import state
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder as one library writes it; what ``read`` gives can be compared."""
+
+    name: str
+    libraries: tuple[str, ...]  #: the first one's version counts
+    readers: tuple[str, ...]
+    write: Callable[[Path], object]
+    read: Callable[[Path], object]
+
+
+def _dcp_save(path: Path) -> None:
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    save(state(), checkpoint_id=path)
+
+
+def _dcp_load(path: Path) -> object:
+    import torch
+    from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
+    from torch.distributed.checkpoint.state_dict_loader import load
+
+    empty = {name: torch.zeros_like(value) for name, value in state().items()}
+    load(empty, checkpoint_id=path)
+    dcp_to_torch_save(path, path.parent / "one.pth")
+    one = torch.load(path.parent / "one.pth", weights_only=True)
+    return [{name: value.tolist() for name, value in each.items()} for each in (empty, one)]
+
+
+def _orbax_save(path: Path) -> None:
+    import orbax.checkpoint as ocp
+
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(path.absolute(), numbers())
+
+
+def _orbax_load(path: Path) -> object:
+    import orbax.checkpoint as ocp
+
+    with ocp.StandardCheckpointer() as checkpointer:
+        return str(checkpointer.restore(path.absolute()))
+
+
+def _orbax_manager_save(path: Path) -> None:
+    import orbax.checkpoint as ocp
+
+    with ocp.CheckpointManager(path.absolute()) as manager:
+        manager.save(3, args=ocp.args.StandardSave(numbers()))
+
+
+def _orbax_manager_load(path: Path) -> object:
+    import orbax.checkpoint as ocp
+
+    with ocp.CheckpointManager(path.absolute()) as manager:
+        return manager.all_steps(), str(manager.restore(3, args=ocp.args.StandardRestore()))
+
+
+def _tf_module() -> Any:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weight = tf.Variable(numbers()["weight"])
+    module.call = tf.function(lambda x: x @ module.weight, [tf.TensorSpec((1, 2), tf.float32)])
+    return module
+
+
+def _saved_model_save(path: Path) -> None:
+    import tensorflow as tf
+
+    tf.saved_model.save(_tf_module(), str(path))
+
+
+def _saved_model_load(path: Path) -> object:
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(path))
+    return model.call(tf.ones((1, 2))).numpy().tolist()
+
+
+def _tf_save(path: Path) -> None:
+    import tensorflow as tf
+
+    tf.train.Checkpoint(module=_tf_module()).save(str(path / "ckpt"))
+
+
+def _tf_load(path: Path) -> object:
+    import tensorflow as tf
+
+    module = _tf_module()
+    module.weight.assign(module.weight * 0)
+    latest = tf.train.latest_checkpoint(str(path))
+    tf.train.Checkpoint(module=module).restore(latest).assert_existing_objects_matched()
+    return module.weight.numpy().tolist()
+
+
+def _gpt(seed: int) -> Any:
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(seed)
+    sizes = {"n_layer": 1, "n_head": 1, "n_embd": 8, "vocab_size": 16, "n_positions": 8}
+    return GPT2LMHeadModel(GPT2Config(**sizes))
+
+
+def _sharded_save(path: Path) -> None:
+    _gpt(0).save_pretrained(path, max_shard_size="2KB")
+    assert len(list(path.glob("model-*-of-*.safetensors"))) > 1
+
+
+def _sharded_load(path: Path) -> object:
+    from transformers import GPT2LMHeadModel
+
+    model, info = GPT2LMHeadModel.from_pretrained(path, output_loading_info=True)
+    return str(info), {name: value.tolist() for name, value in model.state_dict().items()}
+
+
+def _trained(output: Path, steps: int, seed: int) -> Any:
+    import torch
+    from transformers import Trainer, TrainingArguments
+
+    row = {"input_ids": torch.arange(8), "labels": torch.arange(8)}
+    args = TrainingArguments(
+        str(output), max_steps=steps, save_steps=1, report_to=[], use_cpu=True,
+        per_device_train_batch_size=1, disable_tqdm=True,
+    )  # fmt: skip
+    return Trainer(_gpt(seed), args, train_dataset=[row] * 8)
+
+
+def _trainer_save(path: Path) -> None:
+    trainer = _trained(path.parent / "out", 1, seed=0)
+    trainer.train()
+    (path.parent / "out" / "checkpoint-1").rename(path)
+
+
+def _trainer_load(path: Path) -> object:
+    trainer = _trained(path.parent / "again", 2, seed=1)
+    trainer.train(resume_from_checkpoint=str(path))
+    weights = trainer.model.state_dict()
+    return trainer.state.global_step, {name: value.tolist() for name, value in weights.items()}
+
+
+def _accelerated() -> tuple[Any, Any]:
+    import torch
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(cpu=True)
+    net = torch.nn.Linear(3, 2)
+    return accelerator, accelerator.prepare(net, torch.optim.Adam(net.parameters()))[0]
+
+
+def _accelerate_save(path: Path) -> None:
+    _accelerated()[0].save_state(str(path))
+
+
+def _accelerate_load(path: Path) -> object:
+    accelerator, net = _accelerated()
+    accelerator.load_state(str(path))
+    return {name: value.tolist() for name, value in net.state_dict().items()}
+
+
+FOLDERS = (
+    Folder("torch.distributed.checkpoint", ("torch",), ("load", "dcp_to_torch_save"), _dcp_save,
+           _dcp_load),
+    Folder("Hugging Face, sharded", ("transformers", "safetensors"), ("from_pretrained",),
+           _sharded_save, _sharded_load),
+    Folder("Hugging Face Trainer", ("transformers", "accelerate"),
+           ("train(resume_from_checkpoint=...)",), _trainer_save, _trainer_load),
+    Folder("accelerate", ("accelerate", "torch"), ("load_state",), _accelerate_save,
+           _accelerate_load),
+    Folder("Orbax", ("orbax-checkpoint",), ("StandardCheckpointer",), _orbax_save, _orbax_load),
+    Folder("Orbax, many steps", ("orbax-checkpoint",), ("CheckpointManager",),
+           _orbax_manager_save, _orbax_manager_load),
+    Folder("TensorFlow SavedModel", ("tensorflow",), ("saved_model.load",), _saved_model_save,
+           _saved_model_load),
+    Folder("TensorFlow checkpoint", ("tensorflow",), ("Checkpoint.restore",), _tf_save, _tf_load),
+)  # fmt: skip
