@@ -76,7 +76,7 @@ def credentials(selection: Selection, contents: Contents) -> list[Credential]:
         content = contents.read(path, there)
         if content is not None:
             name = os.fsdecode(path)
-            found += (Credential(name, line, kind) for line, kind in _in_content(content))
+            found += (Credential(name, line, kind) for line, kind in in_content(content))
         if len(found) >= _MOST:
             break
     return found[:_MOST]
@@ -94,7 +94,8 @@ def search(data: bytes) -> Iterator[tuple[int, str]]:
         yield line, kinds[int(str(found.lastgroup).removeprefix("form"))]
 
 
-def _in_content(content: bytes | Path) -> Iterator[tuple[int, str]]:
+def in_content(content: bytes | Path) -> Iterator[tuple[int, str]]:
+    """The same for a file; one that is no text has none."""
     if isinstance(content, bytes):
         if b"\0" not in content[:_TEXT]:
             yield from search(content)

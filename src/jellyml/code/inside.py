@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO, Literal, TypeAlias
@@ -59,6 +59,23 @@ class Inside:
                 mode, _, oid, size = head.decode().split()
                 count = 0 if size == "-" else int(size)
                 yield File(os.fsdecode(path), _KINDS[mode], count, oid)
+
+    def earlier(self) -> Iterator[File]:
+        """What the history held and the code holds no more: each content once, by a path it had."""
+        held = {file.oid for file in self.files()}
+        words = ("rev-list", "--objects", "--filter=object:type=blob", "--filter-provided-objects")
+        with self._answering(*words, self.incoming.commit) as stdout:
+            rows = (row.removesuffix(b"\n").partition(b" ") for row in stdout)
+            paths = {oid.decode(): path for oid, _, path in rows if oid.decode() not in held}
+        asked = "".join(f"{oid}\n" for oid in paths).encode()
+        sizes = self.git.run("cat-file", "--batch-check=%(objectsize)", stdin=asked).split()
+        for (oid, path), size in zip(paths.items(), sizes, strict=True):
+            yield File(os.fsdecode(path), "file", int(size), oid)
+
+    def contents(self, files: Iterable[File]) -> Iterator[tuple[File, bytes]]:
+        """Files with their bytes, each whole in memory, by one process for all."""
+        asked = list(files)
+        return zip(asked, self.git.read_objects(file.oid for file in asked), strict=True)
 
     def content(self, file: File) -> Iterator[bytes]:
         """A file's bytes as they lie in the commit, 64 KiB at a time; of a link, its target."""

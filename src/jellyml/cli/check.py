@@ -1,0 +1,90 @@
+"""``jellyml check``: look for what should not be published with a checkpoint."""
+
+import json
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from jellyml.check import Checked, Place, check
+from jellyml.cli.parser import Parser
+from jellyml.errors import pasteable
+from jellyml.terminal import Terminal, safe
+
+DESCRIPTION = """
+Before you publish a checkpoint: look through the code in it, history included, for keys and
+passwords, for other checkpoints, and for large files. Each is named by file and line; the
+secret itself is never printed.
+
+Keys with a form of their own are always found. Others, by their names or because they look
+random, are found by detect-secrets: pip install 'jellyml[secrets]'.
+
+The exit status is 1 if anything was found.
+
+examples:
+  jellyml check model.pth
+  jellyml check model.pth --json
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a checkpoint, file or folder")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=60.0,
+        metavar="N",
+        help="for the thorough search; what is left is searched for known forms alone (60)",
+    )
+
+
+def run(args: Namespace, terminal: Terminal) -> int:
+    checked = check(args.model, seconds=args.seconds)
+    if args.json:
+        terminal.result(json.dumps(asdict(checked), indent=2))
+        return 1 if checked.places else 0
+    for place in checked.places:
+        terminal.result(safe(_line(place)))
+    _tell(checked, args.model, terminal)
+    return 1 if checked.places else 0
+
+
+def _line(place: Place) -> str:
+    where = place.path if place.line is None else f"{place.path}:{place.line}"
+    earlier = f" (in an earlier version, {place.oid[:12]})" if place.earlier else ""
+    return f"{where}: {place.what}{earlier}"
+
+
+def _tell(checked: Checked, model: Path, terminal: Terminal) -> None:
+    earlier = f" and {checked.earlier} earlier versions" if checked.earlier else ""
+    looked = f"{checked.files} files{earlier} looked through"
+    if checked.places:
+        terminal.note(f"{looked}, {len(checked.places)} places to look at.")
+        for sentence in _remedies(checked, pasteable(model)):
+            terminal.note(sentence)
+    else:
+        terminal.done(f"{looked}: nothing was found that should stay here.")
+    if not checked.is_installed:
+        terminal.warnings(
+            [
+                "Only keys with a form of their own were looked for."
+                " Fix: pip install 'jellyml[secrets]'"
+            ]
+        )
+    elif checked.by_form:
+        terminal.note(
+            f"In {checked.by_form} of them only keys with a form of their own: they are no text,"
+            " are large, or the time was up (--seconds)."
+        )
+
+
+def _remedies(checked: Checked, model: str) -> Iterator[str]:
+    """What helps, the least first."""
+    if any(place.earlier for place in checked.places):
+        cut = f"jellyml fill --replace --from {model} --history none {model}"
+        yield f"To keep the code and leave its history out: {cut}"
+    yield f"To take all of the code out: jellyml strip {model}"
+    if any(place.earlier for place in checked.places):
+        yield f"What an earlier version was: jellyml git {model} log --find-object=ID"
+    yield "A key that was ever on another machine is to be revoked, whatever is done here."
