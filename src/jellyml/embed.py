@@ -17,10 +17,13 @@ from jellyml.create import create_snapshot
 from jellyml.errors import CannotCarry, JellyError, NoSnapshot, UsageError, pasteable
 from jellyml.formats import CODE, KEY, MANIFEST, MANIFEST_KEY, Format, Payload, Record, format_of
 from jellyml.formats.edit import Steps
+from jellyml.recut import without_history
 from jellyml.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import os
+
+    from jellyml.code.history import History
 
 _KEYS = (KEY, MANIFEST_KEY)
 
@@ -52,6 +55,7 @@ def fill(
     *,
     code_dir: "str | os.PathLike[str] | None" = None,
     source: "str | os.PathLike[str] | None" = None,
+    history: "History | None" = None,
     replace: bool = False,
     follow_links: bool = False,
 ) -> Filled:
@@ -60,6 +64,8 @@ def fill(
     snapshot      what ``create_snapshot`` returned; by default one is taken now
     code_dir      where it is then taken; the current folder by default
     source        a checkpoint whose snapshot is put in instead
+    history       of a snapshot taken now, as ``create_snapshot`` has it; of a ``source``,
+                  ``"none"`` or how many commits below the snapshot are kept
     replace       also where the run itself put one in: it is wiped
     follow_links  also through a symbolic link, or into a file that has several names
 
@@ -70,7 +76,7 @@ def fill(
     """
     place = Path(path)
     with _told(place):
-        payload = _payload(place, snapshot, code_dir, source)
+        payload = _payload(place, snapshot, code_dir, source, history)
         if place.is_dir():
             return _fill_folder(place, payload)
         target = amend.refuse_links(place, follow=follow_links)
@@ -81,7 +87,7 @@ def fill(
 def fill_ahead(folder: Path, snapshot: Snapshot) -> Filled:
     """Into a folder that a trainer is about to save into, which may be empty as yet."""
     with _told(folder):
-        return _beside(folder, _payload(folder, snapshot, None, None))
+        return _beside(folder, _payload(folder, snapshot))
 
 
 def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stripped:
@@ -116,22 +122,33 @@ def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stri
 def _payload(
     place: Path,
     snapshot: Snapshot | None,
-    code_dir: "str | os.PathLike[str] | None",
-    source: "str | os.PathLike[str] | None",
+    code_dir: "str | os.PathLike[str] | None" = None,
+    source: "str | os.PathLike[str] | None" = None,
+    history: "History | None" = None,
 ) -> Payload:
     """The records to put in, read before the file is touched: it may be its own source."""
     if source is not None:
-        checkpoint = Checkpoint.open(Path(source))
-        records = (checkpoint.whole_filling(), checkpoint.manifest_record())
+        records = _of_source(Checkpoint.open(Path(source)), history)
     else:
         if not place.exists():
             raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")
         # Nobody waits for this one: what cannot be captured is an error here.
-        taken = snapshot or create_snapshot(code_dir, strict=True)
+        taken = snapshot or create_snapshot(code_dir, strict=True, history=history)
         records = (taken.filling, taken.manifest)
     if not records[0]:
         raise UsageError("The snapshot holds no code: capturing it failed.", "take it anew.")
     return {key: record for key, record in zip(_KEYS, records, strict=True) if record}
+
+
+def _of_source(checkpoint: Checkpoint, history: "History | None") -> tuple[bytes, bytes]:
+    if history == "none" or isinstance(history, int):
+        return without_history(checkpoint, 0 if history == "none" else history)
+    if history is not None:
+        raise UsageError(
+            f"history={history!r} cannot be had from a checkpoint, only less than it has.",
+            'use "none" or a number of commits.',
+        )
+    return checkpoint.whole_filling(), checkpoint.manifest_record()
 
 
 def _fill_file(place: Path, target: Path, payload: Payload, replace: bool) -> Filled:

@@ -119,6 +119,7 @@ _CLUES = {
     "list": "Two donuts with a price list are a menu. Order from it, by showing it.",
     "fill": "The jelly goes in from above. So does the picture.",
     "strip": "Beside every donut lies what was in it, and the word for that.",
+    "check": "A star beside a donut asks: is it clean? You may ask so too.",
     "git": "Copy. Paste. Quote. The graph above knows its own name.",
     "fix": "The needle goes where the words go.",
 }

@@ -44,7 +44,7 @@ COMMANDS = (
     Command("list", (), "find checkpoints, and what code made each"),
     Command("fill", (), "put the code into a checkpoint"),
     Command("strip", (), "take the code out of a checkpoint"),
-    Command("check", (), "look for secrets before a checkpoint is published"),
+    Command("check", (), "look for secrets before you publish"),
     Command("git", (), "use git on the code inside a checkpoint"),
     Command("fix", (), "rarely needed: history and bundle files"),
 )

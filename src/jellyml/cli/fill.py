@@ -2,9 +2,11 @@
 
 from argparse import Namespace
 from pathlib import Path
+from typing import cast
 
 from jellyml.cli.parser import Parser, add_code_dir, add_follow_links
 from jellyml.code.guard import in_words
+from jellyml.code.history import History
 from jellyml.embed import fill
 from jellyml.terminal import Terminal
 
@@ -21,6 +23,8 @@ examples:
   jellyml fill model.safetensors                    the code in the current folder
   jellyml fill checkpoint-500/ -c ~/project         a folder; the code lies elsewhere
   jellyml fill quantized.gguf --from model.pth      the snapshot of another checkpoint
+  jellyml fill --replace --from model.pth --history none model.pth
+                                                    the same code, without its past
 """
 
 
@@ -35,6 +39,13 @@ def add_arguments(parser: Parser) -> None:
         help="put in the snapshot that this checkpoint carries",
     )
     parser.add_argument(
+        "--history",
+        type=_history,
+        metavar="none|N|full",
+        help="how many commits below the snapshot go with it (as many as fit into 64 MB);"
+        " with --from, how many are kept",
+    )
+    parser.add_argument(
         "--replace",
         action="store_true",
         help="also where the run itself put a snapshot in: that one is wiped",
@@ -42,11 +53,18 @@ def add_arguments(parser: Parser) -> None:
     add_follow_links(parser)
 
 
+def _history(word: str) -> History:
+    if word in ("auto", "full", "none"):
+        return cast("History", word)
+    return int(word)
+
+
 def run(args: Namespace, terminal: Terminal) -> None:
     filled = fill(
         args.model,
         code_dir=args.code_dir,
         source=args.source,
+        history=args.history,
         replace=args.replace,
         follow_links=args.follow_links,
     )

@@ -18,7 +18,7 @@ from functools import partial
 from typing import IO, Literal
 
 from jellyml.code.growing import Growing
-from jellyml.code.repository import kill
+from jellyml.code.repository import Git, kill
 from jellyml.code.scan import Scan
 from jellyml.code.scratch import Scratch
 from jellyml.errors import GitError, TookTooLong
@@ -30,6 +30,7 @@ AUTO_SIZE = 64_000_000
 AUTO_SECONDS = 1.5
 # Of true texts the newest are kept, within this: with their parents there they are all it takes.
 _TEXTS = 500_000
+AS_ASKED = "as asked"
 _BLOCK = 1 << 20
 _PACK = ("pack-objects", "--revs", "--stdout", "--delta-base-offset", "--window=0", "-q")
 
@@ -69,10 +70,17 @@ def pack(scratch: Scratch, scan: Scan, commit: str, history: History, budget: Bu
             reason = "this is a shallow clone"
         except _GivenUpError as error:
             reason = str(error)
-    keep = history if isinstance(history, int) else 0
-    stand_in, texts = _cut(scratch, scan, commit, keep)
-    cut = (reason or "as asked") if texts else ""
-    return Packed(_bundle(scratch, stand_in, None), stand_in, cut, texts)
+    chain = [commit]
+    if isinstance(history, int) and scan.head:
+        # The user's own git: in a shallow clone it knows where history ends.
+        below = _newest_commits(scan.repository.git, scan.head, history + (commit == scan.head))
+        chain += [one for one in below if one != commit]
+    return _cut(scratch, chain, reason or AS_ASKED)
+
+
+def recut(place: Scratch, commit: str, keep: int) -> Packed:
+    """Make a bundle of a commit that lies in ``place`` with ``keep`` commits below it."""
+    return _cut(place, _newest_commits(place.git, commit, keep + 1), AS_ASKED)
 
 
 class _GivenUpError(Exception):
@@ -128,26 +136,26 @@ def _blocks(output: IO[bytes], budget: Budget | None, stop: Callable[[], None]) 
         block = os.read(output.fileno(), _BLOCK)
 
 
-def _cut(scratch: Scratch, scan: Scan, commit: str, keep: int) -> tuple[str, dict[str, bytes]]:
-    """Rewrite ``commit`` and ``keep`` commits below it so that nothing further is needed."""
-    chain = [commit]
-    if keep and scan.head:
-        extra = keep + (commit == scan.head)
-        # The user's own git: in a shallow clone it knows where history ends.
-        listed = scan.repository.git.run(
-            "rev-list", "--topo-order", f"--max-count={extra}", scan.head
-        )
-        chain += [one for one in listed.decode().split() if one != commit]
+def _newest_commits(git: Git, commit: str, count: int) -> list[str]:
+    """A commit and what is below it, ``count`` in all; newest first."""
+    words = ("rev-list", "--topo-order", f"--max-count={count}", commit)
+    return git.run(*words).decode().split() if count else []
+
+
+def _cut(scratch: Scratch, chain: list[str], why: str) -> Packed:
+    """Rewrite commits, newest first, so that nothing beyond them is needed; bundle the newest."""
     rewritten: dict[str, str] = {}
     texts: dict[str, bytes] = {}
-    chain.reverse()
-    for one, text in zip(chain, scratch.git.read_objects(chain), strict=True):
+    oldest_first = chain[::-1]
+    texts_of = scratch.git.read_objects(oldest_first)
+    for one, text in zip(oldest_first, texts_of, strict=True):
         stand_in = _stand_in(text, rewritten)
         rewritten[one] = _commit_id(stand_in, one)
         if rewritten[one] != one:
             texts[one] = text
             scratch.keep_commit(stand_in, rewritten[one])
-    return rewritten[commit], _newest(texts)
+    tip = rewritten[chain[0]]
+    return Packed(_bundle(scratch, tip, None), tip, why if texts else "", _newest(texts))
 
 
 def _newest(texts: dict[str, bytes]) -> dict[str, bytes]:

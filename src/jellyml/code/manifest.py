@@ -138,7 +138,7 @@ def _code(code: CodeFacts) -> dict[str, object]:
         "raw": list(code.raw),
         "secrets": [asdict(one) for one in code.secrets],
         "cut": code.cut,
-        "commit_texts": {oid: _encoded(text) for oid, text in code.commit_texts.items()},
+        "commit_texts": encoded_texts(code.commit_texts),
         "error": mask_text(code.error or ""),
     }
     return facts | {name: value for name, value in further.items() if value}
@@ -146,6 +146,11 @@ def _code(code: CodeFacts) -> dict[str, object]:
 
 def _without_credentials(remotes: Mapping[str, str]) -> dict[str, str]:
     return {name: mask_url(url) for name, url in remotes.items()}
+
+
+def encoded_texts(texts: Mapping[str, bytes]) -> dict[str, object]:
+    """Commits' texts by their ids, as JSON has them; ``commit_texts`` reads them."""
+    return {oid: _encoded(text) for oid, text in texts.items()}
 
 
 def _encoded(text: bytes) -> object:

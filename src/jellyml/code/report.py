@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from jellyml.code.history import AS_ASKED
 from jellyml.code.manifest import CodeFacts
 
 _NAMED = 10
@@ -19,7 +20,7 @@ def report(facts: CodeFacts, *, interrupted: bool) -> list[str]:
             "A jellyml command was interrupted here, so the code may be half of what was loaded."
             " Fix: jellyml doctor"
         )
-    if facts.cut and facts.cut != "as asked":
+    if facts.cut and facts.cut != AS_ASKED:
         said.append(f"The history was left out of the snapshot: {facts.cut}.")
     missing = [
         f"{one.path} was left out of the snapshot: {one.explained}."
