@@ -11,7 +11,7 @@ import pytest
 import jellyml
 from captures import Tree, kept, taken, unpacked, untouched, walked
 from conftest import Folder
-from jellyml.errors import JellyWarning
+from jellyml.errors import GitError, JellyWarning
 
 
 @pytest.fixture(autouse=True)
@@ -281,6 +281,31 @@ def test_sparse(cone: str, repo: Folder, tmp_path: Path) -> None:
     repo.write("out/b.py", "written though sparse")
     repo.write("out/new.py", "new")
     assert held(repo, tmp_path) == {**whole, **kept(repo)}
+
+
+def test_sparse_and_partial(repo: Folder, tmp_path: Path) -> None:
+    """What is neither on disk nor in the clone is left out, and named; nothing is fetched."""
+    for name in ("in/a.py", "out/b.py", "out/deep/d.py", "both/here.py", "both/away.py"):
+        repo.write(name, name)
+    repo.commit("more")
+    repo.git("config", "uploadpack.allowFilter", "true")
+    clone = Folder(tmp_path / "clone")
+    repo.git("clone", "-q", "-n", "--filter=blob:none", repo.path.as_uri(), str(clone.path))
+    clone.git("sparse-checkout", "set", "--no-cone", "/*", "!/out/", "!/both/away.py")
+    clone.git("checkout", "-q", "main")
+    there = set(walked(clone.path))
+    assert b"in/a.py" in there
+    assert b"out/b.py" not in there
+    clone.write("in/a.py", "edited")
+    with pytest.warns(JellyWarning) as warned, untouched(clone.path):
+        snapshot = jellyml.create_snapshot(clone.path, strict=True)
+    said = " ".join(str(one.message) for one in warned)
+    assert "both/away.py was left out" in said
+    assert "out/ was left out" in said
+    assert "deep" not in said
+    assert unpacked(snapshot.filling, tmp_path / "unpacked") == walked(clone.path)
+    with pytest.raises(GitError, match="history='auto'"):
+        jellyml.create_snapshot(clone.path, strict=True, history="full")
 
 
 def test_a_separate_git_directory(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from jellyml.code.history import Budget, History
 from jellyml.code.identity import is_interrupted
 from jellyml.code.key import key
 from jellyml.code.manifest import CodeFacts, Credential, Nested
+from jellyml.code.promised import without_promised
 from jellyml.code.repository import Repository
 from jellyml.code.scan import Scan, scan, status
 from jellyml.code.scratch import ChangedMeanwhile, scratch
@@ -187,7 +188,8 @@ def _selected(found: Scan, options: Options) -> Selection:
     )
     unreadable = [prefix + path for prefix, layer in found.layers() for path in layer.unreadable]
     gone = dict.fromkeys((path.rstrip(b"/") for path in unreadable), None)
-    return names.without_refused(replace(selection, overlay=selection.overlay | gone))
+    selection = replace(selection, overlay=selection.overlay | gone)
+    return names.without_refused(without_promised(selection))
 
 
 _Signature = tuple[int, int, int, int] | None

@@ -44,12 +44,13 @@ _WEIGHTS_ZIP = re.compile(  # torch (TorchScript and torch.export too), Keras
 # A filling without its header: the bundle that create_snapshot writes to a file.
 _BUNDLE = re.compile(rb"# v[23] git bundle\n(?:@[^\n]*\n)*[0-9a-f]{40,64} HEAD\n\nPACK")
 
-Reason = Literal["checkpoint", "too large", "too much", "unreadable", "name"]
+Reason = Literal["checkpoint", "too large", "too much", "unreadable", "name", "promised"]
 _EXPLAINED: dict[Reason, str] = {
     "checkpoint": "it is a checkpoint",
     "too large": "it is larger than max_file_size",
     "too much": "the untracked files together are larger than max_untracked",
     "unreadable": "it cannot be read",
+    "promised": "it is hidden by a sparse checkout, and this partial clone does not have it",
     "name": "its name, or where it links to, stands for another place on some file system",
 }
 

@@ -28,7 +28,18 @@ def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotAReposit
             f"The repository at {folder} belongs to another user, so git will not read it.",
             f"git config --global --add safe.directory {place}",
         )
-    return GitError(f"git {command} failed: {reason or 'no reason given'}.")
+    said = f"git {command} failed: {reason or 'no reason given'}."
+    if _MISSING.search(reason):
+        return GitError(
+            said,
+            "git fsck says what is missing; in a partial clone, where that is so by design,"
+            " ask for history='auto' or 'none'.",
+        )
+    return GitError(said)
+
+
+# An object that git has the name of, and nothing else.
+_MISSING = re.compile(r"unable to read [0-9a-f]{40}|bad (?:tree|blob) object|Blob not found")
 
 
 def _reason(said: str) -> str:

@@ -64,7 +64,7 @@ class Scratch:
                 process.stdin.write(b"done\n")
             except BrokenPipeError:
                 pass  # its own words, read below, say why it went
-            output, _ = self.git.collect(process)
+            output, _ = git.collect(process)
         made, *trees = output.splitlines()
         return unless if unless and trees[0] == trees[1] else made.decode()
 
