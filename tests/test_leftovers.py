@@ -1,5 +1,6 @@
 """What is left when a command was killed, and where one can only look."""
 
+import errno
 import importlib
 import os
 import shutil
@@ -65,7 +66,7 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(
     for one in theirs:
         one.mkdir(mode=0o700)
         (one / "kept").touch()
-    (temporary / "jellyml-open" / "alive").touch()
+    (temporary / "jellyml-open" / throwaway.ALIVE).touch()
     (temporary / "jellyml-open").chmod(0o755)
 
     jellyml.create_snapshot(repo.path, strict=True)
@@ -85,7 +86,7 @@ def test_a_folder_of_another_user_is_not_touched(
 ) -> None:
     place = temporary / "jellyml-theirs"
     place.mkdir(mode=0o700)
-    (place / "alive").touch()
+    (place / throwaway.ALIVE).touch()
     monkeypatch.setattr(os, "getuid", lambda: 123456)
     throwaway.sweep()
     assert place.exists()
@@ -93,6 +94,54 @@ def test_a_folder_of_another_user_is_not_touched(
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     throwaway.sweep()
     assert not place.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nothing is swept there")
+def test_one_killed_while_it_removes_its_folder_leaves_one_that_is_swept(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    made = list[Path]()
+
+    def leave() -> None:
+        with throwaway.folder() as place:
+            made.append(place)
+            (place / "objects").mkdir()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "remove_tree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            leave()
+    (place,) = made
+    assert place.exists()
+    throwaway.sweep()
+    assert not place.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nothing is swept there")
+def test_what_another_machine_holds_is_not_swept(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock may not be seen here."""
+    place = temporary / "jellyml-elsewhere"
+    place.mkdir(mode=0o700)
+    (place / "alive-another-machine").touch()
+    throwaway.sweep()
+    assert place.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks are others there")
+def test_temporary_folders_where_there_are_no_locks(
+    repo: Folder, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert jellyml.create_snapshot(repo.path, strict=True).commit
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.fixture

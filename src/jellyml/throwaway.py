@@ -5,17 +5,17 @@ ends, however it ends: a folder of ours whose lock can be taken is nobody's any 
 """
 
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from jellyml import files
 
 PREFIX = "jellyml-"
-_ALIVE = "alive"
+# A lock may be known to one machine only, where the folder is on a disk that several share.
+ALIVE = "alive" if os.name == "nt" else f"alive-{os.uname().nodename}"
 
 
 @contextmanager
@@ -28,7 +28,8 @@ def folder(near: Path | None = None) -> Iterator[Path]:
             (place / ".gitignore").write_text("*\n")
             yield place
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        with suppress(OSError):
+            _remove(place)
 
 
 @contextmanager
@@ -36,9 +37,11 @@ def _alive(place: Path) -> Iterator[None]:
     if os.name == "nt":  # an open file cannot be renamed there: such a folder is never swept
         yield
         return
-    new = place / f"{_ALIVE}.new"
-    with files.locked(new, wait=0):
-        new.rename(place / _ALIVE)  # locked before anybody can see it
+    new = place / f"{ALIVE}.new"
+    with ExitStack() as held:
+        with suppress(OSError):  # a file system without locks: nothing is swept there
+            held.enter_context(files.locked(new, wait=0))
+            new.rename(place / ALIVE)  # locked before anybody can see it
         yield
 
 
@@ -62,8 +65,20 @@ def _is_ours(entry: "os.DirEntry[str]") -> bool:
 
 def _drop(place: Path) -> None:
     with suppress(OSError):
-        if not (place / _ALIVE).is_file():
+        if not (place / ALIVE).is_file():
             return
-        with files.locked(place / _ALIVE, wait=0) as free:
+        with files.locked(place / ALIVE, wait=0) as free:
             if free:
-                files.remove_tree(place)
+                _remove(place)
+
+
+def _remove(place: Path) -> None:
+    """The lock goes last: what is left by one who is killed here is swept, too."""
+    for one in list(place.iterdir()):
+        if one.name == ALIVE:
+            continue
+        if one.is_dir() and not one.is_symlink():
+            files.remove_tree(one)
+        else:
+            one.unlink(missing_ok=True)
+    files.remove_tree(place)
