@@ -675,3 +675,34 @@ def test_a_folder_in_which_only_ignored_files_lay_comes_back(repo: Folder, model
     (repo.path / "logs/deep/a.log").unlink()
     Workspace(repo.path).undo()
     assert (repo.path / "logs/deep").is_dir()
+
+
+def test_an_entry_that_cannot_be_read_can_be_moved_away(repo: Folder, in_the_way: Path) -> None:
+    repo.write("out.log", "precious")
+    Workspace(repo.path).load(in_the_way)
+    entry = repo.path / ".git/jellyml/main/ops/00000001.json"
+    entry.write_text("{")
+    for act in ("undo", "doctor"):
+        with pytest.raises(jellyml.JellyError, match=r"cannot be read .* mv .*\.unreadable"):
+            getattr(Workspace(repo.path), act)()
+    entry.rename(f"{entry}.unreadable")
+    (repo.path / "out.log").unlink()
+    repo.git("rm", "-q", "--cached", "out.log")
+    repo.write("out.log", "precious too")
+    before = fingerprint.files(repo.path)
+
+    Workspace(repo.path).load(in_the_way)
+    Workspace(repo.path).undo()
+    assert fingerprint.files(repo.path) == before
+    lying = (repo.path / ".git/jellyml/main/aside").rglob("*")
+    assert [one.read_text() for one in lying if one.is_file()] == ["precious"]
+
+
+def test_where_the_store_was_removed_by_hand(repo: Folder, model: Path) -> None:
+    Workspace(repo.path).load(model)
+    shutil.rmtree(repo.path / ".git/jellyml/store")
+    before = fingerprint.workspace(repo)
+    assert Workspace(repo.path).undo().warnings == ("There is nothing to undo.",)
+    Workspace(repo.path).load(model)
+    Workspace(repo.path).undo()
+    assert fingerprint.workspace(repo) == before

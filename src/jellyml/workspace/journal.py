@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from jellyml import files
-from jellyml.errors import UnsafeToContinue
+from jellyml.errors import UnsafeToContinue, pasteable
 
 Verb = Literal["load", "undo", "redo", "restore", "forget"]
 Status = Literal["begun", "done", "rolled back"]
@@ -76,9 +76,11 @@ class Journal:
         files.sync_folder(self.folder.parent)
         files.replace(self.folder / f"{operation.number:08}.json", [_text(operation)])
 
-    def next(self, verb: Verb, operations: Sequence[Operation]) -> Operation:
+    def next(self, verb: Verb) -> Operation:
         """An entry yet to be written, with the next number."""
-        return Operation(operations[-1].number + 1 if operations else 1, verb, time=time.time())
+        # By the files' names: what lies aside for an entry that was moved away keeps its place.
+        taken = (int(path.name[:8]) for path in self.folder.glob("[0-9]*"))
+        return Operation(max(taken, default=0) + 1, verb, time=time.time())
 
     def unfinished(self) -> Operation | None:
         """The operation that was begun and not done."""
@@ -139,8 +141,9 @@ def _read(path: Path) -> Operation:
         return replace(Operation(**kept), moves=moves)
     except (ValueError, TypeError, KeyError) as error:
         raise UnsafeToContinue(
-            f"The journal entry {path} cannot be read ({error}).",
-            "jellyml doctor",
+            f"The journal entry {path} cannot be read ({error}), so nobody knows what it did.",
+            f"mv {pasteable(path)} {pasteable(path)}.unreadable - then look at your files:"
+            " jellyml history names the states that you can restore",
         ) from None
 
 

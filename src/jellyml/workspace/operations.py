@@ -190,7 +190,7 @@ def _load(session: Session, arrival: "Arrival", target: "Target", *, dry_run: bo
         session.mover.prepare()
         arrival.check_fits(session)
         staged = arrival.stage(session, drafted)
-        operation = session.journal.next("load", session.journal.operations())
+        operation = session.journal.next("load")
         plan = in_the_way(
             root,
             Plan(staged.moves),
@@ -224,7 +224,7 @@ def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> O
         session.mover.prepare()
         now = drafted.draft.state
         object_format = session.repository.object_format
-        operation = session.journal.next(verb, session.journal.operations())
+        operation = session.journal.next(verb)
         things = asides.coming_back(session.private, number)
         git = drafted.place.git
         nested = [prefix for prefix, one in drafted.draft.scan.layers() if prefix and not one.plain]

@@ -74,7 +74,7 @@ def forget(session: Session, *, everything: bool) -> Outcome:
     root = session.repository.root
     if not undo:
         return words.nothing("forget", root)
-    entry = session.journal.next("forget", operations)
+    entry = session.journal.next("forget")
     target = 0 if everything else undo[-1].number
     session.journal.write(replace(entry, status="done", target=target))
     what = "All entries were" if everything else f"The last entry (a {undo[-1].verb}) was"

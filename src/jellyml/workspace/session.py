@@ -15,6 +15,7 @@ from pathlib import Path
 from jellyml import files
 from jellyml.code.repository import Repository
 from jellyml.code.scratch import Scratch, scratch
+from jellyml.errors import GitError
 from jellyml.workspace import gitdir, lfs, state
 from jellyml.workspace.apply import Mover
 from jellyml.workspace.disk import Left
@@ -68,7 +69,10 @@ class Session:
         done = [one for one in self.journal.operations() if one.status == "done" and one.after]
         if not done:
             return 0, Left(())
-        return done[-1].after, self.state(done[-1].after).left
+        try:
+            return done[-1].after, self.state(done[-1].after).left
+        except GitError:  # damaged, or removed by hand: what is now can be kept all the same
+            return 0, Left(())
 
     @contextmanager
     def draft(
