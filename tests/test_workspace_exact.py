@@ -706,3 +706,31 @@ def test_where_the_store_was_removed_by_hand(repo: Folder, model: Path) -> None:
     Workspace(repo.path).load(model)
     Workspace(repo.path).undo()
     assert fingerprint.workspace(repo) == before
+
+
+def test_a_load_takes_what_the_repository_lacks_and_no_more(repo: Folder, tmp_path: Path) -> None:
+    repo.write("large.bin", os.urandom(1_000_000))
+    repo.commit("large")
+    repo.write("train.py", "print('edited')\n")
+    model = saved(repo, tmp_path / "large.pth")
+    workspace = Workspace(repo.path)
+    workspace.load(model)
+    store = workspace.folder.parents[1] / "store"
+    packs = sorted((repo.path / ".git/objects/pack").glob("*.pack"))
+    workspace.undo()
+    workspace.redo()
+
+    assert sum(one.stat().st_size for one in store.rglob("*") if one.is_file()) < 100_000
+    assert sorted((repo.path / ".git/objects/pack").glob("*.pack")) == packs
+    # And what is not in it is kept alive.
+    workspace.undo()
+    before = fingerprint.files(repo.path)
+    repo.git("checkout", "-q", "--orphan", "empty")
+    repo.git("branch", "-q", "-D", "main")
+    repo.git("reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all")
+    repo.git("gc", "-q", "--prune=now")
+    workspace.restore(2)
+    assert repo.read("train.py") == b"print('edited')\n"
+    repo.git("fsck", "--strict")
+    workspace.restore(1)
+    assert fingerprint.files(repo.path) == before

@@ -175,21 +175,22 @@ class Store:
 
     def _new_commits(self, git: Git, commit: str) -> tuple[bool, set[str]]:
         """Whether the user lacks ``commit``, and which of the user's commits it grows from."""
-        asked = "".join(f"{one}\n" for one in (commit, "--not", *self._tips())).encode()
+        # No ``--not``: before 2.42 git takes no option from there, and would seem to find holes.
+        asked = "".join(f"{one}\n" for one in (commit, *(f"^{tip}" for tip in self._tips())))
         try:
-            answer = git.run("rev-list", "--boundary", "--stdin", stdin=asked).decode().split()
+            answer = git.run("rev-list", "--boundary", "--stdin", stdin=asked.encode())
         except GitError:
             return True, set()  # the user's own history has holes: take everything
-        new = [one for one in answer if not one.startswith("-")]
-        return bool(new), {one[1:] for one in answer if one.startswith("-")}
+        found = answer.decode().split()
+        edge = {one[1:] for one in found if one.startswith("-")}
+        return len(found) > len(edge), edge
 
     def lend_snapshot(self, commit: str) -> None:
         """Give the user's repository a snapshot's objects again, should ``gc`` have taken them."""
         if not self.is_snapshot(commit):
             return
-        walk = f"{commit}\n--not\n--all\n".encode()
-        args = ("rev-list", "--objects", "--quiet", "--stdin")
-        if not self.repository.git.succeeds(*args, stdin=walk):
+        walk = ("rev-list", "--objects", "--quiet", commit, "--not", "--all")
+        if not self.repository.git.succeeds(*walk):
             base = self.repository.objects / "pack" / "pack"
             self._pack(self.git, base, [commit, *(f"^{one}" for one in self.kept())])
 
