@@ -1,5 +1,6 @@
 """Rare shapes of a repository that come back exactly, too."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -13,6 +14,7 @@ import fingerprint
 import jellyml
 from conftest import Folder
 from jellyml.workspace import Workspace, apply, renames
+from jellyml.workspace.store import Store
 from nobody import as_nobody
 from test_limits import small_disk  # noqa: F401
 
@@ -734,3 +736,29 @@ def test_a_load_takes_what_the_repository_lacks_and_no_more(repo: Folder, tmp_pa
     repo.git("fsck", "--strict")
     workspace.restore(1)
     assert fingerprint.files(repo.path) == before
+
+
+@pytest.mark.parametrize(("step", "given_up"), [("_pack", False), ("_drop_packs", True)])
+def test_pruning_that_ends_in_between_can_be_given_again(
+    repo: Folder, model: Path, monkeypatch: pytest.MonkeyPatch, step: str, given_up: bool
+) -> None:
+    """A full disk, or a kill: nothing is given up, or what was goes with the next one."""
+    workspace = Workspace(repo.path)
+    workspace.load(model)
+    workspace.undo()
+    before, count = fingerprint.workspace(repo), len(workspace.history())
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, step, fail)
+        with pytest.raises(OSError, match="No space"):
+            workspace.prune(older_than=0)
+    assert len(workspace.history()) == (1 if given_up else count)
+
+    workspace.prune(older_than=0)
+    assert len(list((workspace.folder.parents[1] / "store/objects/pack").glob("*.pack"))) == 1
+    assert len(workspace.history()) == 1
+    assert workspace.doctor() == []
+    assert fingerprint.workspace(repo) == before

@@ -95,6 +95,8 @@ def prune(
     for batch in _batches(session, older_than, larger_than):
         session.store.drop_states(batch, _needed_commits(session, batch))
         given_up += len(batch)
+    if not given_up:  # what one that was killed has left in the store goes all the same
+        session.store.drop_states((), _needed_commits(session, ()))
     lfs.keep_only(session.store.large, set(_needed_contents(session)))
     _remove_spent(session.store)
     held = session.store.numbers()

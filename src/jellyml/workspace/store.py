@@ -9,7 +9,7 @@ push publishes it and no ``gc`` of the user's looks.
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -245,11 +245,12 @@ class Store:
         """Forget states (by ref), and the snapshots that are none of the ``needed`` commits."""
         wanted = set(needed)
         listed = self.git.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/snapshots")
-        snapshots = [one for one in listed.decode().split() if one not in wanted]
-        lines = [f"delete {ref}\n" for ref in refs]
-        lines += [f"delete refs/snapshots/{one}\n" for one in snapshots]
-        self.git.run("update-ref", "--stdin", stdin="".join(lines).encode())
-        self._compact()
+        snapshots = set(listed.decode().split()) - wanted
+        gone = {*refs, *(f"refs/snapshots/{one}" for one in snapshots)}
+        pack = self._pack_without(gone)  # the first, since the disk may be full
+        lines = "".join(f"delete {ref}\n" for ref in sorted(gone))
+        self.git.run("update-ref", "--stdin", stdin=lines.encode())
+        self._drop_packs(pack)
         self._unkeep(wanted)
 
     def _unkeep(self, needed: Iterable[str]) -> None:
@@ -258,18 +259,21 @@ class Store:
         others = [f"--no-merged={commit}" for commit in sorted(needed)]
         refs.drop(self.repository, self.private, refs.kept(git, *others))
 
-    def _compact(self) -> None:
-        """One pack of all that is still needed, then the others go.
+    def _pack_without(self, gone: Container[str]) -> str:
+        """One pack of all that is needed but for the ``gone`` refs; returns its name.
 
         Not ``git repack``: it leaves out what the user's object store happens to hold, and
         that may be gone tomorrow. Only what our refs keep alive there can be left out.
         """
+        listed = self.git.run("for-each-ref", "--format=%(objectname) %(refname)").decode()
+        rows = (line.split(" ") for line in listed.splitlines())
+        revisions = [oid for oid, ref in rows if ref not in gone]
+        revisions += (f"^{one}" for one in self.kept())
+        return f"pack-{self._pack(self.git, self.bare / 'objects' / 'pack' / 'pack', revisions)}"
+
+    def _drop_packs(self, but: str) -> None:
         folder = self.bare / "objects" / "pack"
-        old = {path.stem for path in folder.glob("*.pack")}
-        listed = self.git.run("for-each-ref", "--format=%(objectname)")
-        revisions = [*listed.decode().split(), *(f"^{one}" for one in self.kept())]
-        new = f"pack-{self._pack(self.git, folder / 'pack', revisions)}"
-        for stem in old - {new}:
+        for stem in {path.stem for path in folder.glob("*.pack")} - {but}:
             for suffix in (".idx", ".rev", ".pack"):
                 (folder / f"{stem}{suffix}").unlink(missing_ok=True)
         files.sync_folder(folder)
