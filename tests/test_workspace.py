@@ -548,6 +548,11 @@ def test_nothing_is_made_where_nothing_was_loaded(repo: Folder) -> None:
     assert str(Workspace(repo.path).folder).startswith(str(repo.path / ".git"))
 
 
+def test_pruning_where_nothing_has_happened_yet(repo: Folder) -> None:
+    Workspace(repo.path).undo()
+    assert Workspace(repo.path).prune(older_than=0).message == ("0 states given up.",)
+
+
 def test_filters_of_the_user_never_run(repo: Folder, tmp_path: Path, home: Path) -> None:
     repo.write(".gitattributes", "*.py filter=evil\n")
     repo.write("train.py", "print('filtered')\n")

@@ -91,6 +91,8 @@ class Journal:
         return any(one.number == number and one.status == "done" for one in self.operations())
 
     def remove(self, numbers: Sequence[int]) -> None:
+        if not numbers:
+            return
         for number in numbers:
             (self.folder / f"{number:08}.json").unlink(missing_ok=True)
         files.sync_folder(self.folder)

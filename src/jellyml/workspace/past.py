@@ -108,10 +108,8 @@ def prune(
         if not {one.before, one.after} & held and not any(asides.of(session.private, one))
     ]
     # The highest stay: numbers are never given twice.
-    highest = {
-        operations[-1].number,
-        max(operations, key=lambda one: (one.before, one.after)).number,
-    }
+    by_states = sorted(operations, key=lambda one: (one.before, one.after))
+    highest = {one.number for one in (*operations[-1:], *by_states[-1:])}
     session.journal.remove([number for number in spent if number not in highest])
     count = f"{given_up} state{'' if given_up == 1 else 's'}"
     return Outcome("prune", root, (f"{count} given up.",))
