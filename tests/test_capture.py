@@ -143,6 +143,19 @@ def test_the_same_code_is_the_same_commit_and_bytes_anywhere(repo: Folder, tmp_p
     )
 
 
+def test_the_same_code_is_the_same_commit_after_gc(repo: Folder) -> None:
+    """Its pack may be another one: git takes over deltas that it finds, and finds others then."""
+    for number in range(20):
+        repo.write("lib/net.py", "width = 8\n" * 200 + f"depth = {number}\n")
+        repo.commit("more")
+    repo.write("train.py", "edited")
+    before = capture(repo.path, Options(), None)
+    repo.git("gc", "-q", "--aggressive", "--prune=now")
+    after = capture(repo.path, Options(), None)
+    assert after.filling != before.filling
+    assert after.facts.commit == before.facts.commit
+
+
 def unpacked_commit(data: bytes, tmp_path: Path) -> bytes:
     unpacked(data, tmp_path / "of commit")
     clone = Folder(tmp_path / "of commit/clone")
