@@ -174,6 +174,14 @@ class TestFolder:
         jellyml.strip(folder)
         assert [each.name for each in folder.iterdir()] == ["model-00001-of-00002.safetensors"]
 
+    def test_nothing_to_strip(self, folder: Path, source: Path) -> None:
+        with pytest.raises(NoSnapshot, match="beside the files"):
+            jellyml.strip(folder)
+        jellyml.fill(folder, source=source)
+        (folder / SIDECAR).unlink()  # as far as a strip came that was killed
+        jellyml.strip(folder)
+        assert [each.name for each in folder.iterdir()] == ["model-00001-of-00002.safetensors"]
+
     def test_a_kill_leaves_the_old_pair_or_the_new(self, folder: Path, source: Path) -> None:
         jellyml.fill(folder, source=source)
         old = {name: (folder / name).read_bytes() for name in (SIDECAR, MANIFEST_SIDECAR)}

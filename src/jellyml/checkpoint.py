@@ -3,7 +3,7 @@
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import FileIO
 from pathlib import Path
@@ -27,6 +27,7 @@ from jellyml.formats import (
     torch_zip,
 )
 from jellyml.formats.record import read_at, size_of
+from jellyml.parts import files_of, the_one_of
 
 SIDECAR = f"{KEY}.bundle"
 MANIFEST_SIDECAR = f"{MANIFEST_KEY}.json"
@@ -57,8 +58,9 @@ class Checkpoint:
     """A file or folder in which a snapshot was found, and proved to be what its header says.
 
     ``format`` is the name of the file's. ``passed_over`` is what was wrong with a likelier place
-    than where it was found: a newer snapshot may lie there, damaged. The file is opened anew
-    whenever something is read.
+    than where it was found: a newer snapshot may lie there, damaged. ``part_of`` is the folder
+    that was named, where a search of its files led to this one. The file is opened anew whenever
+    something is read.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class Checkpoint:
     record: Record
     format: str
     passed_over: BadSnapshot | None = None
+    part_of: Path | None = None
 
     @classmethod
     def open(cls, path: Path) -> "Checkpoint":
@@ -74,7 +77,7 @@ class Checkpoint:
         What an interrupted ``fill`` left in the file is put back first.
         """
         if _is_folder(path):
-            return _open_folder(path, filling.prove_bundle)
+            return _open_folder(path, cls.open, filling.prove_bundle)
         with _told(path):
             mend(path)
         with _reading(path) as file:
@@ -87,7 +90,7 @@ class Checkpoint:
         NotSearched where only a search of more than a large file's end could find it.
         """
         if _is_folder(path):
-            return _open_folder(path, filling.begins)
+            return _open_folder(path, cls.glance, filling.begins)
         with _told(path):
             mend(path)
         with _reading(path, _GLANCED) as file:
@@ -119,7 +122,8 @@ class Checkpoint:
         if self.header.sha256 is None:
             return None
         with _reading(self.path) as file:
-            return _manifest(file, format_named(self.format))
+            here = _manifest(file, format_named(self.format))
+        return here or (_manifest_beside(self.path, self.part_of) if self.part_of else None)
 
     @cached_property
     def others(self) -> int:
@@ -128,6 +132,14 @@ class Checkpoint:
             return 0
         with _reading(self.path) as file:
             return max(0, sum(1 for _ in found(file, CODE, filling.prove, [])) - 1)
+
+    def is_of_the_code_of(self, other: "Checkpoint") -> bool:
+        """Whether both carry the same code, be it packed in different ways."""
+        same = self.header.sha256 and self.header.sha256 == other.header.sha256
+        return bool(same) or self._commit() == other._commit()
+
+    def _commit(self) -> str:
+        return self.header.stands_for or filling.head_of(next(self.bundle(), b""))
 
     def whole_filling(self) -> bytes:
         """Header and bundle; a folder's bare bundle gets a header."""
@@ -178,15 +190,20 @@ def found(
             yield proved, record
 
 
-def _open_folder(path: Path, prove: Callable[[BinaryIO, Record, Header], object]) -> Checkpoint:
-    """A folder carries a bare bundle, so that ``git clone`` works on it, and plain JSON."""
+def _open_folder(
+    path: Path,
+    look: Callable[[Path], Checkpoint],
+    prove: Callable[[BinaryIO, Record, Header], object],
+) -> Checkpoint:
+    """A folder carries a bare bundle, so that ``git clone`` works on it, and plain JSON.
+
+    One that does not may have files that carry a snapshot.
+    """
     bundle = path / SIDECAR
     with _told(bundle):
         if not bundle.exists():
-            raise NoSnapshot(
-                f"The folder {path} carries no JellyML snapshot.",
-                f"name a file in it, or put a snapshot in when saving: {_SAVE}",
-            )
+            one = the_one_of(path, SIDECAR, look, Checkpoint.is_of_the_code_of)
+            return replace(one, part_of=path)
     with _reading(bundle) as file:
         record = Record(0, size_of(file))
         manifest = _sidecar_manifest(path, file, record) or {}
@@ -217,6 +234,16 @@ def _manifest(file: BinaryIO, form: Format | None = None) -> dict[str, object] |
         return manifest
     if wrong:
         raise wrong[0]
+    return None
+
+
+def _manifest_beside(path: Path, folder: Path) -> dict[str, object] | None:
+    """Shards are made by size: the manifest may lie in another file than the code."""
+    for part in files_of(folder, SIDECAR):
+        if part != path and not _is_folder(part):
+            with _reading(part) as file:
+                if manifest := _manifest(file):
+                    return manifest
     return None
 
 

@@ -5,7 +5,7 @@ gets two files beside its own.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from jellyml.code.history import History
 
 _KEYS = (KEY, MANIFEST_KEY)
+# In the order in which they go: without the bundle the others are nothing.
+_SIDECARS = (SIDECAR, MANIFEST_COMING, MANIFEST_SIDECAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +226,15 @@ def _beside(folder: Path, payload: Payload) -> Filled:
 
 
 def _strip_folder(folder: Path) -> Stripped:
-    if not (folder / SIDECAR).exists():
-        raise NoSnapshot(f"The folder {folder} carries no JellyML snapshot.")
-    for name in (SIDECAR, MANIFEST_COMING, MANIFEST_SIDECAR):
-        with suppress(FileNotFoundError):
-            (folder / name).unlink()
+    # A strip that was killed may have left the manifests.
+    lying = [folder / name for name in _SIDECARS if (folder / name).exists()]
+    if not lying:
+        raise NoSnapshot(
+            f"No snapshot lies beside the files of {folder}.",
+            f"jellyml show {pasteable(folder)} says whether one of them carries it: name that one.",
+        )
+    for path in lying:
+        path.unlink(missing_ok=True)
     files.sync_folder(folder)
     return Stripped(folder, "exact", more=False)
 

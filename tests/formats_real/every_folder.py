@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from every_format import snapshot
-from of_folders import FOLDERS, Folder
-from results import keep, versions
+from every_format import FACTS, PAYLOAD, snapshot
+from of_folders import FOLDERS, KEYED, Folder
+from results import installed, keep, versions
 
 import jellyml
 from checkpoint_files import bundle
@@ -47,3 +47,14 @@ def test_a_folder(one: Folder, tmp_path: Path) -> None:
             "readers": one.readers,
         }
     )
+
+
+@pytest.mark.parametrize("name", KEYED)
+def test_saved_under_the_key(name: str, tmp_path: Path) -> None:
+    """Found in one file of the folder, by a search of them all."""
+    libraries, write = KEYED[name]
+    installed(name, libraries)
+    write(tmp_path / "checkpoint", PAYLOAD)
+    found = Checkpoint.open(tmp_path / "checkpoint")
+    assert b"".join(found.bundle()) == bundle()
+    assert found.manifest == FACTS

@@ -9,13 +9,13 @@ from typing import Any
 Records = Mapping[str, bytes]
 
 
-def _arrays(records: Records) -> dict[str, Any]:
+def as_arrays(records: Records) -> dict[str, Any]:
     import numpy as np
 
     return {key: np.frombuffer(record, np.uint8) for key, record in records.items()}
 
 
-def _tensors(records: Records, prefix: str = "") -> dict[str, Any]:
+def as_tensors(records: Records, prefix: str = "") -> dict[str, Any]:
     import torch
 
     tensors = {
@@ -32,13 +32,13 @@ def _texts(records: Records) -> dict[str, str]:
 def _torch(path: Path, records: Records) -> None:
     import torch
 
-    torch.save(_tensors(records), path)
+    torch.save(as_tensors(records), path)
 
 
 def _torch_legacy(path: Path, records: Records) -> None:
     import torch
 
-    torch.save(_tensors(records), path, _use_new_zipfile_serialization=False)
+    torch.save(as_tensors(records), path, _use_new_zipfile_serialization=False)
 
 
 def _extra_files(path: Path, records: Records) -> None:
@@ -51,13 +51,13 @@ def _extra_files(path: Path, records: Records) -> None:
 def _safetensors(path: Path, records: Records) -> None:
     from safetensors.torch import save_file
 
-    save_file(_tensors(records), path)
+    save_file(as_tensors(records), path)
 
 
 def _safetensors_nested(path: Path, records: Records) -> None:
     from safetensors.torch import save_file
 
-    save_file(_tensors(records, "model."), path)
+    save_file(as_tensors(records, "model."), path)
 
 
 def _safetensors_metadata(path: Path, records: Records) -> None:
@@ -80,20 +80,20 @@ def _h5py(path: Path, records: Records) -> None:
     import h5py
 
     with h5py.File(path, "w") as file:
-        for key, array in _arrays(records).items():
+        for key, array in as_arrays(records).items():
             file[key] = array
 
 
 def _savez(path: Path, records: Records) -> None:
     import numpy as np
 
-    np.savez(path, w=np.zeros(3), **_arrays(records))
+    np.savez(path, w=np.zeros(3), **as_arrays(records))
 
 
 def _savez_compressed(path: Path, records: Records) -> None:
     import numpy as np
 
-    np.savez_compressed(path, w=np.zeros(3), **_arrays(records))
+    np.savez_compressed(path, w=np.zeros(3), **as_arrays(records))
 
 
 def _pickled(path: Path, records: Records) -> None:
@@ -101,7 +101,7 @@ def _pickled(path: Path, records: Records) -> None:
 
 
 def _pickled_arrays(path: Path, records: Records) -> None:
-    path.write_bytes(pickle.dumps({"w": 1, **_arrays(records)}, 5))
+    path.write_bytes(pickle.dumps({"w": 1, **as_arrays(records)}, 5))
 
 
 def _joblib(path: Path, records: Records) -> None:
@@ -113,13 +113,13 @@ def _joblib(path: Path, records: Records) -> None:
 def _joblib_arrays(path: Path, records: Records) -> None:
     import joblib
 
-    joblib.dump({"w": 1, **_arrays(records)}, path)
+    joblib.dump({"w": 1, **as_arrays(records)}, path)
 
 
 def _flax(path: Path, records: Records) -> None:
     from flax import serialization
 
-    path.write_bytes(serialization.to_bytes(_arrays(records)))
+    path.write_bytes(serialization.to_bytes(as_arrays(records)))
 
 
 def _gguf(path: Path, records: Records) -> None:
@@ -127,7 +127,7 @@ def _gguf(path: Path, records: Records) -> None:
     import numpy as np
 
     writer = gguf.GGUFWriter(path, "llama")
-    for key, array in _arrays(records).items():
+    for key, array in as_arrays(records).items():
         writer.add_tensor(key, array.view(np.int8))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from case import numbers
+from keyed import Records, as_arrays, as_tensors
 from of_torch import state
 
 
@@ -185,3 +186,49 @@ FOLDERS = (
            _saved_model_load),
     Folder("TensorFlow checkpoint", ("tensorflow",), ("Checkpoint.restore",), _tf_save, _tf_load),
 )  # fmt: skip
+
+
+# Saved under the keys by the user's own program, and no sidecar.
+
+
+def _dcp_keyed(path: Path, records: Records) -> None:
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    save(as_tensors(records), checkpoint_id=path)
+
+
+def _sharded_keyed(path: Path, records: Records) -> None:
+    model = _gpt(0)
+    state_dict = {**model.state_dict(), **as_tensors(records)}
+    model.save_pretrained(path, state_dict=state_dict, max_shard_size="2KB")
+
+
+class _Carried:
+    def __init__(self, records: Records) -> None:
+        self.records = records
+
+    def state_dict(self) -> object:
+        return as_tensors(self.records)
+
+    def load_state_dict(self, state: object) -> None: ...
+
+
+def _accelerate_keyed(path: Path, records: Records) -> None:
+    accelerator = _accelerated()[0]
+    accelerator.register_for_checkpointing(_Carried(records))
+    accelerator.save_state(str(path))
+
+
+def _tf_keyed(path: Path, records: Records) -> None:
+    import tensorflow as tf
+
+    carried = {key: tf.Variable(array) for key, array in as_arrays(records).items()}
+    tf.train.Checkpoint(module=_tf_module(), **carried).save(str(path / "ckpt"))
+
+
+KEYED = {
+    "dcp.save": (("torch",), _dcp_keyed),
+    "save_pretrained(state_dict=...)": (("transformers", "safetensors"), _sharded_keyed),
+    "accelerate, register_for_checkpointing": (("accelerate", "torch"), _accelerate_keyed),
+    "tf.train.Checkpoint": (("tensorflow",), _tf_keyed),
+}

@@ -3,7 +3,7 @@
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -12,17 +12,23 @@ RESULTS = Path(os.environ.get("JELLYML_FORMATS", "build/formats"))
 
 
 def versions(name: str, libraries: Iterable[str], order: int) -> str:
-    """The first library's name and version.
+    """The first library's name and version; where one is missing, the table says so."""
+    return installed(
+        name, libraries, lambda one: keep({"name": name, "order": order, "missing": one})
+    )
 
-    Where one is not installed the test is skipped aloud, and the table says so too.
-    """
+
+def installed(
+    name: str, libraries: Iterable[str], missing: Callable[[str], None] = lambda _: None
+) -> str:
+    """The first library's name and version; where one is missing, the test is skipped aloud."""
     found = []
     for library in libraries:
         try:
             version = importlib.metadata.version(library).split("+")[0]
             found.append(f"{library} {version}")
         except importlib.metadata.PackageNotFoundError:
-            keep({"name": name, "order": order, "missing": library})
+            missing(library)
             pytest.skip(f"{name} IS NOT VERIFIED: {library} is not installed")
     return found[0]
 
