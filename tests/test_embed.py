@@ -10,6 +10,7 @@ import torch
 
 import jellyml
 from checkpoint_files import checkpoint, model, our_filling, saved, tensor
+from conftest import Folder
 from faults import STRACE, Bench, Fault, all_of, some
 from jellyml import amend, embed, files
 from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint
@@ -155,6 +156,38 @@ def test_a_snapshot_that_failed_is_not_put_in(plain: Path, source: Path) -> None
     with pytest.raises(UsageError, match="holds no code"):
         jellyml.fill(plain, failed)
     assert plain.read_bytes() == before
+
+
+def tree_of(path: Path, repo: Folder) -> set[str]:
+    """The names in the code that a checkpoint carries."""
+    bundle = repo.path.with_name("found.bundle")
+    bundle.write_bytes(b"".join(Checkpoint.open(path).bundle()))
+    repo.git("fetch", "-q", str(bundle), "HEAD")
+    names = repo.git("ls-tree", "-r", "-z", "--name-only", "FETCH_HEAD").decode().split("\0")
+    return set(names) - {""}
+
+
+def test_a_checkpoint_is_no_part_of_its_own_code(repo: Folder) -> None:
+    """Nor another one beside it, and so all of them get the same snapshot, filled twice too."""
+    repo.write("train.py", "edited\n")
+    tracked = set(repo.git("ls-files").decode().split())
+    folder = repo.path / "runs" / "accelerated"
+    folder.mkdir(parents=True)
+    (folder / "random_states_0.pkl").write_bytes(b"small")
+    models = [repo.path / "runs" / name for name in ("a.pth", "b.pth")]
+    for path in models:
+        path.write_bytes(saved(model()))
+    (repo.path / "runs" / "link.pth").symlink_to("a.pth")
+    repo.write("runs/notes.txt", "of the user's\n")
+    commits = set()
+    for path in (*models, *models):
+        commits.add(jellyml.fill(path, code_dir=repo.path).commit)
+    jellyml.fill(repo.path / "runs" / "link.pth", code_dir=repo.path, follow_links=True)
+    rest = {*tracked, "runs/notes.txt", "runs/link.pth"}
+    assert tree_of(models[0], repo) == rest | {"runs/accelerated/random_states_0.pkl"}
+    assert len(commits) == 1
+    jellyml.fill(folder, code_dir=repo.path)
+    assert tree_of(folder, repo) == rest
 
 
 class TestFolder:

@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -312,10 +313,30 @@ def listed(folder: Folder, **sizes: int) -> list[Untracked]:
 
 
 def chosen(
-    folder: Folder, files: list[Untracked], **limits: int
+    folder: Folder, files: list[Untracked], **limits: Any
 ) -> tuple[list[str], list[LeftOut]]:
     kept, left_out = choose(files, root=folder.path, **limits)
     return [os.fsdecode(file.path) for file in kept], left_out
+
+
+@pytest.mark.parametrize("model", [b"runs/a.gguf", b"runs/a", b"other/b.gguf", b"a.gguf"])
+def test_what_the_snapshot_is_for_is_left_out_and_small_weights_beside_it(
+    folder: Folder, model: bytes
+) -> None:
+    names = ["a.gguf", "runs/a.gguf", "runs/a/x.txt", "runs/ab/y.gguf", "runs/b.gguf", "runs/t.py"]
+    for name in names:
+        folder.write(name, b"x = 1\n" if name.endswith((".py", ".txt")) else gguf()[:500])
+    files = [Untracked(name.encode(), 5) for name in names]
+    out = {one.path for one in chosen(folder, files, model=model)[1]}
+    assert (
+        out
+        == {
+            b"runs/a.gguf": {"runs/a.gguf", "runs/b.gguf"},
+            b"runs/a": {"runs/a.gguf", "runs/a/x.txt", "runs/b.gguf"},
+            b"other/b.gguf": set(),
+            b"a.gguf": {"a.gguf"},
+        }[model]
+    )
 
 
 def test_checkpoints_are_left_out(folder: Folder) -> None:

@@ -106,6 +106,23 @@ def create_snapshot(
 create_jelly_filling = create_snapshot
 
 
+def snapshot_for(
+    model: Path,
+    git_repo_path: "str | os.PathLike[str] | None" = None,
+    history: History | None = None,
+) -> Snapshot:
+    """The code as it is now, for a checkpoint that lies there already and is no part of it.
+
+    Nor are others beside it, however small, so that all of them get the same snapshot. Raises
+    what stands in the way of the capture.
+    """
+    folder = _folder(git_repo_path)
+    asked, said = settings(folder, {"strict": True, "history": history})
+    taken = _taken(folder, asked, False, said, lambda _: None, model.absolute())
+    _warn(said)
+    return _recorded(taken, None)
+
+
 def without_code(
     git_repo_path: "str | os.PathLike[str] | None",
     error: Exception,
@@ -132,9 +149,12 @@ def _taken(
     create: bool,
     said: list[str],
     meanwhile: Meanwhile,
+    model: Path | None = None,
 ) -> Capture:
     """The capture, or one that failed; what the user should hear goes to ``said``."""
-    options = Options(asked.history, asked.max_file_size, asked.max_untracked, asked.timeout)
+    options = Options(
+        asked.history, asked.max_file_size, asked.max_untracked, asked.timeout, model=model
+    )
     try:
         try:
             taken = capture(folder, options, _cache_folder(), meanwhile)

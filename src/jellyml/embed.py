@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from jellyml import amend, files
 from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint, found
 from jellyml.code import filling
-from jellyml.create import create_snapshot
+from jellyml.create import snapshot_for
 from jellyml.errors import CannotCarry, JellyError, NoSnapshot, UsageError, pasteable
 from jellyml.formats import CODE, KEY, MANIFEST, MANIFEST_KEY, Format, Payload, Record, format_of
 from jellyml.formats.edit import Steps
@@ -134,8 +134,7 @@ def _payload(
     else:
         if not place.exists():
             raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")
-        # Nobody waits for this one: what cannot be captured is an error here.
-        taken = snapshot or create_snapshot(code_dir, strict=True, history=history)
+        taken = snapshot or snapshot_for(place, code_dir, history)
         records = (taken.filling, taken.manifest)
     if not records[0]:
         raise UsageError("The snapshot holds no code: capturing it failed.", "take it anew.")

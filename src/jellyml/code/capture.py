@@ -47,6 +47,7 @@ class Options:
     max_untracked: int = MAX_UNTRACKED
     timeout: float = 60.0
     budget: Budget = field(default_factory=Budget)  # what "auto" may take
+    model: Path | None = None  # a checkpoint that it is for, and no part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ def _kept(look: _Look, entered: float) -> Capture:
 
 def _in_turn(look: _Look, store: Cache, entered: float) -> Capture:
     options = look.options
-    asked = (options.history, options.max_file_size, options.max_untracked, options.budget)
+    limits = options.max_file_size, options.max_untracked, options.model
+    asked = options.history, options.budget, *limits
     wait = min(cache.WAIT, options.timeout / 2)
     with store.turn(look.place.root, repr(asked), entered=entered, wait=wait) as turn:
         new = turn.result()
@@ -184,7 +186,10 @@ def _once(look: _Look) -> tuple[Capture, str | None]:
 def _selected(found: Scan, options: Options) -> Selection:
     """What of a look goes into the snapshot: nothing of it is older than the look."""
     selection = select(
-        found, max_file_size=options.max_file_size, max_untracked=options.max_untracked
+        found,
+        max_file_size=options.max_file_size,
+        max_untracked=options.max_untracked,
+        model=options.model,
     )
     unreadable = [prefix + path for prefix, layer in found.layers() for path in layer.unreadable]
     gone = dict.fromkeys((path.rstrip(b"/") for path in unreadable), None)

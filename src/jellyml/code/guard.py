@@ -84,13 +84,15 @@ def choose(
     root: Path,
     max_file_size: int = 50 * _MB,
     max_untracked: int = 250 * _MB,
+    model: bytes | None = None,
 ) -> tuple[list[Untracked], list[LeftOut]]:
     """The untracked files that a snapshot takes, and those it leaves out, ordered by path.
 
     Checkpoints are left out, and each file over ``max_file_size``; while the others together
-    are over ``max_untracked`` the largest of them is left out.
+    are over ``max_untracked`` the largest of them is left out. ``model`` is the file or folder
+    that the snapshot is for: it stays out, and so do weights beside it, however small.
     """
-    reasons = {file: _reason(root, file, max_file_size) for file in files}
+    reasons = {file: _reason(root, file, max_file_size, model) for file in files}
     total = sum(file.size for file, reason in reasons.items() if reason is None)
     for file in sorted(reasons, key=lambda file: (-file.size, file.path)):
         if total > max_untracked and reasons[file] is None:
@@ -105,7 +107,7 @@ def choose(
     return kept, left_out
 
 
-def is_checkpoint(path: Path) -> bool:
+def is_checkpoint(path: Path, smallest: int = _MB) -> bool:
     """True for a file that carries a filling, or holds weights in over 1 MB. Raises OSError.
 
     A link is none: git keeps it as a link, not what it leads to.
@@ -115,15 +117,18 @@ def is_checkpoint(path: Path) -> bool:
         return False
     with path.open("rb", buffering=0) as file:
         head = file.read(_HEAD)
-        if found.st_size > _MB and _holds_weights(file, head, found.st_size):
+        if found.st_size > smallest and _holds_weights(file, head, found.st_size):
             return True
         # Text is never searched: code and documents may well speak of fillings.
         return b"\0" in head and _carries_filling(file, head, found.st_size)
 
 
-def _reason(root: Path, file: Untracked, max_file_size: int) -> Reason | None:
+def _reason(root: Path, file: Untracked, max_file_size: int, model: bytes | None) -> Reason | None:
+    if model and (file.path == model or file.path.startswith(model + b"/")):
+        return "checkpoint"
+    beside = model and file.path.rpartition(b"/")[0] == model.rpartition(b"/")[0]
     try:
-        if is_checkpoint(root / os.fsdecode(file.path)):
+        if is_checkpoint(root / os.fsdecode(file.path), 0 if beside else _MB):
             return "checkpoint"
     except FileNotFoundError:
         return None  # gone since it was listed: whoever reads it next will see

@@ -40,8 +40,13 @@ class Selection:
         return len(self.overlay.keys() - left_out)
 
 
-def select(scan: Scan, *, max_file_size: int, max_untracked: int) -> Selection:
-    """Lay the layers of ``scan`` over each other and apply the limits (bytes)."""
+def select(
+    scan: Scan, *, max_file_size: int, max_untracked: int, model: Path | None = None
+) -> Selection:
+    """Lay the layers of ``scan`` over each other and apply the limits (bytes).
+
+    ``model`` is a checkpoint that the snapshot is for, and no part of it.
+    """
     overlay: dict[bytes, Found | None] = {}
     untracked: list[bytes] = []
     left_out: list[LeftOut] = []
@@ -54,11 +59,23 @@ def select(scan: Scan, *, max_file_size: int, max_untracked: int) -> Selection:
     root = scan.repository.root
     sized = (guard.Untracked(path, _size(root, path)) for path in sorted(untracked))
     _, refused = guard.choose(
-        sized, root=root, max_file_size=max_file_size, max_untracked=max_untracked
+        sized,
+        root=root,
+        max_file_size=max_file_size,
+        max_untracked=max_untracked,
+        model=_inside(root, model) if model else None,
     )
     # A path may be gone from the index and lie there untracked: then it is a deletion.
     overlay |= dict.fromkeys((os.fsencode(one.path) for one in refused), None)
     return Selection(scan, overlay, (*left_out, *refused))
+
+
+def _inside(root: Path, path: Path) -> bytes | None:
+    """The path as git gives it, where it lies below the root."""
+    try:
+        return os.fsencode(path.resolve().relative_to(root.resolve()).as_posix())
+    except (ValueError, OSError):
+        return None
 
 
 def _size(root: Path, path: bytes) -> int:
