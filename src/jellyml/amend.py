@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import stat
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from jellyml import files
-from jellyml.errors import JellyError, UnsafeToContinue
+from jellyml.errors import JellyError, JellyWarning, UnsafeToContinue
 from jellyml.formats.edit import Buffer, Edit
 from jellyml.formats.record import Record, read_at
 
@@ -66,22 +67,30 @@ def amend(path: Path, edit: Edit) -> None:
         _journal(path).unlink(missing_ok=True)
 
 
-def mend(path: Path) -> bool:
-    """Put back what an interrupted change left; True when there was something to put back.
+def mend(path: Path) -> None:
+    """Put back what an interrupted change left, and say so by a JellyWarning.
 
     Raises JellyError when the file cannot be written.
     """
+    path = path.resolve()  # the journal of a file that a stranger's link leads to is none of theirs
     if not os.path.lexists(_journal(path)):
-        return False
+        return
     try:
         with _held(path) as file:
-            return _put_back(path, file)
+            mended = _put_back(path, file)
     except OSError as error:
         raise JellyError(
             f"{path} is half changed, since jellyml was interrupted, and cannot be mended: "
             f"{error.strerror or error}.",
             "make the file and its folder writable, then try again.",
         ) from None
+    if mended:
+        warnings.warn(
+            f"{path} was half changed: a jellyml fill or strip had been interrupted. It is again"
+            " what it was before.",
+            JellyWarning,
+            stacklevel=2,
+        )
 
 
 @contextmanager

@@ -80,9 +80,11 @@ def fill(
     with _told(place):
         payload = _payload(place, snapshot, code_dir, source, history)
         if place.is_dir():
+            files.sweep(place)
             return _fill_folder(place, payload)
         target = amend.refuse_links(place, follow=follow_links)
         amend.mend(target)
+        files.sweep(target.parent)
         return _fill_file(place, target, payload, replace)
 
 
@@ -103,9 +105,11 @@ def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stri
     place = Path(path)
     with _told(place):
         if place.is_dir():
+            files.sweep(place)
             return _strip_folder(place)
         target = amend.refuse_links(place, follow=follow_links)
         amend.mend(target)
+        files.sweep(target.parent)
         with target.open("rb") as file:
             kind, steps = format_of(file), Steps(file)
             how: Literal["exact", "wiped"] = "exact"

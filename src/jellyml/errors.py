@@ -11,7 +11,7 @@ JellyError                something the user can act on
 │   └── TookTooLong       git did not finish in the time it was given
 └── UnsafeToContinue      going on could lose the user's work
 
-JellyWarning              a capture that left something out, or an undo that is not exact
+JellyWarning              a capture that left something out, or a file that was mended
 """
 
 import os

@@ -8,6 +8,7 @@ import ctypes
 import errno
 import functools
 import os
+import re
 import shutil
 import stat
 import sys
@@ -18,6 +19,8 @@ from pathlib import Path
 
 from jellyml.errors import UnsafeToContinue, UsageError
 
+# What ``replace`` writes beside: the process, and a moment.
+_BESIDE = re.compile(r"\.jellyml-([0-9a-f]{1,8})-[0-9a-f]+")
 _EXCHANGE = 2  # RENAME_EXCHANGE, linux/fs.h
 _AT_FDCWD = -100
 
@@ -41,6 +44,7 @@ def replace(
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         descriptor = os.open(beside, flags, 0o600 if mode is None else mode)
         with os.fdopen(descriptor, "wb") as file:
+            _mark_as_used(descriptor)
             for chunk in chunks:
                 file.write(chunk)
             if like:
@@ -55,6 +59,47 @@ def replace(
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Drop what processes that were killed left half written in a folder.
+
+    A file of a process that runs here, or that holds it on another machine, is left alone.
+    """
+    if os.name == "nt":  # there it is not known whether a process runs
+        return
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _BESIDE.fullmatch(entry.name)
+            if match and not _runs(int(match[1], 16)):
+                with suppress(OSError):
+                    _drop(Path(entry.path))
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _drop(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        ours = os.fstat(descriptor).st_uid == os.getuid()
+        if ours and stat.S_ISREG(os.fstat(descriptor).st_mode) and hold(descriptor, wait=0):
+            path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _mark_as_used(descriptor: int) -> None:
+    if os.name != "nt":  # a locked file cannot be read there
+        with suppress(OSError):
+            hold(descriptor, wait=0)
 
 
 def _make_like(path: Path, other: os.stat_result) -> None:

@@ -2,15 +2,17 @@
 
 import os
 import sys
+import warnings
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from typing import NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from jellyml import __version__
 from jellyml.cli import art
 from jellyml.cli.parser import NO_DONUT, Parser, add_common, shows_pictures
-from jellyml.errors import JellyError, UsageError
+from jellyml.errors import JellyError, JellyWarning, UsageError
 from jellyml.terminal import ReaderGone, Terminal, has_colour
 
 
@@ -114,7 +116,26 @@ def _command(words: list[str]) -> int:
         arguments = parser_of(command, plain=plain).parse_args(words[1:])
     except SystemExit:  # argparse has shown the help
         return 0
-    return command.module().run(arguments, Terminal(quiet=arguments.quiet)) or 0
+    terminal = Terminal(quiet=arguments.quiet)
+    with _warnings_told(terminal):
+        return command.module().run(arguments, terminal) or 0
+
+
+@contextmanager
+def _warnings_told(terminal: Terminal) -> Iterator[None]:
+    """Our own warnings look like all that a command says, and each of them is told."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+        if issubclass(category, JellyWarning):
+            terminal.warnings([str(message)])
+        else:
+            shown(message, category, *rest, **named)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", JellyWarning)
+        warnings.showwarning = show
+        yield
 
 
 def parser_of(command: Command, *, plain: bool = False) -> Parser:
