@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from jellyml.errors import UnsafeToContinue, UsageError
 
@@ -38,15 +39,28 @@ def replace(
     A new file gets ``mode``, less the umask (0600 by default), or exactly the mode, and as far
     as we may the owner, that another is ``like``.
     """
+    with replacement(path, mode=mode, like=like, durable=durable) as file:
+        for chunk in chunks:
+            file.write(chunk)
+
+
+@contextmanager
+def replacement(
+    path: Path,
+    *,
+    mode: int | None = None,
+    like: os.stat_result | None = None,
+    durable: bool = True,
+) -> Iterator[BinaryIO]:
+    """The same, for who writes here and there: an empty file that takes the path's place."""
     # A short name: the file's own may be as long as a name can be.
     beside = path.with_name(f".jellyml-{os.getpid():x}-{time.monotonic_ns():x}")
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         descriptor = os.open(beside, flags, 0o600 if mode is None else mode)
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "w+b") as file:
             _mark_as_used(descriptor)
-            for chunk in chunks:
-                file.write(chunk)
+            yield file
             if like:
                 _make_like(beside, like)
             if durable:

@@ -41,6 +41,7 @@ def test_a_folder(one: Folder, tmp_path: Path) -> None:
             "format": "two files beside its own",
             "version": version,
             "order": order,
+            "line": one.line,
             "fill": True,
             "in place": True,
             "caution": "",

@@ -19,6 +19,7 @@ class Folder:
     readers: tuple[str, ...]
     write: Callable[[Path], object]
     read: Callable[[Path], object]
+    line: str  #: what to write when saving
 
 
 def _dcp_save(path: Path) -> None:
@@ -172,19 +173,27 @@ def _accelerate_load(path: Path) -> object:
 
 FOLDERS = (
     Folder("torch.distributed.checkpoint", ("torch",), ("load", "dcp_to_torch_save"), _dcp_save,
-           _dcp_load),
+           _dcp_load,
+           "`dcp.save(state, storage_writer=SnapshotWriter(folder, snapshot))`, of "
+           "`jellyml.integrations.distributed`"),
     Folder("Hugging Face, sharded", ("transformers", "safetensors"), ("from_pretrained",),
-           _sharded_save, _sharded_load),
+           _sharded_save, _sharded_load,
+           "`model.save_pretrained(folder)`, then fill the folder"),
     Folder("Hugging Face Trainer", ("transformers", "accelerate"),
-           ("train(resume_from_checkpoint=...)",), _trainer_save, _trainer_load),
+           ("train(resume_from_checkpoint=...)",), _trainer_save, _trainer_load,
+           "`Trainer(..., callbacks=[JellyMLCallback()])`, of `jellyml.integrations.transformers`"),
     Folder("accelerate", ("accelerate", "torch"), ("load_state",), _accelerate_save,
-           _accelerate_load),
-    Folder("Orbax", ("orbax-checkpoint",), ("StandardCheckpointer",), _orbax_save, _orbax_load),
+           _accelerate_load,
+           "`attach(accelerator)`, of `jellyml.integrations.accelerate`"),
+    Folder("Orbax", ("orbax-checkpoint",), ("StandardCheckpointer",), _orbax_save, _orbax_load,
+           "`checkpointer.save(folder, tree)`, wait for it, then fill the folder"),
     Folder("Orbax, many steps", ("orbax-checkpoint",), ("CheckpointManager",),
-           _orbax_manager_save, _orbax_manager_load),
+           _orbax_manager_save, _orbax_manager_load,
+           "`manager.save(step, ...)`, wait for it, then fill its folder or the step's"),
     Folder("TensorFlow SavedModel", ("tensorflow",), ("saved_model.load",), _saved_model_save,
-           _saved_model_load),
-    Folder("TensorFlow checkpoint", ("tensorflow",), ("Checkpoint.restore",), _tf_save, _tf_load),
+           _saved_model_load, "`tf.saved_model.save(module, folder)`, then fill the folder"),
+    Folder("TensorFlow checkpoint", ("tensorflow",), ("Checkpoint.restore",), _tf_save, _tf_load,
+           "`checkpoint.save(prefix)`, then fill the folder"),
 )  # fmt: skip
 
 

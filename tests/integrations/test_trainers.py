@@ -1,6 +1,7 @@
 """Real training runs, tiny: what they save carries the code, and loads as before."""
 
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,47 @@ def test_keras(repo: Folder, tmp_path: Path, name: str) -> None:
     carries(last, repo)
     again = keras.models.load_model(last)
     assert np.array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_keras_weights_alone(repo: Folder, tmp_path: Path) -> None:
+    import keras
+    import numpy as np
+
+    from jellyml.integrations.keras import JellyMLCallback
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    path, x = tmp_path / "w.weights.h5", np.ones((4, 2), "float32")
+    save = keras.callbacks.ModelCheckpoint(path, save_weights_only=True)
+    model.fit(x, x[:, :1], verbose=0, callbacks=[save, JellyMLCallback(path)])
+    carries(path, repo)
+    again = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    again.load_weights(path)
+    assert np.array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_a_large_hdf5_file_is_not_held_in_memory(repo: Folder, tmp_path: Path) -> None:
+    """Nor changed through a link; and its mode stays."""
+    import h5py
+    import numpy as np
+
+    from jellyml.integrations.keras import JellyMLCallback, into_hdf5
+
+    path, size = tmp_path / "big.h5", 32 << 20
+    with h5py.File(path, "w") as file:
+        file["w"] = np.ones(size, "u1")
+    path.chmod(0o640)
+    code = JellyMLCallback(path).code
+    code.take()
+    tracemalloc.start()
+    for _ in range(2):  # over the first one's datasets
+        code.fill(path, by=into_hdf5)
+    assert tracemalloc.get_traced_memory()[1] < size // 4
+    tracemalloc.stop()
+    carries(path, repo)
+    assert path.stat().st_mode & 0o777 == 0o640
+    before = path.read_bytes()
+    (tmp_path / "link.h5").symlink_to(path)
+    with pytest.warns(JellyWarning, match="symbolic link"):
+        code.fill(tmp_path / "link.h5", by=into_hdf5)
+    assert path.read_bytes() == before

@@ -2,10 +2,11 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
-from jellyml import files
+from jellyml import amend, files
 from jellyml.formats import KEY, MANIFEST_KEY
 from jellyml.integrations.run import RunCode, missing
 from jellyml.snapshot import Snapshot
@@ -62,7 +63,7 @@ class JellyMLCallback(keras.callbacks.Callback):  # type: ignore[misc]
         saved = self._saved()
         new = [path for path, stamp in saved.items() if self._seen.get(path) != stamp]
         for path in new:
-            self.code.fill(path, by=_into_hdf5 if _is_hdf5(path) else None)
+            self.code.fill(path, by=into_hdf5 if _is_hdf5(path) else None)
         if new:
             self._seen = self._saved()
 
@@ -72,17 +73,18 @@ def _is_hdf5(path: Path) -> bool:
         return file.read(len(_HDF5)) == _HDF5
 
 
-def _into_hdf5(path: Path, snapshot: Snapshot) -> None:
+def into_hdf5(path: Path, snapshot: Snapshot) -> None:
     """Two datasets of bytes; into a copy, as adding one changes bytes all over the file."""
-    import io
-
     import h5py
 
-    copy = io.BytesIO(path.read_bytes())
-    with h5py.File(copy, "r+") as file:
-        for key, record in ((KEY, snapshot.filling), (MANIFEST_KEY, snapshot.manifest)):
-            if key in file:
-                del file[key]
-            # Contiguous and not compressed: found without h5py.
-            file.create_dataset(key, data=bytearray(record), dtype="uint8", shape=(len(record),))
-    files.replace(path, [copy.getvalue()], mode=0o666)
+    path = amend.refuse_links(path, follow=False)
+    amend.mend(path)
+    files.sweep(path.parent)
+    with path.open("rb") as old, files.replacement(path, like=path.stat()) as new:
+        shutil.copyfileobj(old, new)
+        with h5py.File(new, "r+") as file:
+            for key, record in ((KEY, snapshot.filling), (MANIFEST_KEY, snapshot.manifest)):
+                if key in file:
+                    del file[key]
+                # Contiguous and not compressed: found without h5py.
+                file[key] = memoryview(record)
