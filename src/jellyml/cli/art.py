@@ -89,6 +89,11 @@ PICTURES = {
  ▄▓▐█▌▓▄
 ▓•▓▝█▘▓•▓
  ▀░░░░░▀""",
+    "record": """\
+ ▄▓▓•▓▓▄     ▐█▌
+▓•▓▀ ▀▓▓▓  ──▐█▌
+▓▓▓▄ ▄▓•▓ ────▝
+ ▀░░░░░▀  ▶ ●""",
     "strip": """\
  ▄▓▓•▓▓▄
 ▓•▓   ▓•▓   ▐█▌
@@ -118,6 +123,7 @@ _CLUES = {
     "show": "A look is worth a thousand words; this one is worth four letters.",
     "list": "Two donuts with a price list are a menu. Order from it, by showing it.",
     "fill": "The jelly goes in from above. So does the picture.",
+    "record": "Play it as it is drawn, and what comes after it is recorded.",
     "strip": "Beside every donut lies what was in it, and the word for that.",
     "check": "A star beside a donut asks: is it clean? You may ask so too.",
     "git": "Copy. Paste. Quote. The graph above knows its own name.",

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
@@ -154,14 +154,16 @@ def indexes(root: Path) -> list[str]:
     return list(dict.fromkeys(mask_url(url) for text in told for url in _ADDRESS.findall(text)))
 
 
-def distributions(root: Path) -> dict[str, object]:
+def distributions(root: Path, places: Iterable[object] | None = None) -> dict[str, object]:
     """What is installed, by name: its version, and where it is from if that is no index.
+
+    ``places`` are folders that hold it; by default those that this process imports from.
 
     An editable or local install inside the repository has its ``path``; one from elsewhere on
     this machine is marked ``elsewhere``, for nobody else can install it.
     """
     found: dict[str, object] = {}
-    for entry in sys.path:
+    for entry in sys.path if places is None else places:
         if not isinstance(entry, str):
             continue
         try:

@@ -1,0 +1,122 @@
+"""``jellyml record``: run a command, and put the code of its start into what it writes."""
+
+from argparse import Namespace
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from jellyml.cli.parser import Parser, add_code_dir
+from jellyml.code.guard import in_words
+from jellyml.errors import UsageError
+from jellyml.recorder.child import NotStarted, end_likewise
+from jellyml.recorder.fills import Result
+from jellyml.recorder.record import Recorded, record, resume
+from jellyml.terminal import ReaderGone, Terminal
+
+DESCRIPTION = """
+Run a command as ever, in any language, with no line of its code changed. Its code is captured
+at the start; when it has ended, the checkpoints that it wrote below the current folder are
+filled, as by jellyml fill. Streams, keys, signals and exit status are the command's own, and
+whatever goes wrong with the code changes nothing of that.
+
+Hidden folders, environments and links to files are passed over; so is a checkpoint in which
+the run itself put its code. What was filled, and what not and why, is said at the end.
+
+examples:
+  jellyml record -- python train.py --lr 0.1
+  jellyml record --watch /scratch/run7 -- ./train.sh
+  jellyml record --live -- python train.py    fill what is finished while it runs
+  jellyml record --resume                     finish what a kill left, in this repository
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "words", nargs="*", metavar="COMMAND", help="the command and its arguments, after --"
+    )
+    parser.add_argument(
+        "--watch",
+        action="append",
+        type=Path,
+        metavar="DIR",
+        help="where it writes its checkpoints (default: here); may be given again",
+    )
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="fill each while the command runs, once it is whole, by copy and rename",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="finish what was left when jellyml was killed"
+    )
+    add_code_dir(parser)
+
+
+def run(args: Namespace, terminal: Terminal) -> int:
+    if args.resume:
+        return _resume(args, terminal)
+    if not args.words:
+        raise UsageError("There is no command to run.", "jellyml record -- python train.py")
+    folders = args.watch or [Path()]
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder.", f"mkdir -p {folder}")
+    terminal.flush()
+    try:
+        recorded = record(
+            args.words, code_dir=args.code_dir, folders=folders, live=args.live, say=terminal.note
+        )
+    except NotStarted as problem:
+        terminal.error(problem)
+        return problem.exit_code
+    with suppress(OSError, ReaderGone):  # its reader may have gone with the command
+        _tell(recorded, terminal)
+        terminal.flush()
+    return end_likewise(recorded.status)
+
+
+def _resume(args: Namespace, terminal: Terminal) -> int:
+    if args.words or args.watch or args.live:
+        raise UsageError("--resume stands alone.", "jellyml record --resume")
+    done = resume(args.code_dir)
+    if not done:
+        terminal.note("There is nothing to finish.")
+    for recorded in done:
+        _tell(recorded, terminal)
+    return int(any(one.kind == "not filled" for each in done for one in each.results))
+
+
+def _tell(recorded: Recorded, terminal: Terminal) -> None:
+    """All of it beside the command's own output, on standard error."""
+    terminal.warnings(recorded.problems)
+    by_kind = {kind: list(_of(kind, recorded.results)) for kind in ("filled", "own", "not filled")}
+    filled = by_kind["filled"]
+    if filled:
+        size = in_words(max(one.size for one in filled))
+        code = f"commit {recorded.commit[:8]}" if recorded.commit else "the code"
+        terminal.note(f"{_checkpoints(filled)} {code}, {size} each:")
+    for one in filled:
+        terminal.note(f"  {_shown(one.path)}")
+    for one in by_kind["own"]:
+        terminal.note(f"{_shown(one.path)} was left alone: the run put its code there itself.")
+    for one in by_kind["not filled"]:
+        terminal.warnings([f"{_shown(one.path)} was not filled: {one.why}"])
+    if not recorded.results and recorded.commit and not recorded.interrupted:
+        terminal.note("The command wrote no checkpoint that could be found; see --watch.")
+    if recorded.interrupted:
+        terminal.warnings(["Interrupted; jellyml record --resume fills the rest."])
+
+
+def _shown(path: Path) -> Path:
+    here = Path.cwd().resolve()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _of(kind: str, results: Iterable[Result]) -> Iterable[Result]:
+    return (one for one in results if one.kind == kind)
+
+
+def _checkpoints(filled: list[Result]) -> str:
+    return (
+        "1 checkpoint carries now" if len(filled) == 1 else f"{len(filled)} checkpoints carry now"
+    )

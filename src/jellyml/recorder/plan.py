@@ -1,0 +1,179 @@
+"""What a recorded run needs to be finished by another command, should we be killed.
+
+A private folder in the repository's git directory, locked while we live and gone when all is
+done: the snapshot, where to look, and what lay there before.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jellyml import files
+from jellyml.code.cache import boot
+from jellyml.code.manifest import CodeFacts
+from jellyml.code.repository import Repository
+from jellyml.errors import JellyError
+from jellyml.recorder.watch import Mark, Seen
+from jellyml.snapshot import Snapshot
+
+_VERSION = 1
+_SLACK = 60.0  # seconds that the clock of a file server may be ahead of ours
+
+
+@dataclass
+class Plan:
+    """One run. ``commit`` is the snapshot's, ``before`` the marks of what lay in ``folders``."""
+
+    command: list[str]  # masked: it is shown
+    folders: list[Path]
+    snapshot: Snapshot
+    before: frozenset[Mark]
+    began: float = field(default_factory=time.time)
+    place: Path | None = None  # None where nothing could be written
+    child: tuple[int, str] | None = None  # process id, and what tells it from another of that id
+    ended: float | None = None  # when the command had; what was written long after is not its own
+
+    @contextmanager
+    def kept(self, repository: Repository) -> Iterator[None]:
+        """Keep it while the block runs, and after it unless ``done`` was called. Raises OSError."""
+        records = _folder(repository)
+        place = records / f"{os.getpid():x}-{time.time_ns():x}"
+        place.mkdir(parents=True, mode=0o700)
+        with files.locked(place / "alive", wait=0):
+            try:
+                files.replace(place / "filling", [self.snapshot.filling])
+                files.replace(place / "manifest", [self.snapshot.manifest])
+                self.place = place
+                self._write()
+            except BaseException:
+                self.done()
+                raise
+            yield
+
+    def started(self, child: int) -> None:
+        self.child = (child, _identity(child))
+        self._write()
+
+    def has_ended(self, moment: float) -> None:
+        """The command has; from now on nothing that changes is of the run."""
+        self.ended = moment
+        with suppress(OSError):
+            self._write()
+
+    def of_the_run(self, seen: Seen) -> list[Path]:
+        """What was written since the run began, and not long after its end."""
+        latest = math.inf if self.ended is None else (self.ended + _SLACK) * 1e9
+        return [path for path, mark in seen.written_since(self.before).items() if mark[2] < latest]
+
+    def copying(self, path: Path) -> None:
+        """A copy of ours is about to lie there for a while."""
+        if self.place:
+            files.replace(self.place / "copy", [os.fsencode(path)], durable=False)
+
+    def done(self) -> None:
+        if self.place:
+            files.remove_tree(self.place)
+            for folder in (self.place.parent, self.place.parent.parent):
+                with suppress(OSError):  # not empty
+                    folder.rmdir()
+
+    def sweep(self) -> None:
+        """Drop the copy that a kill left."""
+        with suppress(OSError):
+            if self.place:
+                Path(os.fsdecode((self.place / "copy").read_bytes())).unlink()
+
+    def runs(self) -> bool:
+        """Whether the command is still at work."""
+        return self.child is not None and _identity(self.child[0]) == self.child[1] != ""
+
+    def overlaps(self, other: "Plan") -> bool:
+        return any(
+            one.is_relative_to(two) or two.is_relative_to(one)
+            for one in self.folders
+            for two in other.folders
+        )
+
+    def _write(self) -> None:
+        if not self.place:
+            return
+        told = {
+            "version": _VERSION,
+            "command": self.command,
+            "folders": [os.fsencode(path).hex() for path in self.folders],
+            "commit": self.snapshot.commit,
+            "began": self.began,
+            "child": self.child,
+            "ended": self.ended,
+            "before": sorted(self.before),
+        }
+        files.replace(self.place / "plan.json", [json.dumps(told).encode()])
+
+
+def left(repository: Repository) -> Iterator[tuple[Plan, ExitStack]]:
+    """The runs that somebody was killed over, each held while it is looked at."""
+    for place, plan in _all(repository):
+        with ExitStack() as held:
+            if held.enter_context(files.locked(place / "alive", wait=0)):
+                yield plan, held
+
+
+def at_work(repository: Repository) -> list[Plan]:
+    """The runs that other processes are recording just now."""
+    found = []
+    for place, plan in _all(repository):
+        with files.locked(place / "alive", wait=0) as free:
+            if not free:
+                found.append(plan)
+    return found
+
+
+def _all(repository: Repository) -> Iterator[tuple[Path, Plan]]:
+    for place in sorted(_folder(repository).glob("*")):
+        with suppress(OSError, ValueError, KeyError, TypeError, JellyError):
+            yield place, _read(place)
+
+
+def _read(place: Path) -> Plan:
+    told = json.loads((place / "plan.json").read_bytes())
+    if told["version"] != _VERSION:
+        raise ValueError(told["version"])
+    folders = [Path(os.fsdecode(bytes.fromhex(each))) for each in told["folders"]]
+    facts = CodeFacts(root=folders[0], commit=told["commit"])
+    snapshot = Snapshot((place / "filling").read_bytes(), (place / "manifest").read_bytes(), facts)
+    before: Sequence[Sequence[int]] = told["before"]
+    return Plan(
+        command=[str(word) for word in told["command"]],
+        folders=folders,
+        snapshot=snapshot,
+        before=frozenset((a, b, c, d) for a, b, c, d in before),
+        began=float(told["began"]),
+        place=place,
+        child=(int(told["child"][0]), str(told["child"][1])) if told["child"] else None,
+        ended=told["ended"] and float(told["ended"]),
+    )
+
+
+def _folder(repository: Repository) -> Path:
+    return repository.common_dir / "jellyml" / "records"
+
+
+def _identity(process: int) -> str:
+    """What no other process has, of this boot or another; empty where there is none such."""
+    try:
+        started = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+        return f"{boot()} {started}"
+    except (OSError, IndexError):
+        pass
+    if Path("/proc/self").exists() or os.name == "nt":
+        return ""
+    try:
+        os.kill(process, 0)
+    except OSError:
+        return ""
+    return "alive"

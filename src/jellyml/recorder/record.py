@@ -1,0 +1,155 @@
+"""``jellyml record``: capture, run the command, fill what it wrote. The command's status stands."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jellyml.code.masking import mask_arguments
+from jellyml.code.repository import Repository
+from jellyml.create import create_snapshot
+from jellyml.errors import JellyError, UnsafeToContinue
+from jellyml.recorder import child, plan
+from jellyml.recorder.described import of_command
+from jellyml.recorder.fills import Result, fill_written
+from jellyml.recorder.live import Live
+from jellyml.recorder.plan import Plan
+from jellyml.recorder.watch import look
+
+_MIXED = (
+    "another recorded command writes below the same folder, and nobody can tell whose it is. "
+    "Fix: give each command a folder of its own with --watch"
+)
+
+
+@dataclass
+class Recorded:
+    """How the command ended, and what came of each checkpoint that it wrote."""
+
+    status: int = 0  # negative for a signal
+    commit: str | None = None
+    results: list[Result] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+
+Say = Callable[[str], None]
+
+
+def record(
+    command: Sequence[str],
+    *,
+    code_dir: Path,
+    folders: Sequence[Path],
+    live: bool,
+    say: Say,
+) -> Recorded:
+    """Run ``command`` and fill what it writes below ``folders``.
+
+    What goes wrong with the code is a problem in the answer, and the command runs all the same.
+    Raises NotStarted alone.
+    """
+    recorded = Recorded()
+    run = _prepared(command, code_dir, folders, recorded)
+    with ExitStack() as held:
+        repository = _kept(run, code_dir, held, recorded) if run else None
+        if run and repository:
+            _note_left(run, repository, say)
+        watching = Live(run) if run and live else None
+        with watching.meanwhile() if watching else nullcontext():
+            try:
+                recorded.status = child.run(command, run.started if run else lambda _: None)
+            except BaseException:
+                if run:
+                    run.done()
+                raise
+        if run:
+            run.has_ended(time.time())
+            _finish(run, _mixed(run, repository), recorded)
+    return recorded
+
+
+def resume(code_dir: Path) -> list[Recorded]:
+    """Finish the runs that a kill left unfinished. Raises NotARepository, UnsafeToContinue."""
+    done = []
+    for run, _ in plan.left(Repository.find(code_dir)):
+        if run.child and run.runs():
+            raise UnsafeToContinue(
+                f"The command of an interrupted record still runs, as process {run.child[0]}.",
+                "wait until it has ended, then try again.",
+            )
+        run.sweep()
+        recorded = Recorded()
+        _finish(run, "", recorded)
+        done.append(recorded)
+    return done
+
+
+def _prepared(
+    command: Sequence[str], code_dir: Path, folders: Sequence[Path], recorded: Recorded
+) -> Plan | None:
+    """None where the code could not be captured; the reason is a problem."""
+    import warnings
+
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            taken = create_snapshot(code_dir)
+        recorded.problems += [str(one.message) for one in said]
+        if not taken.filling:
+            return None
+        recorded.commit = taken.commit
+        snapshot = of_command(taken, command, code_dir.absolute())
+        places = [folder.resolve() for folder in folders]
+        seen = look(places)
+        if not seen.whole:
+            recorded.problems.append(
+                f"More than {len(seen.files)} files lie below; name where the checkpoints go "
+                "with --watch."
+            )
+        return Plan(mask_arguments(command), places, snapshot, seen.marks())
+    except Exception as error:  # noqa: BLE001 (the command runs all the same)
+        recorded.problems.append(f"The code was not captured. {error}")
+        return None
+
+
+def _kept(run: Plan, code_dir: Path, held: ExitStack, recorded: Recorded) -> Repository | None:
+    try:
+        repository = Repository.find(code_dir)
+        held.enter_context(run.kept(repository))
+    except (JellyError, OSError) as error:
+        recorded.problems.append(f"Should this be killed, it cannot be resumed: {error}")
+        return None
+    return repository
+
+
+def _note_left(run: Plan, repository: Repository, say: Say) -> None:
+    with suppress(JellyError, OSError):
+        if any(True for _ in plan.left(repository)):
+            say("An earlier record was interrupted; jellyml record --resume finishes it.")
+
+
+def _mixed(run: Plan, repository: Repository | None) -> str:
+    if repository is None:
+        return ""
+    with suppress(JellyError, OSError):
+        others = [one for one in plan.at_work(repository) if one.place != run.place]
+        if any(run.overlaps(other) for other in others):
+            return _MIXED
+    return ""
+
+
+def _finish(run: Plan, mixed: str, recorded: Recorded) -> None:
+    recorded.commit = run.snapshot.commit
+    try:
+        seen = look(run.folders)
+        if not seen.whole:
+            recorded.problems.append("Not all files could be looked at; --watch names where to.")
+        for result in fill_written(run.of_the_run(seen), run, mixed=mixed):
+            recorded.results.append(result)
+        run.done()
+    except KeyboardInterrupt:
+        recorded.interrupted = True
+    except Exception as error:  # noqa: BLE001 (the command's status stands)
+        recorded.problems.append(f"The checkpoints were not filled. {error}")
