@@ -17,7 +17,7 @@ import jellyml
 from conftest import Folder
 from faults import SOURCE
 from jellyml import files, throwaway
-from jellyml.errors import JellyError
+from jellyml.errors import JellyError, UnsafeToContinue
 from jellyml.workspace import Workspace
 from jellyml.workspace.journal import Journal
 from nobody import as_nobody
@@ -140,8 +140,14 @@ def test_temporary_folders_where_there_are_no_locks(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    assert jellyml.create_snapshot(repo.path, strict=True).commit
+    snapshot = jellyml.create_snapshot(repo.path, strict=True)
     assert list(temporary.iterdir()) == []
+    model = repo.path.parent / "model.pth"
+    model.write_bytes(snapshot.filling)
+    before = seen(repo.path)
+    with pytest.raises(UnsafeToContinue, match="has no locks"):
+        Workspace(repo.path).load(model)
+    assert not differing(before, seen(repo.path), exact=True)
 
 
 @pytest.fixture

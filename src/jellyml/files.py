@@ -14,7 +14,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +24,8 @@ from jellyml.errors import UnsafeToContinue, UsageError
 _BESIDE = re.compile(r"\.jellyml-([0-9a-f]{1,8})-[0-9a-f]+")
 _EXCHANGE = 2  # RENAME_EXCHANGE, linux/fs.h
 _AT_FDCWD = -100
+# What a file system without locks answers: some of NFS, Lustre, FUSE.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def replace(
@@ -340,7 +342,17 @@ else:
 @contextmanager
 def only_one(path: Path, *, wait: float, doing: str) -> Iterator[None]:
     """Hold the lock or raise UnsafeToContinue saying what another process is ``doing``."""
-    with locked(path, wait=wait) as held:
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(locked(path, wait=wait))
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise UnsafeToContinue(
+                f"The file system of {path.parent} has no locks: nothing would keep two commands"
+                " from working there at once. Nothing was changed.",
+                "have it mounted with locks (flock), or work in a copy on another disk.",
+            ) from None
         if not held:
             raise UnsafeToContinue(
                 f"Another jellyml command is {doing}.", "wait until it has ended, then try again."

@@ -56,10 +56,6 @@ class Left:
             return False
         return path in self.paths or any(parent in self.paths for parent in parents(path))
 
-    def is_below(self, folder: bytes) -> bool:
-        """True where something in the folder is left."""
-        return any(path.startswith(folder + b"/") for path in self.paths)
-
 
 def parents(path: bytes) -> Iterator[bytes]:
     """The folders above a path, nearest first."""

@@ -63,17 +63,16 @@ def to_state(git: Git, now: State, target: State, set_aside: Left, nested: Itera
         if not move.path.startswith(spared)
         if move.after or move.path not in target.left or move.path in set_aside
     )
-    placed = {parent for move in moves if move.after for parent in parents(move.path)}
+    hollow = now.empty - target.empty
+    if hollow:
+        filled = (move.path for move in moves if move.after)
+        hollow -= {one for path in (*filled, *target.left.paths) for one in parents(path)}
     return Plan(
         moves,
         Around(
             modes=_chmods(git, now, target, {move.path for move in moves}),
             make=tuple(sorted(target.empty - now.empty)),
-            unmake=tuple(
-                path
-                for path in sorted(now.empty - target.empty - placed)
-                if not path.startswith(spared) and not target.left.is_below(path)
-            ),
+            unmake=tuple(path for path in sorted(hollow) if not path.startswith(spared)),
             folders=target.modes,
         ),
     )

@@ -47,7 +47,7 @@ def _drop_packed(packed: Path, beside: Path, gone: set[str]) -> None:
     left = [line for line in lines if line.rstrip(b"\n").partition(b" ")[2] not in wanted]
     if len(left) == len(lines):
         return
-    files.replace(beside, left, mode=packed.stat().st_mode & 0o777)
+    files.replace(beside, left, like=packed.stat())
     beside.replace(packed)
     files.sync_folder(packed.parent)
 
