@@ -122,10 +122,12 @@ FORMATS_PIP := .venv-formats/bin/python -m pip install --disable-pip-version-che
 	$(FORMATS_PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements-torch.txt
 	@printf '%s\n' '$(CURDIR)' > $@
 
-.venv-formats/ready: .venv-formats/place tests/requirements-formats.txt pyproject.toml \
-    packages/jellyml-lightning/pyproject.toml
+.venv-formats/ready: .venv-formats/libraries pyproject.toml packages/jellyml-lightning/pyproject.toml
 	$(FORMATS_PIP) --quiet pytest==9.2.0 pytest-xdist==3.8.0 hypothesis==6.168.5 --editable .
 	$(FORMATS_PIP) --quiet --no-deps --editable packages/jellyml-lightning
+	@touch $@
+
+.venv-formats/libraries: .venv-formats/place tests/requirements-formats.txt
 	@grep -v '^#' tests/requirements-formats.txt | while read -r one; do \
 	  $(FORMATS_PIP) --quiet "$$one" || echo "$$one cannot be installed here; its tests skip."; \
 	done

@@ -189,7 +189,7 @@ FOLDERS = (
            "`checkpointer.save(folder, tree)`, wait for it, then fill the folder"),
     Folder("Orbax, many steps", ("orbax-checkpoint",), ("CheckpointManager",),
            _orbax_manager_save, _orbax_manager_load,
-           "`manager.save(step, ...)`, wait for it, then fill its folder or the step's"),
+           "`manager.save(step, ...)`, wait for it, then fill the manager's folder"),
     Folder("TensorFlow SavedModel", ("tensorflow",), ("saved_model.load",), _saved_model_save,
            _saved_model_load, "`tf.saved_model.save(module, folder)`, then fill the folder"),
     Folder("TensorFlow checkpoint", ("tensorflow",), ("Checkpoint.restore",), _tf_save, _tf_load,
