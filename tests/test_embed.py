@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from conftest import Folder
 from jellyml import amend, embed, files
 from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint
 from jellyml.code import filling
+from jellyml.code.cache import Cache
 from jellyml.code.manifest import CodeFacts
 from jellyml.errors import CannotCarry, JellyWarning, NoSnapshot, UnsafeToContinue, UsageError
 from jellyml.formats import KEY, MANIFEST_KEY, format_of
@@ -190,6 +192,25 @@ def test_a_checkpoint_is_no_part_of_its_own_code(repo: Folder) -> None:
     assert len(commits) == 1
     jellyml.fill(folder, code_dir=repo.path)
     assert tree_of(folder, repo) == rest
+
+
+def test_its_own_look_is_not_taken_for_another_ones(
+    repo: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes that look at the same time share what one of them sees, if they asked the same."""
+    asked = []
+    turn = Cache.turn
+
+    def spied(self: Cache, root: Path, options: str, **rest: Any) -> Any:
+        asked.append(options)
+        return turn(self, root, options, **rest)
+
+    monkeypatch.setattr(Cache, "turn", spied)
+    for name in ("a.pth", "b.pth"):
+        (repo.path / name).write_bytes(saved(model()))
+        jellyml.fill(repo.path / name, code_dir=repo.path)
+    jellyml.create_snapshot(repo.path)
+    assert len(set(asked)) == 3
 
 
 class TestFolder:

@@ -99,7 +99,8 @@ class Place:
     def is_old_or_new(self, fault: Fault) -> str:
         """As it is after the fault and a command that only reads."""
         said = self.bench.run(self.folder, ("show", "model")).said
-        self.told |= "Warning: " in said and "is again what it was before" in said
+        warned = "\n".join(line for line in said.split("\n") if line.startswith("Warning: "))
+        self.told |= "is again what it was before" in warned
         if (self.folder / "model" / SIDECAR).exists():
             found = Checkpoint.open(self.folder / "model")
             digest = hashlib.sha256(b"".join(found.bundle())).hexdigest()

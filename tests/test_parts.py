@@ -115,6 +115,16 @@ def test_a_large_file_of_an_unknown_kind_is_not_read(
     assert Checkpoint.open(folder).path.name == "film.distcp"
 
 
+def test_a_large_one_is_not_read_once_another_has_been_found(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "_READ_FREELY", 5000)
+    put(folder, "a.distcp", our_filling())
+    put(folder, "b.distcp", other_filling() + bytes(5000))
+    put(folder, "c.gguf", filled(real("model.gguf")) + other_filling() + bytes(5000))
+    assert Checkpoint.open(folder).path.name == "a.distcp"
+
+
 def test_of_several_with_the_same_code_the_likeliest(folder: Path) -> None:
     for name in ("epoch10.pth", "epoch9.pth", "notes.txt", "deep/epoch1.pth"):
         put(folder, name, checkpoint())
