@@ -287,6 +287,22 @@ def test_what_is_being_written_is_held(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == b"new"
 
 
+def test_a_journal_beside_a_strangers_link_is_none_of_the_file(tmp_path: Path) -> None:
+    mine, folder = tmp_path / "mine", tmp_path / "downloaded"
+    mine.write_bytes(b"as it is")
+    folder.mkdir()
+    (folder / "model").symlink_to(mine)
+    nothing = hashlib.sha256(b"").hexdigest()
+    line = b'{"keep": 0, "size": 6, "witness": "%s"}\n' % nothing.encode()
+    (folder / ".model.jellyml-undo").write_bytes(line + b"theirs")
+    amend.mend(folder / "model")
+    assert mine.read_bytes() == b"as it is"
+    (tmp_path / ".mine.jellyml-undo").write_bytes(line + b"theirs")
+    with pytest.warns(JellyWarning):
+        amend.mend(folder / "model")
+    assert mine.read_bytes() == b"theirs"
+
+
 class TestAmend:
     EDIT = Edit(4, (b"new", b"tail"))
 
@@ -352,21 +368,6 @@ class TestAmend:
         path.write_bytes(b"as it is")
         (tmp_path / ".model.jellyml-undo").symlink_to(tmp_path / "elsewhere")
         amend.mend(path)  # a warning would be an error
-
-    def test_a_journal_beside_a_strangers_link_is_none_of_the_file(self, tmp_path: Path) -> None:
-        mine, folder = tmp_path / "mine", tmp_path / "downloaded"
-        mine.write_bytes(b"as it is")
-        folder.mkdir()
-        (folder / "model").symlink_to(mine)
-        nothing = hashlib.sha256(b"").hexdigest()
-        line = b'{"keep": 0, "size": 6, "witness": "%s"}\n' % nothing.encode()
-        (folder / ".model.jellyml-undo").write_bytes(line + b"theirs")
-        amend.mend(folder / "model")
-        assert mine.read_bytes() == b"as it is"
-        (tmp_path / ".mine.jellyml-undo").write_bytes(line + b"theirs")
-        with pytest.warns(JellyWarning):
-            amend.mend(folder / "model")
-        assert mine.read_bytes() == b"theirs"
 
     def test_two_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "model"
