@@ -15,7 +15,7 @@ import torch
 import jellyml
 from checkpoint_files import checkpoint, model, our_filling, saved, tensor
 from conftest import Folder
-from jellyml import amend, embed, files
+from jellyml import amend, embed, files, locks
 from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint
 from jellyml.code import filling
 from jellyml.code.cache import Cache
@@ -268,7 +268,7 @@ def test_what_the_killed_left_is_swept_and_nothing_else(
     linked.symlink_to(alive)
     folder.mkdir()
     with held.open("rb") as file:
-        assert files.hold(file.fileno(), wait=0)
+        assert locks.hold(file.fileno(), wait=0)
         jellyml.fill(plain, source=source)
     assert not left.exists()
     assert all(path.exists() for path in (*others, linked, folder))
@@ -280,7 +280,7 @@ def test_what_is_being_written_is_held(tmp_path: Path) -> None:
     def chunks() -> Iterator[bytes]:
         (beside,) = tmp_path.glob(".jellyml-*")
         with beside.open("rb") as file:
-            assert os.name == "nt" or not files.hold(file.fileno(), wait=0)
+            assert os.name == "nt" or not locks.hold(file.fileno(), wait=0)
         yield b"new"
 
     files.replace(tmp_path / "file", chunks())
@@ -374,7 +374,7 @@ class TestAmend:
         path.write_bytes(b"keepOLD")
         monkeypatch.setattr(amend, "_WAIT", 0.05)
         with path.open("rb") as file:
-            assert files.hold(file.fileno(), wait=0)
+            assert locks.hold(file.fileno(), wait=0)
             with pytest.raises(UnsafeToContinue):
                 amend.amend(path, self.EDIT)
         assert path.read_bytes() == b"keepOLD"

@@ -16,7 +16,7 @@ import pytest
 import jellyml
 from conftest import Folder
 from faults import SOURCE
-from jellyml import files, throwaway
+from jellyml import files, locks, throwaway
 from jellyml.errors import JellyError, UnsafeToContinue
 from jellyml.workspace import Workspace
 from jellyml.workspace.journal import Journal
@@ -301,17 +301,17 @@ def test_a_lock_that_was_removed_while_waiting_is_taken_anew(tmp_path: Path) -> 
     taken, over = threading.Event(), threading.Event()
 
     def wait() -> None:
-        with files.locked(base / "lock", wait=20):
+        with locks.locked(base / "lock", wait=20):
             taken.set()
             over.wait(20)
 
     waiter = threading.Thread(target=wait)
-    with files.locked(base / "lock", wait=0):
+    with locks.locked(base / "lock", wait=0):
         waiter.start()
         time.sleep(0.2)
         base.rename(tmp_path / "removed")
     assert taken.wait(20)
-    with files.locked(base / "lock", wait=0) as another:
+    with locks.locked(base / "lock", wait=0) as another:
         assert not another
     over.set()
     waiter.join()

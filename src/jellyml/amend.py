@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from jellyml import files
+from jellyml import files, locks
 from jellyml.errors import JellyError, JellyWarning, UnsafeToContinue
 from jellyml.formats.edit import Buffer, Edit
 from jellyml.formats.record import Record, read_at
@@ -97,7 +97,7 @@ def mend(path: Path) -> None:
 def _held(path: Path) -> Iterator[BinaryIO]:
     """The file, open for changing it, and no other jellyml command in it."""
     with path.open("r+b", buffering=0) as file:
-        if not files.hold(file.fileno(), wait=_WAIT):
+        if not locks.hold(file.fileno(), wait=_WAIT):
             raise UnsafeToContinue(
                 f"Another program holds {path}, or another jellyml command is changing it.",
                 "wait until it has ended, then try again.",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from jellyml import files
+from jellyml import files, locks
 
 PREFIX = "jellyml-"
 # A lock may be known to one machine only, where the folder is on a disk that several share.
@@ -40,7 +40,7 @@ def _alive(place: Path) -> Iterator[None]:
     new = place / f"{ALIVE}.new"
     with ExitStack() as held:
         with suppress(OSError):  # a file system without locks: nothing is swept there
-            held.enter_context(files.locked(new, wait=0))
+            held.enter_context(locks.locked(new, wait=0))
             new.rename(place / ALIVE)  # locked before anybody can see it
         yield
 
@@ -67,7 +67,7 @@ def _drop(place: Path) -> None:
     with suppress(OSError):
         if not (place / ALIVE).is_file():
             return
-        with files.locked(place / ALIVE, wait=0) as free:
+        with locks.locked(place / ALIVE, wait=0) as free:
             if free:
                 _remove(place)
 

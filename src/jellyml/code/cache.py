@@ -16,7 +16,7 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-from jellyml import files
+from jellyml import files, locks
 
 LIMIT = 2_000_000_000  # bytes of captures kept; the least recently used go first
 WAIT = 30.0  # seconds to wait for another process before capturing alone
@@ -82,7 +82,7 @@ class Cache:
         with ExitStack() as held:
             with suppress(OSError):  # a file system without locks: everybody captures alone
                 lock = place.with_suffix(".lock")
-                held.enter_context(files.locked(lock, wait=wait, unless=turn.awaited))
+                held.enter_context(locks.locked(lock, wait=wait, unless=turn.awaited))
             yield turn
 
     @property

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from jellyml import files
+from jellyml import locks
 from jellyml.checkpoint import Checkpoint
 from jellyml.code import filling
 from jellyml.embed import fill
@@ -69,7 +69,7 @@ def fill_written(
 
 def put(path: Path, snapshot: Snapshot) -> int:
     """Fill in place; the bytes that were put in. Raises JellyError."""
-    if path.is_file() and files.is_written(path):
+    if path.is_file() and locks.is_written(path):
         raise JellyError("Another program is writing it.", f"jellyml fill {pasteable(path)}")
     return fill(path, snapshot).size
 
@@ -86,7 +86,7 @@ def put_beside(path: Path, mark: Mark, plan: Plan) -> int:
         shutil.copystat(path, beside)
         size = fill(beside, plan.snapshot).size
         os.utime(beside, ns=(mark[2], mark[2]))  # trainers that tidy up go by the time
-        if mark_of(path) != mark or files.is_written(path):
+        if mark_of(path) != mark or locks.is_written(path):
             raise JellyError("It is being written.")
         beside.replace(path)
         return size

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from jellyml import files
+from jellyml import locks
 from jellyml.errors import JellyError
 from jellyml.recorder.candidates import Candidate, candidates
 from jellyml.recorder.fills import Result, carried, put, put_beside
@@ -64,7 +64,7 @@ class Live:
                 return
             if isinstance(one, Candidate) and not (one.folder and one.path in moving):
                 self._fill(one)
-        self._done.update(written[path] for path in still if not files.is_written(path))
+        self._done.update(written[path] for path in still if not locks.is_written(path))
 
     def _fill(self, one: Candidate) -> None:
         """What cannot be filled now is left to the end, which says why."""
@@ -75,7 +75,7 @@ class Live:
                 size = put(one.path, self._plan.snapshot)
             else:
                 mark = self._last[one.path]
-                if files.is_written(one.path):
+                if locks.is_written(one.path):
                     return
                 size = put_beside(one.path, mark, self._plan)
                 new = mark_of(one.path)

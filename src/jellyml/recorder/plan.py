@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jellyml import files
+from jellyml import files, locks
 from jellyml.code.cache import boot
 from jellyml.code.manifest import CodeFacts
 from jellyml.code.repository import Repository
@@ -44,7 +44,7 @@ class Plan:
         records = _folder(repository)
         place = records / f"{os.getpid():x}-{time.time_ns():x}"
         place.mkdir(parents=True, mode=0o700)
-        with files.locked(place / "alive", wait=0):
+        with locks.locked(place / "alive", wait=0):
             try:
                 files.replace(place / "filling", [self.snapshot.filling])
                 files.replace(place / "manifest", [self.snapshot.manifest])
@@ -119,7 +119,7 @@ def left(repository: Repository) -> Iterator[tuple[Plan, ExitStack]]:
     """The runs that somebody was killed over, each held while it is looked at."""
     for place, plan in _all(repository):
         with ExitStack() as held:
-            if held.enter_context(files.locked(place / "alive", wait=0)):
+            if held.enter_context(locks.locked(place / "alive", wait=0)):
                 yield plan, held
 
 
@@ -127,7 +127,7 @@ def at_work(repository: Repository) -> list[Plan]:
     """The runs that other processes are recording just now."""
     found = []
     for place, plan in _all(repository):
-        with files.locked(place / "alive", wait=0) as free:
+        with locks.locked(place / "alive", wait=0) as free:
             if not free:
                 found.append(plan)
     return found

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jellyml import files
+from jellyml import files, locks
 from jellyml.code.scan import at, is_folder
 from jellyml.errors import UnsafeToContinue, pasteable
 from jellyml.workspace import disk, renames
@@ -245,7 +245,7 @@ class Mover:
 
 def _is_written(path: Path) -> bool:
     """An open handle goes on writing to what was displaced: a log, an editor's file."""
-    return not path.is_symlink() and files.is_written(path)
+    return not path.is_symlink() and locks.is_written(path)
 
 
 def _remove_hollow(folder: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from jellyml import files
+from jellyml import files, locks
 from jellyml.code.repository import Repository
 from jellyml.code.scratch import Scratch, scratch
 from jellyml.errors import GitError
@@ -177,7 +177,7 @@ def held(repository: Repository) -> Iterator[Session]:
     """
     base = Store(repository).base
     base.mkdir(exist_ok=True, mode=0o700)
-    with files.only_one(base / "lock", wait=LOCK_WAIT, doing="at work here"):
+    with locks.only_one(base / "lock", wait=LOCK_WAIT, doing="at work here"):
         session = Session(repository, Store.open(repository))
         session.store.finish_removal()
         for place in (repository.git_dir / "HEAD.lock", repository.common_dir / PACKED_LOCK):
