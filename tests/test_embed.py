@@ -171,25 +171,24 @@ def tree_of(path: Path, repo: Folder) -> set[str]:
     return set(names) - {""}
 
 
-def test_a_checkpoint_is_no_part_of_its_own_code(repo: Folder) -> None:
-    """Nor another one beside it, and so all of them get the same snapshot, filled twice too."""
+def test_a_checkpoint_is_no_part_of_its_own_code(repo: Folder, tmp_path: Path) -> None:
+    """However small, filled twice too, by a link, or a folder; and a load takes nothing else."""
     repo.write("train.py", "edited\n")
-    tracked = set(repo.git("ls-files").decode().split())
     folder = repo.path / "runs" / "accelerated"
     folder.mkdir(parents=True)
     (folder / "random_states_0.pkl").write_bytes(b"small")
-    models = [repo.path / "runs" / name for name in ("a.pth", "b.pth")]
-    for path in models:
-        path.write_bytes(saved(model()))
+    one, other = (repo.path / "runs" / name for name in ("a.pth", "b.pth"))
+    one.write_bytes(saved(model()))
+    other.write_bytes(saved(model()))
     (repo.path / "runs" / "link.pth").symlink_to("a.pth")
-    repo.write("runs/notes.txt", "of the user's\n")
-    commits = set()
-    for path in (*models, *models):
-        commits.add(jellyml.fill(path, code_dir=repo.path).commit)
-    jellyml.fill(repo.path / "runs" / "link.pth", code_dir=repo.path, follow_links=True)
-    rest = {*tracked, "runs/notes.txt", "runs/link.pth"}
-    assert tree_of(models[0], repo) == rest | {"runs/accelerated/random_states_0.pkl"}
+    rest = {*repo.git("ls-files").decode().split(), "runs/link.pth", "runs/b.pth"}
+    commits = {jellyml.fill(one, code_dir=repo.path).commit for _ in range(2)}
+    by_link = repo.path / "runs" / "link.pth"
+    commits.add(jellyml.fill(by_link, code_dir=repo.path, follow_links=True).commit)
     assert len(commits) == 1
+    assert tree_of(one, repo) == rest | {"runs/accelerated/random_states_0.pkl"}
+    outcome = jellyml.Workspace(repo.path).load(one, dry_run=True)
+    assert not outcome.changes
     jellyml.fill(folder, code_dir=repo.path)
     assert tree_of(folder, repo) == rest
 

@@ -113,8 +113,7 @@ def snapshot_for(
 ) -> Snapshot:
     """The code as it is now, for a checkpoint that lies there already and is no part of it.
 
-    Nor are others beside it, however small, so that all of them get the same snapshot. Raises
-    what stands in the way of the capture.
+    Raises what stands in the way of the capture.
     """
     folder = _folder(git_repo_path)
     asked, said = settings(folder, {"strict": True, "history": history})

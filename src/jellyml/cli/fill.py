@@ -14,7 +14,7 @@ DESCRIPTION = """
 Put the code of this folder, as it is now, into a checkpoint that was saved without it. Any
 format that can carry it safely: whatever else reads the file goes on as before. A folder
 gets two files beside its own. The checkpoint is no part of its code, even where it lies
-untracked in the folder, nor are other weights beside it.
+untracked in the folder.
 
 In place where the format allows it. A kill leaves the file as it was, or whole and new; what
 it left half done, the next command takes back. Filling again replaces the snapshot;

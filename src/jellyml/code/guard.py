@@ -90,7 +90,8 @@ def choose(
 
     Checkpoints are left out, and each file over ``max_file_size``; while the others together
     are over ``max_untracked`` the largest of them is left out. ``model`` is the file or folder
-    that the snapshot is for: it stays out, and so do weights beside it, however small.
+    that the snapshot is for: it stays out, however small. Other small weights do not, since a
+    load would take what its snapshot does not hold.
     """
     reasons = {file: _reason(root, file, max_file_size, model) for file in files}
     total = sum(file.size for file, reason in reasons.items() if reason is None)
@@ -107,7 +108,7 @@ def choose(
     return kept, left_out
 
 
-def is_checkpoint(path: Path, smallest: int = _MB) -> bool:
+def is_checkpoint(path: Path) -> bool:
     """True for a file that carries a filling, or holds weights in over 1 MB. Raises OSError.
 
     A link is none: git keeps it as a link, not what it leads to.
@@ -117,7 +118,7 @@ def is_checkpoint(path: Path, smallest: int = _MB) -> bool:
         return False
     with path.open("rb", buffering=0) as file:
         head = file.read(_HEAD)
-        if found.st_size > smallest and _holds_weights(file, head, found.st_size):
+        if found.st_size > _MB and _holds_weights(file, head, found.st_size):
             return True
         # Text is never searched: code and documents may well speak of fillings.
         return b"\0" in head and _carries_filling(file, head, found.st_size)
@@ -126,9 +127,8 @@ def is_checkpoint(path: Path, smallest: int = _MB) -> bool:
 def _reason(root: Path, file: Untracked, max_file_size: int, model: bytes | None) -> Reason | None:
     if model and (file.path == model or file.path.startswith(model + b"/")):
         return "checkpoint"
-    beside = model and file.path.rpartition(b"/")[0] == model.rpartition(b"/")[0]
     try:
-        if is_checkpoint(root / os.fsdecode(file.path), 0 if beside else _MB):
+        if is_checkpoint(root / os.fsdecode(file.path)):
             return "checkpoint"
     except FileNotFoundError:
         return None  # gone since it was listed: whoever reads it next will see
