@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 from jellyml.amend import mend
 from jellyml.code import filling
@@ -28,6 +28,8 @@ from jellyml.formats import (
 )
 from jellyml.formats.record import read_at, size_of
 from jellyml.parts import files_of, the_one_of
+from jellyml.remote.address import Place, Remote
+from jellyml.remote.far import TooFar
 
 SIDECAR = f"{KEY}.bundle"
 MANIFEST_SIDECAR = f"{MANIFEST_KEY}.json"
@@ -63,7 +65,7 @@ class Checkpoint:
     something is read.
     """
 
-    path: Path
+    path: Place
     header: Header
     record: Record
     format: str
@@ -71,28 +73,30 @@ class Checkpoint:
     part_of: Path | None = None
 
     @classmethod
-    def open(cls, path: Path) -> "Checkpoint":
+    def open(cls, path: Place) -> "Checkpoint":
         """NoSnapshot when it carries none, BadSnapshot when what it carries cannot be used.
 
         What an interrupted ``fill`` left in the file is put back first.
         """
         if _is_folder(path):
             return _open_folder(path, cls.open, filling.prove_bundle)
-        with _told(path):
-            mend(path)
+        if isinstance(path, Path):
+            with _told(path):
+                mend(path)
         with _reading(path) as file:
             return cls._in(path, file, format_of(file), filling.prove)
 
     @classmethod
-    def glance(cls, path: Path) -> "Checkpoint":
+    def glance(cls, path: Place) -> "Checkpoint":
         """As ``open``, by a few reads: whether the code is whole shows when it is used.
 
         NotSearched where only a search of more than a large file's end could find it.
         """
         if _is_folder(path):
             return _open_folder(path, cls.glance, filling.begins)
-        with _told(path):
-            mend(path)
+        if isinstance(path, Path):
+            with _told(path):
+                mend(path)
         with _reading(path, _GLANCED) as file:
             form = format_of(file)
             if form is scan:
@@ -101,7 +105,7 @@ class Checkpoint:
 
     @classmethod
     def _in(
-        cls, path: Path, file: BinaryIO, form: Format, prove: Callable[[BinaryIO, Record], Header]
+        cls, path: Place, file: BinaryIO, form: Format, prove: Callable[[BinaryIO, Record], Header]
     ) -> "Checkpoint":
         wrong: list[BadSnapshot] = []
         for header, record in found(file, CODE, prove, wrong, form):
@@ -116,7 +120,7 @@ class Checkpoint:
     def manifest(self) -> dict[str, object] | None:
         """How the model was made, if that was recorded; BadSnapshot when it is damaged."""
         if _is_folder(self.path):
-            with _reading(self.path / SIDECAR) as file:
+            with _reading(_beside(self.path, SIDECAR)) as file:
                 return _sidecar_manifest(self.path, file, self.record)
         # JellyML 1.0 wrote no digest, and no manifest either: there is nothing to search for.
         if self.header.sha256 is None:
@@ -127,8 +131,11 @@ class Checkpoint:
 
     @cached_property
     def others(self) -> int:
-        """How many more snapshots lie in the file; only a search to its end can tell."""
-        if _is_folder(self.path):
+        """How many more snapshots lie in the file; only a search to its end can tell.
+
+        A remote one is not searched.
+        """
+        if isinstance(self.path, Remote) or _is_folder(self.path):
             return 0
         with _reading(self.path) as file:
             return max(0, sum(1 for _ in found(file, CODE, filling.prove, [])) - 1)
@@ -155,7 +162,7 @@ class Checkpoint:
 
     def bundle(self) -> Iterator[bytes]:
         """Exactly the bundle's bytes; BadSnapshot if they have changed since they were proved."""
-        path = self.path / SIDECAR if _is_folder(self.path) else self.path
+        path = _beside(self.path, SIDECAR) if _is_folder(self.path) else self.path
         with _reading(path) as file:
             yield from filling.bundle(file, self.record, self.header)
 
@@ -191,17 +198,17 @@ def found(
 
 
 def _open_folder(
-    path: Path,
+    path: Place,
     look: Callable[[Path], Checkpoint],
     prove: Callable[[BinaryIO, Record, Header], object],
 ) -> Checkpoint:
     """A folder carries a bare bundle, so that ``git clone`` works on it, and plain JSON.
 
-    One that does not may have files that carry a snapshot.
+    One that does not may have files that carry a snapshot; at an address it is not searched.
     """
-    bundle = path / SIDECAR
+    bundle = _beside(path, SIDECAR)
     with _told(bundle):
-        if not bundle.exists():
+        if isinstance(path, Path) and not _is_there(bundle):
             one = the_one_of(path, SIDECAR, look, Checkpoint.is_of_the_code_of)
             return replace(one, part_of=path)
     with _reading(bundle) as file:
@@ -212,17 +219,18 @@ def _open_folder(
     return Checkpoint(path, header, record, "folder")
 
 
-def _sidecar_manifest(folder: Path, bundle: BinaryIO, record: Record) -> dict[str, object] | None:
+def _sidecar_manifest(folder: Place, bundle: BinaryIO, record: Record) -> dict[str, object] | None:
     """The manifest beside the bundle, or one that waits to take its place if it is the bundle's."""
-    coming = _json(folder / MANIFEST_COMING)
-    if coming and filling.is_of(coming, record.chunks(bundle)):
-        return coming
-    return _json(folder / MANIFEST_SIDECAR)
+    if isinstance(folder, Path):
+        coming = _json(folder / MANIFEST_COMING)
+        if coming and filling.is_of(coming, record.chunks(bundle)):
+            return coming
+    return _json(_beside(folder, MANIFEST_SIDECAR))
 
 
-def _json(path: Path) -> dict[str, object] | None:
+def _json(path: Place) -> dict[str, object] | None:
     with _told(path):
-        if not path.exists():
+        if not _is_there(path):
             return None
     with _reading(path) as file:
         return filling.parse_json(read_at(file, 0, filling.LARGEST_MANIFEST + 1))
@@ -237,7 +245,7 @@ def _manifest(file: BinaryIO, form: Format | None = None) -> dict[str, object] |
     return None
 
 
-def _manifest_beside(path: Path, folder: Path) -> dict[str, object] | None:
+def _manifest_beside(path: Place, folder: Path) -> dict[str, object] | None:
     """Shards are made by size: the manifest may lie in another file than the code."""
     for part in files_of(folder, SIDECAR):
         if part != path and not _is_folder(part):
@@ -247,7 +255,7 @@ def _manifest_beside(path: Path, folder: Path) -> dict[str, object] | None:
     return None
 
 
-def _nothing(path: Path, file: BinaryIO) -> NoSnapshot:
+def _nothing(path: Place, file: BinaryIO) -> NoSnapshot:
     """Why there is none, as far as the file tells."""
     start = read_at(file, 0, len(_LFS_POINTER))
     if not start:
@@ -268,14 +276,31 @@ def _nothing(path: Path, file: BinaryIO) -> NoSnapshot:
     return NoSnapshot(f"{path} carries no JellyML snapshot.", f"put one in when saving: {_SAVE}")
 
 
-def _is_folder(path: Path) -> bool:
+def _is_folder(path: Place) -> bool:
+    """A remote one is known by the bundle in it: most stores have files only."""
     with _told(path):
-        return path.is_dir()
+        if isinstance(path, Path):
+            return path.is_dir()
+        return not path.is_there() and path.below(SIDECAR).is_there()
+
+
+def _is_there(path: Place) -> bool:
+    return path.exists() if isinstance(path, Path) else path.is_there()
+
+
+def _beside(folder: Place, name: str) -> Place:
+    return folder / name if isinstance(folder, Path) else folder.below(name)
 
 
 @contextmanager
-def _reading(path: Path, most: int | None = None) -> Iterator["_Patient"]:
+def _reading(path: Place, most: int | None = None) -> Iterator["_Opened"]:
     """The file, to be read a few times over, or no more than ``most`` bytes (NotSearched)."""
+    if isinstance(path, Remote):
+        with _told(path):
+            far = path.file()
+            far.left = far.left if most is None else most
+            yield cast("_Opened", far)
+        return
     with _told(path):
         seen = path.stat()
         if not stat.S_ISREG(seen.st_mode):  # opening a pipe would wait for ever
@@ -283,7 +308,7 @@ def _reading(path: Path, most: int | None = None) -> Iterator["_Patient"]:
         whole = _MOST_READINGS * seen.st_size + _READ_FREELY
         with _Patient(path, whole if most is None else most) as file:
             try:
-                yield file
+                yield cast("_Opened", file)
             except _ReadTooOften:
                 if most is None:
                     raise
@@ -293,12 +318,18 @@ def _reading(path: Path, most: int | None = None) -> Iterator["_Patient"]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _told(path: Place) -> Iterator[None]:
     """What goes wrong in the block is told with the file's name and a fix."""
     try:
         yield
     except FileNotFoundError:
         raise NoSnapshot(f"There is no file {path}.", "check its name and folder.") from None
+    except TooFar:
+        raise NotSearched(
+            f"{path} does not say where it carries a snapshot, and all of it would have to be "
+            "fetched.",
+            "download it, then name the file.",
+        ) from None
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
         raise JellyError(
@@ -314,6 +345,12 @@ def _told(path: Path) -> Iterator[None]:
 
 
 class _ReadTooOften(Exception): ...
+
+
+class _Opened(BinaryIO):
+    """An open file of which no more than ``left`` bytes are read."""
+
+    left: int
 
 
 class _Patient(FileIO):

@@ -18,6 +18,7 @@ from jellyml.errors import CannotCarry, JellyError, NoSnapshot, UsageError, past
 from jellyml.formats import CODE, KEY, MANIFEST, MANIFEST_KEY, Format, Payload, Record, format_of
 from jellyml.formats.edit import Steps
 from jellyml.recut import without_history
+from jellyml.remote.address import Remote, place_of
 from jellyml.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def fill(
     format cannot carry a snapshot safely or the run's own snapshot is in it, UnsafeToContinue
     for links, NoSnapshot when there is no such file.
     """
-    place = Path(path)
+    place = _here(path)
     with _told(place):
         payload = _payload(place, snapshot, code_dir, source, history)
         if place.is_dir():
@@ -86,6 +87,16 @@ def fill(
         amend.mend(target)
         files.sweep(target.parent)
         return _fill_file(place, target, payload, replace)
+
+
+def _here(path: "str | os.PathLike[str]") -> Path:
+    """UsageError for an address: what lies there is read only."""
+    place = place_of(path)
+    if isinstance(place, Remote):
+        raise UsageError(
+            f"{place} cannot be changed where it lies.", "download it, then name the file."
+        )
+    return place
 
 
 def fill_ahead(folder: Path, snapshot: Snapshot) -> Filled:
@@ -102,7 +113,7 @@ def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stri
     size that every loader reads as before. Raises NoSnapshot when there is none, CannotCarry
     where it cannot be wiped.
     """
-    place = Path(path)
+    place = _here(path)
     with _told(place):
         if place.is_dir():
             files.sweep(place)
@@ -134,7 +145,7 @@ def _payload(
 ) -> Payload:
     """The records to put in, read before the file is touched: it may be its own source."""
     if source is not None:
-        records = _of_source(Checkpoint.open(Path(source)), history)
+        records = _of_source(Checkpoint.open(place_of(source)), history)
     else:
         if not place.exists():
             raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")

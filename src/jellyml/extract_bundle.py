@@ -6,6 +6,7 @@ from pathlib import Path
 from jellyml.checkpoint import Checkpoint
 from jellyml.errors import UsageError
 from jellyml.files import given, replace, to_write
+from jellyml.remote.address import Place, Remote, given_place
 from jellyml.terminal import Terminal
 
 
@@ -24,20 +25,21 @@ class ExtractBundleArgs_dataclass(ExtractBundleArgs):  # noqa: N801 - the name o
 
 def extract_bundle(args: ExtractBundleArgs) -> int:
     output = None if args.output_path is None else given("output_path", args.output_path)
-    write_bundle(given("model", args.model), output)
+    write_bundle(given_place("model", args.model, given), output)
     return 0
 
 
-def write_bundle(model: Path, output: Path | None = None) -> Path:
+def write_bundle(model: Place, output: Path | None = None) -> Path:
     """Write it to a file, or into a folder under the model's name; whole or not at all."""
     checkpoint = Checkpoint.open(model)
     if checkpoint.passed_over:
         Terminal().warnings([f"A damaged snapshot was passed over: {checkpoint.passed_over}"])
     target = output or Path()
     if target.is_dir():
-        target /= f"{model.resolve().name}.bundle"
+        name = model.name if isinstance(model, Remote) else model.resolve().name
+        target /= f"{name}.bundle"
     target = to_write(target)
-    if target.exists() and target.samefile(model):
+    if isinstance(model, Path) and target.exists() and target.samefile(model):
         raise UsageError(f"{target} is the checkpoint itself.", "choose another output path.")
     replace(target, checkpoint.bundle(), mode=0o666)
     return target

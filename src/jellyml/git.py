@@ -10,6 +10,7 @@ from jellyml.code.attached import attached
 from jellyml.code.bundle import quarantined
 from jellyml.errors import UsageError
 from jellyml.files import replace
+from jellyml.remote.address import Place, place_of
 from jellyml.terminal import Terminal
 
 _STEM = 60  # characters of the file's name that are enough to know it by
@@ -30,11 +31,11 @@ def git(args: GitArgs) -> int:
     """Run git and return its exit status."""
     if not args.args:
         raise UsageError("The first of args is the path of the checkpoint.")
-    return run_git(Path(args.args[0]), args.args[1:])
+    return run_git(place_of(args.args[0]), args.args[1:])
 
 
 def run_git(
-    model: Path,
+    model: Place,
     arguments: Sequence[str],
     folder: Path | None = None,
     max_unpacked: int = 4 << 30,

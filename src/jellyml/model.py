@@ -13,6 +13,7 @@ from jellyml.checkpoint import Checkpoint
 from jellyml.code.bundle import Incoming, quarantined
 from jellyml.code.inside import File, Inside, Kind
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, UsageError, pasteable
+from jellyml.remote.address import Place, place_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -32,13 +33,13 @@ def unpacked(checkpoint: Checkpoint, max_unpacked: int = MAX_UNPACKED) -> Iterat
 
 
 def open(path: "str | PathLike[str]", *, max_unpacked: int = MAX_UNPACKED) -> "Model":
-    """Open a checkpoint, a file or a folder, to look into it.
+    """Open a checkpoint, a file, a folder or an address (``s3://...``), to look into it.
 
     ``max_unpacked`` is how many bytes its code may unpack to. Raises NoSnapshot where there is
     no such file; whatever else may be wrong shows when a part is asked for.
     """
-    place = Path(path)
-    if not place.exists():
+    place = place_of(path)
+    if isinstance(place, Path) and not place.exists():
         raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")
     return Model(place, max_unpacked)
 
@@ -49,7 +50,7 @@ class Model:
     ``close`` it, or use it in a ``with`` block, to have that folder gone at once.
     """
 
-    def __init__(self, path: Path, max_unpacked: int = MAX_UNPACKED) -> None:
+    def __init__(self, path: Place, max_unpacked: int = MAX_UNPACKED) -> None:
         self.path = path
         self._max_unpacked = max_unpacked
         self._stack = ExitStack()

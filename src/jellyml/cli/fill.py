@@ -1,13 +1,13 @@
 """``jellyml fill``: put a snapshot of the code into a checkpoint that is there already."""
 
 from argparse import Namespace
-from pathlib import Path
 from typing import cast
 
 from jellyml.cli.parser import Parser, add_code_dir, add_follow_links
 from jellyml.code.guard import in_words
 from jellyml.code.history import History
 from jellyml.embed import fill
+from jellyml.remote.address import place_of
 from jellyml.terminal import Terminal
 
 DESCRIPTION = """
@@ -30,12 +30,12 @@ examples:
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a checkpoint, file or folder")
+    parser.add_argument("model", metavar="MODEL", help="a checkpoint, file or folder")
     add_code_dir(parser)
     parser.add_argument(
         "--from",
         dest="source",
-        type=Path,
+        type=place_of,
         metavar="CHECKPOINT",
         help="put in the snapshot that this checkpoint carries",
     )

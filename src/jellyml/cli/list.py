@@ -14,6 +14,7 @@ from jellyml.errors import JellyError
 from jellyml.listing.listed import Listed, Without, look
 from jellyml.listing.made_by import wanted
 from jellyml.listing.walk import Place, places
+from jellyml.remote.address import Remote, place_of
 from jellyml.terminal import Terminal, is_terminal, safe
 
 DESCRIPTION = """
@@ -41,10 +42,10 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "paths",
         nargs="*",
-        type=Path,
+        type=place_of,
         default=[Path()],
         metavar="PATH",
-        help="a folder or a checkpoint (default: here)",
+        help="a folder, a checkpoint, or an address of one (default: here)",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(
@@ -81,7 +82,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
 
 
 def _looked_at(
-    paths: Iterable[Path], terminal: Terminal
+    paths: "Iterable[Path | Remote]", terminal: Terminal
 ) -> tuple[list[Listed], list[Without], list[JellyError]]:
     found: list[Listed] = []
     without: list[Without] = []

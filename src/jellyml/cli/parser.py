@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from jellyml.cli import art
 from jellyml.errors import UsageError
+from jellyml.remote.address import place_of
 from jellyml.terminal import Terminal, has_colour, is_terminal
 
 if TYPE_CHECKING:
@@ -87,7 +88,10 @@ def add_code_dir(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model", type=Path, metavar="model_file", help="the checkpoint that carries the code"
+        "model",
+        type=place_of,
+        metavar="model_file",
+        help="the checkpoint that carries the code: file, folder or address",
     )
 
 

@@ -31,7 +31,9 @@ _MOST_NAMED = 3  # of a list, on the one screen
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument(
-        "model", metavar="MODEL", help="a checkpoint, file or folder; MODEL:PATH is a file in it"
+        "model",
+        metavar="MODEL",
+        help="a checkpoint: file, folder or address; MODEL:PATH is a file in it",
     )
     wanted = parser.add_mutually_exclusive_group()
     wanted.add_argument("--json", action="store_true", help="print everything as JSON")

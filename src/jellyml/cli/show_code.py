@@ -10,6 +10,7 @@ from jellyml.cli import code_view
 from jellyml.code.guard import in_words
 from jellyml.errors import UsageError, pasteable
 from jellyml.model import CodeFile, Model
+from jellyml.remote.address import Place, Remote, place_of
 from jellyml.terminal import Terminal, has_colour, is_terminal, safe
 
 _LOOKED_AT = 8000  # bytes in which git looks for a NUL
@@ -17,8 +18,14 @@ _LARGE = 1 << 20
 _SIGNS = {"program": "*", "symlink": "@", "submodule": " (a submodule)"}
 
 
-def split(words: str) -> tuple[Path, str | None]:
+def split(words: str) -> tuple[Place, str | None]:
     """``model.pth:src/net.py`` as the checkpoint and the path in it; a file's own colon counts."""
+    place = place_of(words)
+    if isinstance(place, Remote):
+        before, mark, inside = words.rpartition(":")
+        if not mark or inside.startswith("//") or place.is_there():
+            return place, None
+        return Remote(before), inside
     if not Path(words).exists():
         for at, mark in enumerate(words):
             if mark == ":" and Path(words[:at]).exists():

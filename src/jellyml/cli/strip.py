@@ -1,7 +1,6 @@
 """``jellyml strip``: take the code out of a checkpoint."""
 
 from argparse import Namespace
-from pathlib import Path
 
 from jellyml.cli.parser import Parser, add_follow_links
 from jellyml.embed import strip
@@ -20,7 +19,7 @@ examples:
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a checkpoint, file or folder")
+    parser.add_argument("model", metavar="MODEL", help="a checkpoint, file or folder")
     add_follow_links(parser)
 
 

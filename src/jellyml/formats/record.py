@@ -89,6 +89,7 @@ class Record:
 
     def _raw(self, file: BinaryIO, wanted: int) -> Iterator[bytes]:
         end = min(self.size, wanted)
+        expect(file, self.offset, end)
         for start in range(0, end, CHUNK):
             chunk = read_at(file, self.offset + start, min(CHUNK, end - start))
             if not chunk:
@@ -112,6 +113,7 @@ class Record:
 
     def _from_base64(self, file: BinaryIO, wanted: int) -> Iterator[bytes]:
         end = min(self.size, -(-wanted // 3) * 4)
+        expect(file, self.offset, end)
         try:
             for start in range(0, end, _QUADS):
                 text = read_at(file, self.offset + start, min(_QUADS, end - start))
@@ -127,6 +129,25 @@ def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
     while data and len(data) < size and (more := file.read(size - len(data))):
         data += more  # a raw file may give less than was asked for
     return data
+
+
+def expect(file: BinaryIO, offset: int, size: int) -> None:
+    """Tell a file that is far away what is read next, so that it comes in one piece."""
+    if told := getattr(file, "expect", None):
+        told(offset, size)
+
+
+def is_far(file: BinaryIO) -> bool:
+    """Whether a read costs more than a thought."""
+    return hasattr(file, "expect")
+
+
+def may_begin_with(file: BinaryIO, start: bytes) -> bool:
+    """False where it does not; a file that is far away is not asked for that alone."""
+    at_hand = getattr(file, "at_hand", None)
+    if at_hand and not at_hand(0, len(start)):
+        return True
+    return read_at(file, 0, len(start)) == start
 
 
 def size_of(file: BinaryIO) -> int:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from jellyml.errors import CannotCarry
 from jellyml.formats import trailing
 from jellyml.formats.edit import Edit, Payload
-from jellyml.formats.record import CHUNK, Kind, Record, read_at, size_of
+from jellyml.formats.record import CHUNK, Kind, Record, expect, read_at, size_of
 
 name = "safetensors"
 
@@ -45,6 +45,7 @@ def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
 
     The header is read and nothing else, ours first where there are several.
     """
+    expect(file, 0, 8 + min(_header_size(file), _LONGEST_READABLE))
     for count, place in enumerate(_places(file, kind.key.encode() + b'"')):
         if count == _MOST_NAMED:
             break
@@ -54,7 +55,9 @@ def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
             start = here + text.end()
             yield Record(start, next(_places(file, b'"', start), start) - start, "base64")
         elif tensor := _TENSOR.match(behind):
-            yield from _tensor(file, tensor[1])
+            for record in _tensor(file, tensor[1]):
+                expect(file, record.offset, record.size)
+                yield record
     for count, place in enumerate(_places(file, _U8)):
         if count == _MOST_UNNAMED:
             break

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from jellyml.formats import pickle_walk, scan, zip_members
 from jellyml.formats.edit import Edit, Payload
-from jellyml.formats.record import Kind, Record
+from jellyml.formats.record import Kind, Record, is_far
 from jellyml.formats.zip_directory import Directory, Entry, read_directory
 
 name = "torch zip"
@@ -33,17 +33,19 @@ def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
     directory = read_directory(file)
     if not directory:
         return
-    yield from _located(directory, _appended(directory, kind))
+    yield from _sure(directory, _appended(directory, kind))
     data_pkl = _pickle(directory)
     pickle = data_pkl.head(file, _LARGEST_PICKLE)
     # Saying *no* is a thousand times cheaper than the walk. Two uses of the key are most likely
     # one checkpoint inside another: only the walk knows which of them is the outer one's.
     uses = pickle.count(kind.key.encode())
-    if uses == 1:
+    if uses == 1 and not is_far(file):
         yield from _located(directory, _last_numbered(directory))
     if uses:
         yield from _keyed(directory, pickle_walk.tensors(pickle, kind.key))
     yield from scan.inside(file, data_pkl, kind)  # saved as bytes, not as a tensor
+    if is_far(file):  # a request for each
+        return
     yield from _located(directory, reversed(directory))
 
 
@@ -76,6 +78,13 @@ def _located(directory: Directory, entries: Iterable[Entry]) -> Iterator[Record]
     return filter(None, map(directory.locate, entries))
 
 
+def _sure(directory: Directory, entries: Iterable[Entry]) -> Iterator[Record]:
+    """Those that are ours by their names."""
+    for entry in entries:
+        if record := directory.locate(entry, ahead=entry.size):
+            yield record
+
+
 def _appended(directory: Directory, kind: Kind) -> Iterator[Entry]:
     """Records added beside the pickle, the newest first; TorchScript's ``_extra_files`` too."""
     ending = b"/" + kind.key.encode()
@@ -99,7 +108,7 @@ def _keyed(directory: Directory, tensors: list[pickle_walk.Tensor]) -> Iterator[
     entries = {entry.name: entry for entry in directory if entry.name in wanted}
     for name, tensor in zip(names, tensors, strict=True):
         entry = entries.get(name)
-        storage = entry and directory.locate(entry)
+        storage = entry and directory.locate(entry, ahead=entry.size)
         if storage and (part := storage.part(tensor.offset, tensor.size)):
             yield part
 
@@ -108,4 +117,5 @@ def _pickle(directory: Directory) -> Record:
     """Where the pickle lies; nowhere if there is none."""
     wanted = _inside(directory, b"data.pkl")
     entry = next((entry for entry in directory if entry.name == wanted), None)
-    return (entry and directory.locate(entry)) or Record(0, 0)
+    ahead = min(entry.size, _LARGEST_PICKLE) if entry else 0
+    return (entry and directory.locate(entry, ahead)) or Record(0, 0)

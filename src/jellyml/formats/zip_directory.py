@@ -10,17 +10,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, overload
 
-from jellyml.formats.record import Record, read_at, size_of
+from jellyml.formats.record import Record, expect, may_begin_with, read_at, size_of
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
-_LONGEST_COMMENT = 0xFFFF
 _MANY = 0xFFFF  # entries; from here on the zip64 record has their number
 _IN_EXTRA = 0xFFFFFFFF  # the true number is in the zip64 extra field
 _ENCRYPTED = 1
+_PADDING = 128  # torch aligns what it stores by a local header's extra field
+_TAIL = 64 << 10  # holds the end record and all but the longest comments
 # Some 500,000 entries. The directory is held whole, so it is bounded.
 _LARGEST = 32 << 20
 
@@ -58,10 +59,15 @@ class Directory(Sequence[Entry]):
             return [_entry(self.data, place) for place in self._places[index]]
         return _entry(self.data, self._places[index])
 
-    def locate(self, entry: Entry) -> Record | None:
-        """The entry's bytes, found by its local header; None where they cannot be."""
+    def locate(self, entry: Entry, ahead: int = 0) -> Record | None:
+        """The entry's bytes, found by its local header; None where they cannot be.
+
+        ``ahead`` is how many of them are sure to be read.
+        """
         if entry.method not in (0, 8) or entry.header + _LOCAL.size > self.start:
             return None
+        if ahead:
+            expect(self._file, entry.header, _LOCAL.size + len(entry.name) + _PADDING + ahead)
         header = read_at(self._file, entry.header, _LOCAL.size)
         signature, *_, name, extra = _LOCAL.unpack(header)
         offset = entry.header + _LOCAL.size + name + extra
@@ -77,6 +83,8 @@ def read_directory(file: BinaryIO, length: int | None = None) -> Directory | Non
     end to end, as in a ``.distcp``, are no such thing: the last one's directory would hide the
     others.
     """
+    if not may_begin_with(file, b"PK\3\4"):
+        return None
     end = _end(file, size_of(file) if length is None else length)
     if not end or end.start + end.size != end.stop or end.size > _LARGEST:
         return None
@@ -109,7 +117,7 @@ class _End(NamedTuple):
 
 
 def _end(file: BinaryIO, length: int) -> _End | None:
-    tail_start = max(0, length - _END.size - _LOCATOR.size - _LONGEST_COMMENT)
+    tail_start = max(0, length - _TAIL)
     tail = read_at(file, tail_start, length - tail_start)
     at = tail.rfind(b"PK\5\6", 0, len(tail) - _END.size + 4)
     if at < 0:

@@ -5,14 +5,17 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from jellyml.checkpoint import Checkpoint, NotSearched
 from jellyml.errors import JellyError, NoSnapshot
 from jellyml.formats import format_of, scan
 from jellyml.listing.walk import Place
+from jellyml.remote.address import Remote
 
 _HEAD = 8 << 10
 # What text has none of. Weights begin with lengths and numbers, whose bytes are such.
@@ -26,7 +29,7 @@ _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 class Listed:
     """A checkpoint that carries code. What it says is a stranger's text, of any length."""
 
-    path: Path
+    path: Path | Remote
     format: str
     size: int
     checkpoint: Checkpoint
@@ -90,14 +93,14 @@ class Listed:
 class Without:
     """What holds weights and no code; ``searched`` where that is sure."""
 
-    path: Path
+    path: Path | Remote
     searched: bool = True
 
 
 def look(place: Place) -> Listed | Without | JellyError | None:
     """What a place turns out to be; None for what is no checkpoint. Raises nothing."""
     try:
-        if not place.asked and not place.path.is_dir() and _is_text(place.path):
+        if not place.asked and isinstance(place.path, Path) and _is_text(place.path):
             return None
         checkpoint = Checkpoint.glance(place.path)
         manifest = checkpoint.manifest or {}
@@ -110,18 +113,28 @@ def look(place: Place) -> Listed | Without | JellyError | None:
         return JellyError(f"{place.path} could not be read: {reason}.")
     except JellyError as problem:
         return problem
-    return Listed(place.path, checkpoint.format, place.size, checkpoint, manifest)
+    size = place.size
+    if isinstance(place.path, Remote) and place.asked:
+        size = place.path.file().size
+    return Listed(place.path, checkpoint.format, size, checkpoint, manifest)
 
 
 def _without(place: Place, *, searched: bool) -> Without | None:
     if place.covered or place.size < _WEIGHTS:
         return None
-    with place.path.open("rb", buffering=0) as file:
-        known = format_of(file) is not scan
-    return Without(place.path, searched) if known else None
+    with suppress(JellyError):
+        if isinstance(place.path, Remote):
+            known = format_of(cast("BinaryIO", place.path.file())) is not scan
+        else:
+            with place.path.open("rb", buffering=0) as file:
+                known = format_of(file) is not scan
+        return Without(place.path, searched) if known else None
+    return None
 
 
 def _is_text(path: Path) -> bool:
+    if path.is_dir():
+        return False
     with path.open("rb", buffering=0) as file:
         head: bytes = file.read(_HEAD)
     return len(head.translate(None, _NEVER_IN_TEXT)) == len(head)

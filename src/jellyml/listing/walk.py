@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jellyml.checkpoint import MANIFEST_SIDECAR, SIDECAR
 from jellyml.errors import JellyError, NoSnapshot
+from jellyml.remote.address import Remote
 
 _SMALLEST = 1024  # bytes; a snapshot's header alone has as many
 _OURS = (SIDECAR, MANIFEST_SIDECAR)
@@ -21,17 +22,20 @@ class Place:
     ``covered`` where a folder above it carries the code.
     """
 
-    path: Path
+    path: Path | Remote
     size: int
     asked: bool = False
     covered: bool = False
 
 
-def places(paths: Iterable[Path]) -> Iterator[Place | JellyError]:
+def places(paths: Iterable[Path | Remote]) -> Iterator[Place | JellyError]:
     """All below these paths, in the order of their names; errors take the place of what is not
     to be read. Links to files are followed, links to folders only where they are named.
     """
     for path in paths:
+        if isinstance(path, Remote):
+            yield from _far(path)
+            continue
         try:
             seen = path.stat()
         except OSError as error:
@@ -74,6 +78,29 @@ def _file(entry: "os.DirEntry[str]", *, covered: bool) -> Iterator[Place | Jelly
     wanted = stat.S_ISREG(seen.st_mode) and seen.st_size >= _SMALLEST
     if wanted and entry.name not in _OURS:
         yield Place(path, seen.st_size, covered=covered)
+
+
+def _far(remote: Remote) -> Iterator[Place | JellyError]:
+    """A file, or what lies below a folder; a plain web server lists nothing."""
+    if remote.is_http:
+        yield Place(remote, 0, asked=True)
+        return
+    from jellyml.remote.filesystem import files_below
+
+    try:
+        found = list(files_below(remote))
+    except JellyError as error:
+        yield error
+        return
+    if [str(each) for each, _ in found] == [str(remote)]:
+        yield Place(remote, found[0][1], asked=True)
+        return
+    folders = {each.parent.address: each.parent for each, _ in found if each.name == SIDECAR}
+    for address, folder in folders.items():
+        yield Place(folder, sum(size for each, size in found if each.lies_in(address)))
+    for each, size in found:
+        if size >= _SMALLEST and each.name not in _OURS:
+            yield Place(each, size, covered=any(map(each.lies_in, folders)))
 
 
 def _size(folder: Path) -> int:

@@ -15,6 +15,7 @@ from jellyml.code.repository import Git, Repository
 from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError, pasteable
 from jellyml.files import remove_tree
 from jellyml.model import unpacked
+from jellyml.remote.address import Place, Remote
 from jellyml.workspace import stage
 from jellyml.workspace.journal import Journal
 from jellyml.workspace.plan import differences, unknown_to
@@ -30,7 +31,7 @@ _BESIDE = ".jellyml-new"  # where a repository is made that is not there yet
 class Arrival:
     """A checkpoint whose code was found good."""
 
-    path: Path
+    path: Place
     checkpoint: Checkpoint
     incoming: Incoming
     warnings: list[str] = field(default_factory=list)
@@ -51,6 +52,8 @@ class Arrival:
 
     def inside(self, root: Path) -> tuple[bytes, ...]:
         """The checkpoint's own places in a working tree: it never moves."""
+        if isinstance(self.path, Remote):
+            return ()
         places = {self.path, self.path.resolve()}
         inside = [place for place in places if place.is_relative_to(root)]
         return tuple(os.fsencode(place.relative_to(root)) for place in inside)
@@ -173,7 +176,7 @@ def _folds(folder: Path) -> bool:
 
 
 @contextmanager
-def arriving(path: Path, max_unpacked: int) -> Iterator[Arrival]:
+def arriving(path: Place, max_unpacked: int) -> Iterator[Arrival]:
     """Open a checkpoint and put its bundle into quarantine. Raises NoSnapshot, BadSnapshot."""
     checkpoint = Checkpoint.open(path)
     with unpacked(checkpoint, max_unpacked) as incoming:

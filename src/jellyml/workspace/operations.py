@@ -44,15 +44,18 @@ class Workspace:
         dry_run: bool = False,
         max_unpacked: int = 4 << 30,
     ) -> Outcome:
-        """Bring back the code in a checkpoint; ``to`` names a missing or empty folder for it.
+        """Bring back the code in a checkpoint, here or at an address such as ``s3://...``.
+
+        ``to`` names a missing or empty folder for it.
 
         With ``dry_run`` only say what would change. ``max_unpacked`` (bytes) bounds what a
         stranger's snapshot may unpack to.
         """
         # Late: undo and the others need none of it, and formats take long to import.
+        from jellyml.remote.address import given_place
         from jellyml.workspace.loading import arriving, load_target
 
-        checkpoint = files.given("model", model)
+        checkpoint = given_place("model", model, files.given)
         with arriving(checkpoint, max_unpacked) as arrival:
             folder = files.given("to", to) if to is not None else self._asked
             known = arrival.incoming.object_format

@@ -13,6 +13,7 @@ from jellyml.workspace.session import standing
 from jellyml.workspace.state import Head
 
 if TYPE_CHECKING:
+    from jellyml.remote.address import Place
     from jellyml.workspace.loading import Arrival
 
 Kind = Literal["add", "modify", "delete", "move aside"]
@@ -49,7 +50,7 @@ def would_load(root: Path, arrival: "Arrival", changes: tuple[Change, ...]) -> O
     return Outcome("load", root, (said,), tuple(arrival.warnings), changes)
 
 
-def other_files_there(root: Path, aside: Mapping[str, str], model: Path) -> JellyError:
+def other_files_there(root: Path, aside: Mapping[str, str], model: "Place") -> JellyError:
     name = next(iter(aside))
     return UnsafeToContinue(
         f"{root / name} lies here with other content than in the snapshot. Nothing was changed.",

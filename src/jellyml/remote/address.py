@@ -1,0 +1,122 @@
+"""Where a remote checkpoint lies. Its text, wherever it is shown or kept, holds no credentials."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from urllib.parse import quote, unquote
+
+from jellyml.code.masking import mask_url
+from jellyml.errors import NoSnapshot
+
+if TYPE_CHECKING:
+    import os
+
+    from jellyml.remote.far import FarFile
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://", re.ASCII)
+_HF = re.compile(
+    r"hf://(?P<kind>datasets/|spaces/|models/)?(?P<repo>[^/@]+/[^/@]+)(?:@(?P<rev>[^/]+))?/(?P<path>.+)"
+)
+_HUB = "https://huggingface.co"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Remote:
+    """An address such as ``s3://bucket/model.pth``; opened once, so that nothing is read twice."""
+
+    address: str = field(repr=False)
+    _open: "list[FarFile]" = field(default_factory=list, repr=False, compare=False)
+    _below: "dict[str, Remote]" = field(default_factory=dict, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return mask_url(self.address)
+
+    def __fspath__(self) -> str:
+        """For messages: nothing here can be opened by it."""
+        return str(self)
+
+    @property
+    def scheme(self) -> str:
+        return self.address.partition("://")[0].lower()
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        place = str(self).partition("://")[2].rstrip("/")
+        return unquote(place.rpartition("/")[2]) or place
+
+    @property
+    def stem(self) -> str:
+        return self.name.rpartition(".")[0] or self.name
+
+    @property
+    def is_http(self) -> bool:
+        return self.scheme in ("http", "https")
+
+    @property
+    def url(self) -> str | None:
+        """What HTTP is asked for; None where a file system of fsspec's knows the way."""
+        if self.is_http:
+            return self.address
+        found = _HF.fullmatch(self.address)
+        if not found:
+            return None
+        kind = "" if found["kind"] in (None, "models/") else found["kind"]
+        revision = quote(found["rev"] or "main", safe="")
+        return f"{_HUB}/{kind}{found['repo']}/resolve/{revision}/{quote(found['path'])}"
+
+    @property
+    def parent(self) -> "Remote":
+        return Remote(self.address.rstrip("/").rpartition("/")[0])
+
+    def lies_in(self, folder: str) -> bool:
+        return self.address.startswith(f"{folder}/")
+
+    def below(self, name: str) -> "Remote":
+        """A file in the folder that this is; an address's query stays behind its path."""
+        if name not in self._below:
+            cut = self.address.partition("?") if self.is_http else (self.address, "", "")
+            self._below[name] = Remote(f"{cut[0].rstrip('/')}/{name}{cut[1]}{cut[2]}")
+        return self._below[name]
+
+    def is_there(self) -> bool:
+        """False where there is no such file; what else goes wrong is raised."""
+        try:
+            self.file()
+        except NoSnapshot:
+            return False
+        return True
+
+    def file(self) -> "FarFile":
+        """Raises NoSnapshot, JellyError."""
+        if not self._open:
+            from jellyml.remote.far import FarFile
+
+            self._open.append(FarFile(self))
+        return self._open[0]
+
+
+Place: TypeAlias = Path | Remote
+
+
+def place_of(text: "str | os.PathLike[str]") -> Place:
+    """A path, or an address where it begins as one does."""
+    if isinstance(text, Remote):
+        return text
+    if isinstance(text, str) and _SCHEME.match(text):
+        return Remote(text)
+    return Path(text)
+
+
+def given_place(
+    name: str,
+    text: "str | os.PathLike[str]",
+    given: Callable[[str, "str | os.PathLike[str]"], Path],
+) -> Place:
+    """The same, a path made absolute by ``given``."""
+    place = place_of(text)
+    return place if isinstance(place, Remote) else given(name, text)
