@@ -349,7 +349,10 @@ def test_what_the_server_refuses(status: int, kind: type[JellyError], words: str
 def test_nobody_listens() -> None:
     with pytest.raises(JellyError, match="Connection refused"):
         looked_at_address("http://127.0.0.1:9/m.pth")
-    for torn in (f"http://user:{SECRET}/x@127.0.0.1:9/m.pth", f"http://[{SECRET}/m.pth"):
+    for torn in (
+        f"http://user:{SECRET}/x@127.0.0.1:9/m.pth",
+        f"http://user:{SECRET}[@127.0.0.1:9/m.pth",
+    ):
         with pytest.raises(JellyError) as raised:
             looked_at_address(torn)
         assert SECRET not in str(raised.value)
