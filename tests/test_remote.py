@@ -158,6 +158,16 @@ def test_what_was_appended_is_found_at_the_end(tmp_path: Path, name: str) -> Non
         assert server.sent < 8 << 20
 
 
+def test_a_glance_fetches_no_code(snapshot: jellyml.Snapshot) -> None:
+    with serving({f"{n}.pth": keyed(n, snapshot) for n in (1, 200)}) as server:
+        for n in (1, 200):
+            server.sent = 0
+            glanced = Checkpoint.glance(Remote(server.url(f"{n}.pth")))
+            assert glanced.manifest
+            assert server.sent < 200_000
+            assert b"".join(glanced.bundle()).startswith(b"# v2 git bundle")
+
+
 def test_a_far_file_is_a_file(tmp_path: Path) -> None:
     data = os.urandom(700_000)
     with serving({"x": data}) as server:

@@ -47,6 +47,7 @@ _MOST_READINGS = 4
 _READ_FREELY = 16 << 20
 # What a glance reads at most, of a format that may carry a snapshot and of anything else.
 _GLANCED, _GLANCED_UNKNOWN = 16 << 20, 256 << 10
+_GLANCED_AT_ONCE = 64 << 10  # by one request, of what lies elsewhere
 
 T = TypeVar("T")
 
@@ -298,7 +299,8 @@ def _reading(path: Place, most: int | None = None) -> Iterator["_Opened"]:
     if isinstance(path, Remote):
         with _told(path):
             far = path.file()
-            far.left = far.left if most is None else most
+            if most is not None:
+                far.left, far.most = most, _GLANCED_AT_ONCE
             yield cast("_Opened", far)
         return
     with _told(path):

@@ -191,16 +191,18 @@ class Terminal:
             return
         began = time.monotonic()
         bar: Progress | None = None
-        for done, thing in enumerate(things, start=1):
-            yield thing
-            if bar is None and time.monotonic() - began > _PATIENCE:
-                bar = _bar(self.err)
-                task = bar.add_task(doing, total=total)
-                bar.start()
-            if bar:
-                bar.update(task, completed=done)
-        if bar:
-            bar.stop()
+        try:
+            for done, thing in enumerate(things, start=1):
+                yield thing
+                if bar is None and time.monotonic() - began > _PATIENCE:
+                    bar = _bar(self.err)
+                    task = bar.add_task(doing, total=total)
+                    bar.start()
+                if bar:
+                    bar.update(task, completed=done)
+        finally:
+            if bar:  # or the cursor stays hidden
+                bar.stop()
 
     def agrees(self, question: str, *, yes: bool) -> bool:
         """True to go ahead: told so beforehand, or nobody there to ask, or asked and agreed."""

@@ -99,6 +99,13 @@ class Without:
 
 def look(place: Place) -> Listed | Without | JellyError | None:
     """What a place turns out to be; None for what is no checkpoint. Raises nothing."""
+    seen = _look(place)
+    if isinstance(place.path, Remote):
+        place.path.forget()
+    return seen
+
+
+def _look(place: Place) -> Listed | Without | JellyError | None:
     try:
         if not place.asked and isinstance(place.path, Path) and _is_text(place.path):
             return None

@@ -72,6 +72,8 @@ def _is_whole(folder: Path) -> bool:
         names = os.listdir(folder)  # noqa: PTH208 (names are enough)
     except OSError:
         return False
+    if ".git" in names:  # nothing is put beside code
+        return False
     return any(name in _WHOLE or name.endswith(_WHOLE_ENDING) for name in names)
 
 

@@ -91,6 +91,11 @@ class Remote:
             return False
         return True
 
+    def forget(self) -> None:
+        """Drop what was fetched; it is asked for anew where it is needed again."""
+        self._open.clear()
+        self._below.clear()
+
     def file(self) -> "FarFile":
         """Raises NoSnapshot, JellyError."""
         if not self._open:

@@ -45,6 +45,7 @@ class FarFile(io.RawIOBase):
         self._window = (0, 0)
         self._at = 0
         self.left = _UNEXPECTED  #: bytes that nobody expected and may be fetched all the same
+        self.most = _PIECE  #: bytes to be asked for at once
         self.requests, self.fetched = 1, len(data)
 
     def readable(self) -> bool:
@@ -92,7 +93,7 @@ class FarFile(io.RawIOBase):
         if expected and stop - at >= _LONG:
             stop += _AND_MORE
         after = [start for start, _ in self._pieces if start > at]
-        stop = min([stop, at + _PIECE, self.size, *after])
+        stop = min([stop, at + self.most, self.size, *after])
         self._count(0 if expected else stop - at)
         data = self._ranges.read(at, stop)
         if len(data) != stop - at:
