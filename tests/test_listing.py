@@ -11,7 +11,7 @@ import torch
 
 import jellyml
 from at_the_keyboard import type_command, type_on_terminal
-from checkpoint_files import bundle, our_filling, saved, tensor
+from checkpoint_files import bundle, digest, header_with, our_filling, saved, tensor
 from conftest import Folder
 from jellyml import terminal as terminal_module
 from jellyml.checkpoint import Checkpoint, NotSearched
@@ -193,6 +193,15 @@ def test_a_large_file_is_searched_at_its_end_only(tmp_path: Path) -> None:
     assert listed(cwd=tmp_path) == ["array.npy"]
 
 
+def test_of_what_is_no_known_format_only_the_end_is_read(tmp_path: Path) -> None:
+    picture = tmp_path / "picture.bin"
+    picture.write_bytes(b"\0" + our_filling() + bytes(1_000_000))
+    assert Checkpoint.open(picture).header.commit
+    with pytest.raises(NotSearched):
+        Checkpoint.glance(picture)
+    assert type_command("list", cwd=tmp_path).out == ""
+
+
 def test_text_is_not_searched(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_bytes(b"words\n" * 2000 + our_filling())
     assert listed(cwd=tmp_path) == []
@@ -245,6 +254,17 @@ def test_made_by_a_file_with_other_line_ends_on_disk(repo: Folder, tmp_path: Pat
     repo.commit("crlf")
     torch.save({**jellyml.create_snapshot(repo.path)}, tmp_path / "model.pth")
     assert len(listed("--made-by", "lib/net.py", tmp_path, cwd=repo.path)) == 1
+
+
+def test_a_strangers_commit_is_an_id_or_nothing(repo: Folder) -> None:
+    """Git would take any other text for a name of its own."""
+    header = header_with(sha256=digest(bundle()))
+    told = filling.manifest_record({"code": {"commit": "HEAD", "base": "HEAD", "dirty": True}})
+    records = {KEY: tensor(header + bundle()), MANIFEST_KEY: tensor(told)}
+    (repo.path / "model.pth").write_bytes(saved(records))
+    rows = json.loads(type_command("list", "--json", cwd=repo.path).out)
+    assert (rows[0]["commit"], rows[0]["base"]) == (None, None)
+    assert listed("--made-by", "train.py", cwd=repo.path) == []  # not as in our own HEAD
 
 
 @pytest.mark.parametrize("text", ["no-such", "--all", "-x:y", "train.py:x", "../outside"])
