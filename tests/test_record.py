@@ -531,8 +531,10 @@ def test_a_file_that_changed_while_it_was_copied_is_not_replaced(
         put_beside(path, (mark[0], mark[1], mark[2] - 1, mark[3]), plan)
     assert path.read_bytes() == weights.read_bytes()
     assert not list(project.path.glob(".jellyml-record*"))
+    path.chmod(0o640)
     put_beside(path, mark, plan)
     assert carried(path)
+    assert path.stat().st_mode & 0o777 == 0o640
 
 
 @posix_only

@@ -82,6 +82,7 @@ def put_beside(path: Path, mark: Mark, plan: Plan) -> int:
     beside = path.with_name(f".jellyml-record-{os.getpid():x}-{time.monotonic_ns():x}")
     plan.copying(beside)
     try:
+        beside.touch(mode=0o600)  # before there is anything to be seen in it
         shutil.copyfile(path, beside)
         shutil.copystat(path, beside)
         size = fill(beside, plan.snapshot).size
@@ -89,6 +90,7 @@ def put_beside(path: Path, mark: Mark, plan: Plan) -> int:
         if mark_of(path) != mark or locks.is_written(path):
             raise JellyError("It is being written.")
         beside.replace(path)
+        files.sync_folder(path.parent)
         return size
     finally:
         with suppress(OSError):

@@ -20,14 +20,14 @@ _ENVIRONMENT = "pyvenv.cfg"  # lies at the top of every virtual environment
 class Seen:
     """The files below some folders, but for what is hidden and for environments."""
 
-    files: dict[Path, Mark] = field(default_factory=dict)
+    files: dict[str, Mark] = field(default_factory=dict)
     whole: bool = True  # False where there were more than ``MOST``
 
     def marks(self) -> frozenset[Mark]:
         return frozenset(self.files.values())
 
     def written_since(self, before: Set[Mark]) -> dict[Path, Mark]:
-        return {path: mark for path, mark in self.files.items() if mark not in before}
+        return {Path(path): mark for path, mark in self.files.items() if mark not in before}
 
 
 def look(folders: Iterable[Path], most: int = MOST) -> Seen:
@@ -77,12 +77,14 @@ def _folders(entries: "Iterable[os.DirEntry[str]]") -> Iterator[Path]:
                 continue
 
 
-def _files(entries: "Iterable[os.DirEntry[str]]") -> Iterator[tuple[Path, Mark]]:
+def _files(entries: "Iterable[os.DirEntry[str]]") -> Iterator[tuple[str, Mark]]:
     for entry in entries:
-        if not entry.name.startswith("."):
-            mark = mark_of(Path(entry.path))
-            if mark:
-                yield Path(entry.path), mark
+        try:
+            if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                # Not the entry's own: on Windows that has no inode.
+                yield entry.path, _mark(os.lstat(entry.path))
+        except OSError:
+            continue
 
 
 def _mark(found: os.stat_result) -> Mark:
