@@ -286,6 +286,7 @@ def commands(address: str, cwd: Path) -> list[Said]:
             ["load", address],
             ["list", address],
             ["git", address, "ls-remote", "{}"],
+            ["check", address],
             ["fix", "extract-bundle", address],
             ["fill", address],
             ["strip", address],

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jellyml import throwaway
@@ -12,6 +11,7 @@ from jellyml.code.guard import is_checkpoint
 from jellyml.code.inside import File, Inside
 from jellyml.code.selection import MAX_FILE_SIZE
 from jellyml.model import Model
+from jellyml.remote.address import place_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -60,7 +60,7 @@ def check(path: "str | PathLike[str]", *, seconds: float = 60.0) -> Checked:
     Credentials are told by file, line and kind, never themselves; so are other checkpoints and
     files over 50 MB. Raises NoSnapshot, BadSnapshot, GitError.
     """
-    with Model(Path(path)) as model, thorough.searching() as search:
+    with Model(place_of(path)) as model, thorough.searching() as search:
         looked = _Look(model.inside, search, time.monotonic() + seconds)
         now = [file for file in model.inside.files() if file.kind in ("file", "program")]
         before = list(model.inside.earlier())

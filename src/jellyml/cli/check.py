@@ -9,6 +9,7 @@ from pathlib import Path
 from jellyml.check import Checked, Place, check
 from jellyml.cli.parser import Parser
 from jellyml.errors import pasteable
+from jellyml.remote.address import Remote, place_of
 from jellyml.terminal import Terminal, safe
 
 DESCRIPTION = """
@@ -28,7 +29,9 @@ examples:
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a checkpoint, file or folder")
+    parser.add_argument(
+        "model", type=place_of, metavar="MODEL", help="a checkpoint: file, folder or address"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(
         "--seconds",
@@ -56,7 +59,7 @@ def _line(place: Place) -> str:
     return f"{where}: {place.what}{earlier}"
 
 
-def _tell(checked: Checked, model: Path, terminal: Terminal) -> None:
+def _tell(checked: Checked, model: Path | Remote, terminal: Terminal) -> None:
     earlier = f" and {checked.earlier} earlier versions" if checked.earlier else ""
     looked = f"{checked.files} files{earlier} looked through"
     if checked.places:
