@@ -259,9 +259,10 @@ def test_what_the_killed_left_is_swept_and_nothing_else(
 ) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    left, held, linked, folder = (tmp_path / f".jellyml-{gone.pid:x}-{n}" for n in range(4))
-    alive = tmp_path / f".jellyml-{os.getpid():x}-1"
-    others = [alive, tmp_path / ".jellyml-new", tmp_path / ".jellyml-zz-1", held]
+    left, held, linked, folder = (tmp_path / f"{files.BESIDE}{gone.pid:x}-{n}" for n in range(4))
+    alive = tmp_path / f"{files.BESIDE}{os.getpid():x}-1"
+    elsewhere = tmp_path / f".jellyml-00000000-{gone.pid:x}-1"
+    others = [alive, elsewhere, tmp_path / ".jellyml-new", tmp_path / f"{files.BESIDE}zz-1", held]
     for path in (left, *others):
         path.write_bytes(b"half")
     linked.symlink_to(alive)

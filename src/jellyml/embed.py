@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from jellyml import amend, files
+from jellyml import amend, files, throwaway
 from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint, found
 from jellyml.code import filling
 from jellyml.create import snapshot_for
@@ -81,11 +81,11 @@ def fill(
     with _told(place):
         payload = _payload(place, snapshot, code_dir, source, history)
         if place.is_dir():
-            files.sweep(place)
+            throwaway.sweep_beside(place)
             return _fill_folder(place, payload)
         target = amend.refuse_links(place, follow=follow_links)
         amend.mend(target)
-        files.sweep(target.parent)
+        throwaway.sweep_beside(target.parent)
         return _fill_file(place, target, payload, replace)
 
 
@@ -116,11 +116,11 @@ def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stri
     place = _here(path)
     with _told(place):
         if place.is_dir():
-            files.sweep(place)
+            throwaway.sweep_beside(place)
             return _strip_folder(place)
         target = amend.refuse_links(place, follow=follow_links)
         amend.mend(target)
-        files.sweep(target.parent)
+        throwaway.sweep_beside(target.parent)
         with target.open("rb") as file:
             kind, steps = format_of(file), Steps(file)
             how: Literal["exact", "wiped"] = "exact"

@@ -8,11 +8,11 @@ import ctypes
 import errno
 import functools
 import os
-import re
 import shutil
 import stat
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,8 +21,9 @@ from typing import BinaryIO
 from jellyml import locks
 from jellyml.errors import UsageError
 
-# What ``replace`` writes beside: the process, and a moment.
-_BESIDE = re.compile(r"\.jellyml-([0-9a-f]{1,8})-[0-9a-f]+")
+# How the name begins of what ``replace`` writes beside; the process and a moment follow.
+_MACHINE = b"" if os.name == "nt" else os.fsencode(os.uname().nodename)
+BESIDE = f".jellyml-{zlib.crc32(_MACHINE):08x}-"
 _EXCHANGE = 2  # RENAME_EXCHANGE, linux/fs.h
 _AT_FDCWD = -100
 
@@ -55,7 +56,7 @@ def replacement(
 ) -> Iterator[BinaryIO]:
     """The same, for who writes here and there: an empty file that takes the path's place."""
     # A short name: the file's own may be as long as a name can be.
-    beside = path.with_name(f".jellyml-{os.getpid():x}-{time.monotonic_ns():x}")
+    beside = path.with_name(f"{BESIDE}{os.getpid():x}-{time.monotonic_ns():x}")
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         descriptor = os.open(beside, flags, 0o600 if mode is None else mode)
@@ -74,41 +75,6 @@ def replacement(
         raise
     if durable:
         sync_folder(path.parent)
-
-
-def sweep(folder: Path) -> None:
-    """Drop what processes that were killed left half written in a folder.
-
-    A file of a process that runs here, or that holds it on another machine, is left alone.
-    """
-    if os.name == "nt":  # there it is not known whether a process runs
-        return
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            match = _BESIDE.fullmatch(entry.name)
-            if match and not _runs(int(match[1], 16)):
-                with suppress(OSError):
-                    _drop(Path(entry.path))
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def _drop(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        ours = os.fstat(descriptor).st_uid == os.getuid()
-        if ours and stat.S_ISREG(os.fstat(descriptor).st_mode) and locks.hold(descriptor, wait=0):
-            path.unlink()
-    finally:
-        os.close(descriptor)
 
 
 def _mark_as_used(descriptor: int) -> None:

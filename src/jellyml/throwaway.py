@@ -1,10 +1,11 @@
-"""Temporary folders that a later command drops, should the one that made them be killed.
+"""Temporary folders and files that a later command drops, should the one that made them be killed.
 
-Each holds a file that its process keeps locked. The system drops the lock when the process
+Each folder holds a file that its process keeps locked. The system drops the lock when the process
 ends, however it ends: a folder of ours whose lock can be taken is nobody's any more.
 """
 
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from jellyml import files, locks
 
 PREFIX = "jellyml-"
+_BESIDE = re.compile(re.escape(files.BESIDE) + r"([0-9a-f]{1,8})-[0-9a-f]+")
 # A lock may be known to one machine only, where the folder is on a disk that several share.
 ALIVE = "alive" if os.name == "nt" else f"alive-{os.uname().nodename}"
 
@@ -82,3 +84,37 @@ def _remove(place: Path) -> None:
         else:
             one.unlink(missing_ok=True)
     files.remove_tree(place)
+
+
+def sweep_beside(folder: Path) -> None:
+    """Drop what killed processes of this user and machine left of files they were replacing."""
+    if os.name == "nt":  # there it is not known whether a process runs
+        return
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _BESIDE.fullmatch(entry.name)
+            if match and not _runs(int(match[1], 16)):
+                with suppress(OSError):
+                    _drop_file(Path(entry.path))
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _drop_file(path: Path) -> None:
+    """It is locked where its process runs in another container of this machine."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        seen = os.fstat(descriptor)
+        ours = stat.S_ISREG(seen.st_mode) and seen.st_uid == os.getuid()
+        if ours and locks.hold(descriptor, wait=0):
+            path.unlink()
+    finally:
+        os.close(descriptor)

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from jellyml import amend, files
+from jellyml import amend, files, throwaway
 from jellyml.formats import KEY, MANIFEST_KEY
 from jellyml.integrations.run import RunCode, missing
 from jellyml.snapshot import Snapshot
@@ -79,7 +79,7 @@ def into_hdf5(path: Path, snapshot: Snapshot) -> None:
 
     path = amend.refuse_links(path, follow=False)
     amend.mend(path)
-    files.sweep(path.parent)
+    throwaway.sweep_beside(path.parent)
     with path.open("rb") as old, files.replacement(path, like=path.stat()) as new:
         shutil.copyfileobj(old, new)
         with h5py.File(new, "r+") as file:
