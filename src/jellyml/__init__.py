@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jellyml.errors import JellyError, JellyWarning
     from jellyml.model import open as open
     from jellyml.snapshot import Snapshot
+    from jellyml.tensors import LazyArray
     from jellyml.workspace import Workspace
 
 __version__ = "2.0.0"
@@ -20,6 +21,7 @@ __version__ = "2.0.0"
 __all__ = [
     "JellyError",
     "JellyWarning",
+    "LazyArray",
     "Snapshot",
     "Workspace",
     "create_jelly_filling",
@@ -31,6 +33,7 @@ __all__ = [
 _HOME = {
     "JellyError": "errors",
     "JellyWarning": "errors",
+    "LazyArray": "tensors",
     "Snapshot": "snapshot",
     "Workspace": "workspace",
     "create_jelly_filling": "create",

@@ -18,6 +18,8 @@ from jellyml.remote.address import Place, place_of
 if TYPE_CHECKING:
     from os import PathLike
 
+    from jellyml.tensors import Arrays
+
 MAX_UNPACKED = 4 << 30
 
 
@@ -107,6 +109,13 @@ class Model:
     def files(self) -> "Files":
         """The files of the code, by their paths from its root, read when asked for."""
         return Files(self, {file.path: file for file in self.inside.files()})
+
+    @cached_property
+    def arrays(self) -> "Arrays":
+        """The arrays by their names, none of them read. NoArrays, TooMuch."""
+        from jellyml.tensors import arrays_of
+
+        return arrays_of(self.path)
 
     def patch(self) -> Iterator[bytes]:
         """What had been changed since the last commit, as ``git diff`` prints it.

@@ -8,15 +8,12 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, ClassVar, overload
+from typing import BinaryIO, ClassVar
 
 from jellyml.errors import CannotCarry
 from jellyml.formats.pickle_walk import ACTIONS, PLAIN, STOP, Global, Machine
-from jellyml.formats.record import read_at
+from jellyml.formats.window import Window
 
-_BLOCK = 1 << 16
-_LONGEST_LINE = 1 << 20
-_LONGEST_PART = 1 << 12  # nobody asks for a longer slice
 _WRAPPER = Global("joblib.numpy_pickle NumpyArrayWrapper")
 _DTYPE = Global("numpy dtype")
 _TYPE = re.compile(r"([biufcmMSUV])(\d{1,9})")
@@ -42,39 +39,6 @@ def end_of(file: BinaryIO, start: int = 0) -> int:
     raise CannotCarry("Where its pickle ends cannot be told.")
 
 
-class _Window:
-    """A file as a program: the block around the place is held."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._start = 0
-        self._block = b""
-
-    @overload
-    def __getitem__(self, place: int, /) -> int: ...
-    @overload
-    def __getitem__(self, place: slice, /) -> bytes: ...
-    def __getitem__(self, place: int | slice, /) -> int | bytes:
-        if isinstance(place, slice):
-            stop = min(place.stop, place.start + _LONGEST_PART)
-            self._hold(place.start, stop)
-            return self._block[place.start - self._start : stop - self._start]
-        self._hold(place, place + 1)
-        return self._block[place - self._start]
-
-    def index(self, part: bytes, start: int, /) -> int:
-        for place in range(start, start + _LONGEST_LINE, _BLOCK):
-            found = read_at(self._file, place, _BLOCK).find(part)
-            if found >= 0:
-                return place + found
-        raise ValueError("no such line")
-
-    def _hold(self, start: int, stop: int) -> None:
-        if not self._start <= start <= stop <= self._start + len(self._block):
-            self._start = start
-            self._block = read_at(self._file, start, _BLOCK) if start < 1 << 63 else b""
-
-
 @dataclass(slots=True, eq=False)
 class _Type:
     """A numpy type: bytes of an element, and whether those are Python objects.
@@ -98,7 +62,7 @@ class _Walk(Machine):
     kept: ClassVar[tuple[type, ...]] = (str, Global, tuple, _Type)
 
     def __init__(self, file: BinaryIO, start: int, nesting: int) -> None:
-        super().__init__(_Window(file), "")
+        super().__init__(Window(file), "")
         self.file = file
         self.nesting = nesting
         self.at = start

@@ -1,0 +1,6 @@
+"""The arrays of a checkpoint, found without torch, without unpickling, without reading them."""
+
+from jellyml.tensors.lazy_array import LazyArray
+from jellyml.tensors.sources import Arrays, arrays_of
+
+__all__ = ["Arrays", "LazyArray", "arrays_of"]

@@ -1,0 +1,125 @@
+"""The arrays of a safetensors file: its header, an entry at a time, however long it is."""
+
+import json
+import re
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import BinaryIO
+
+from jellyml.formats.record import read_at, size_of
+from jellyml.tensors.dtypes import DType, of_safetensors
+from jellyml.tensors.lazy_array import LazyArray
+from jellyml.tensors.nodes import MOST_ARRAYS, TooMuch
+from jellyml.tensors.stretch import Stretch
+
+_BLOCK = 1 << 16
+_LONGEST_ENTRY = 1 << 14
+_LARGEST = 1 << 48
+_METADATA = re.compile(rb'\s*,?\s*"__metadata__"\s*:\s*\{')
+_TEXT = re.compile(rb'\s*,?\s*(?:"[^"\\]*(?:\\.[^"\\]*)*"\s*:\s*)?"')
+_ENTRY = re.compile(rb'\s*,?\s*("(?:[^"\\]|\\.)*")\s*:\s*(\{[^{}]*\})', re.DOTALL)
+_END = re.compile(rb"\s*\}")
+
+
+def of_file(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
+    """Raises TooMuch where the header is damaged."""
+    size = int.from_bytes(read_at(file, 0, 8), "little")
+    header = _Header(file, size)
+    start, length = 8 + size, size_of(file)
+    try:
+        for count, (name, entry) in enumerate(header.entries()):
+            if count == MOST_ARRAYS:
+                raise TooMuch(f"{path} names more than {MOST_ARRAYS:,} arrays.")
+            yield _array(name, entry, path, start, length - start)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise TooMuch(f"The header of {path} is damaged.") from None
+
+
+class _Header:
+    """The header's text; the part around the place is held."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._stop = 8 + size
+        self._next = 8
+        self._held = b""
+
+    def entries(self) -> Iterator[tuple[str, dict[str, object]]]:
+        """Each array's name, and what is said of it."""
+        self._fill()
+        if not self._held.startswith(b"{"):
+            raise ValueError
+        self._held = self._held[1:]
+        while True:
+            self._fill()
+            if _END.match(self._held):
+                return
+            if metadata := _METADATA.match(self._held):
+                self._held = self._held[metadata.end() :]
+                self._pass_texts()
+            elif entry := _ENTRY.match(self._held, 0, _LONGEST_ENTRY):
+                self._held = self._held[entry.end() :]
+                said = json.loads(entry[2])
+                yield str(json.loads(entry[1])), said
+            else:
+                raise ValueError
+
+    def _fill(self) -> None:
+        if len(self._held) < _LONGEST_ENTRY and self._next < self._stop:
+            size = min(_BLOCK, self._stop - self._next)
+            self._held += read_at(self._file, self._next, size)
+            self._next += size
+
+    def _pass_texts(self) -> None:
+        """To behind the brace that ends them; a value may be longer than what is held."""
+        while True:
+            self._fill()
+            if end := _END.match(self._held):
+                self._held = self._held[end.end() :]
+                return
+            begun = _TEXT.match(self._held, 0, _LONGEST_ENTRY)
+            if not begun:
+                raise ValueError
+            self._held = self._held[begun.end() :]
+            self._pass_text()
+
+    def _pass_text(self) -> None:
+        """To behind the quote that ends a text; an escaped one does not."""
+        at = 0
+        while True:
+            quote = self._held.find(b'"', at)
+            if quote < 0:
+                # A backslash that is the last byte goes with what comes.
+                kept = len(self._held) - len(self._held.rstrip(b"\\"))
+                self._held = self._held[len(self._held) - kept :]
+                before = len(self._held)
+                self._fill()
+                if len(self._held) == before:
+                    raise ValueError
+                at = kept
+                continue
+            before_it = self._held[:quote]
+            escapes = len(before_it) - len(before_it.rstrip(b"\\"))
+            if escapes % 2 == 0:
+                self._held = self._held[quote + 1 :]
+                return
+            at = quote + 1
+
+
+def _array(name: str, entry: dict[str, object], path: Path, start: int, room: int) -> LazyArray:
+    shape, place = entry["shape"], entry["data_offsets"]
+    if not (isinstance(shape, list) and isinstance(place, list)):
+        raise TypeError
+    sizes = tuple(size for size in shape if type(size) is int and 0 <= size < _LARGEST)
+    first, last = place
+    if len(sizes) < len(shape) or not (isinstance(first, int) and isinstance(last, int)):
+        raise ValueError
+    said = str(entry["dtype"])
+    kind = of_safetensors(said)
+    if kind is None:
+        return LazyArray(name, sizes, DType(said, 1), None, flaw="its type is not known")
+    flaw = ""
+    if not 0 <= first <= last <= room or last - first != kind.bytes_of(prod(sizes)):
+        flaw = "its bytes are not in the file"
+    return LazyArray(name, sizes, kind, Stretch(path, start + first, last - first), flaw=flaw)

@@ -1,0 +1,169 @@
+"""A checkpoint, a file or a folder of shards, as its arrays by name; none of them is read."""
+
+import json
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from jellyml.errors import JellyError
+from jellyml.formats import (
+    KEY,
+    MANIFEST_KEY,
+    format_of,
+    gguf,
+    npy,
+    npz,
+    safetensors,
+    torch_legacy,
+    torch_zip,
+)
+from jellyml.formats.record import read_at
+from jellyml.tensors import gguf_file, numpy_files, safetensors_file, torch_files
+from jellyml.tensors.lazy_array import LazyArray
+from jellyml.tensors.nodes import MOST_ARRAYS, TooMuch
+
+_READERS: Mapping[str, Callable[[BinaryIO, Path], Iterator[LazyArray]]] = {
+    torch_zip.name: torch_files.of_zip,
+    torch_legacy.name: torch_files.of_legacy,
+    safetensors.name: safetensors_file.of_file,
+    gguf.name: gguf_file.of_file,
+    npz.name: numpy_files.of_npz,
+    npy.name: numpy_files.of_npy,
+}
+_INDEX = "*.index.json"
+_SHARDS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.gguf", "*.npz")
+_LARGEST_INDEX = 12 << 20
+_MOST_SHARDS = 10_000
+# Views may name the same bytes again and again: a file is not to give much more than it holds.
+_FREELY = 4 << 30
+_MOST_TIMES = 16
+
+
+class NoArrays(JellyError):
+    """A file in which no arrays are found, for its format is not known or is not one of arrays."""
+
+
+class Arrays(Mapping[str, LazyArray]):
+    """The arrays of a checkpoint by their names, in its order.
+
+    What lies under several names, as tied weights do, comes under each.
+    """
+
+    def __init__(self, found: Iterable[LazyArray]) -> None:
+        self._found: dict[str, LazyArray] = {}
+        for array in found:
+            if KEY in array.name or MANIFEST_KEY in array.name:
+                continue
+            self._found[self._free(array.name)] = array
+
+    def __getitem__(self, name: str) -> LazyArray:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} arrays>"
+
+    def _free(self, name: str) -> str:
+        """``a.b`` may be a key with a point in it, and a key in another: the second is numbered."""
+        if name not in self._found:
+            return name
+        return next(
+            new
+            for new in (f"{name} ({number})" for number in range(2, MOST_ARRAYS + 2))
+            if new not in self._found
+        )
+
+
+def arrays_of(path: Path) -> Arrays:
+    """The arrays of a file or folder; NoArrays where it is of another kind, TooMuch where it lies.
+
+    Nothing is unpickled, and no array is read.
+    """
+    if path.is_dir():
+        return Arrays(_within(_folder(path), path))
+    return Arrays(_within(_file(path), path))
+
+
+def _file(path: Path) -> Iterator[LazyArray]:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+            raise NoArrays(f"{path} is not a file.", "name the checkpoint's file or folder.")
+        with path.open("rb") as file:
+            kind = format_of(file).name
+            if kind not in _READERS:
+                raise NoArrays(
+                    f"The arrays of {path} cannot be found: its format ({kind}) is not one of"
+                    " torch, safetensors, GGUF or NumPy."
+                )
+            yield from _READERS[kind](file, path)
+    except OSError as problem:
+        raise NoArrays(
+            f"{path} could not be read: {problem.strerror}.", "check its permissions and its disk."
+        ) from None
+
+
+def _folder(folder: Path) -> Iterator[LazyArray]:
+    shards = _shards(folder)
+    if not shards:
+        raise NoArrays(f"The folder {folder} holds no weights.", "name a file in it.")
+    several = len(shards) > 1
+    for shard in shards:
+        for array in _file(shard):
+            # What no shard names, as one array alone, goes by the file's name.
+            yield array if array.name or not several else replace(array, name=shard.name)
+
+
+def _shards(folder: Path) -> list[Path]:
+    """The files that an index names, or those that look like weights, in the order of names."""
+    for index in sorted(folder.glob(_INDEX)):
+        if names := _indexed(index):
+            return [folder / name for name in names]
+    for pattern in _SHARDS:
+        if found := sorted(each for each in folder.glob(pattern) if each.is_file()):
+            return found[:_MOST_SHARDS]
+    return []
+
+
+def _indexed(index: Path) -> list[str]:
+    """The shards of an index; a name that leads out of the folder is refused."""
+    with index.open("rb") as file:
+        text = read_at(file, 0, _LARGEST_INDEX + 1)
+    if len(text) > _LARGEST_INDEX:
+        raise TooMuch(f"{index} is larger than an index should be.")
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        raise TooMuch(f"{index} is damaged.") from None
+    named = said.get("weight_map") if isinstance(said, dict) else None
+    if not isinstance(named, dict):
+        return []
+    names = sorted({str(name) for name in named.values()})
+    for name in names:
+        if Path(name).name != name or name in ("", ".", "..") or "\\" in name or ":" in name:
+            raise TooMuch(f"{index} names a file outside of its folder.")
+    return names[:_MOST_SHARDS]
+
+
+def _within(found: Iterator[LazyArray], path: Path) -> Iterator[LazyArray]:
+    """The same; raises TooMuch where they would give far more bytes than there are."""
+    files: dict[Path, int] = {}
+    total = 0
+    for count, array in enumerate(found):
+        if count == MOST_ARRAYS:
+            raise TooMuch(f"{path} names more than {MOST_ARRAYS:,} arrays.")
+        if array.stretch:
+            place = array.stretch.path
+            if place not in files:
+                files[place] = place.stat().st_size
+            unfolding = 1 if array.stretch.packed is None else 64
+            total += array.nbytes // unfolding
+            if total > _FREELY + _MOST_TIMES * sum(files.values()):
+                raise TooMuch(f"The arrays of {path} would take far more than the file.")
+        yield array

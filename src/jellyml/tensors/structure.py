@@ -1,0 +1,227 @@
+"""A pickle, walked and never run: what it would build, as far as it leads to tensors.
+
+The machine of ``formats/pickle_walk`` with dictionaries, lists and objects kept as nodes. No
+class is looked up and no function called: their names say what would come of it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from jellyml.formats.pickle_walk import ACTIONS, PLAIN, STOP, Global, Machine, Program
+from jellyml.tensors.nodes import LONGEST_NAME, Node, Row, Storage, Tensor, TooMuch, row_of
+
+_MOST_REMEMBERED = 500_000
+_MOST_AXES = 64
+_LARGEST = 1 << 48
+_REBUILDS = ("torch._utils _rebuild_tensor", "torch._utils _rebuild_qtensor")
+# What would only say again that this is a tensor.
+_WRAPPERS = ("torch._utils _rebuild_parameter", "torch._utils _rebuild_parameter_with_state")
+
+
+def read(pickle: Program, start: int = 0) -> tuple[object, int]:
+    """What the pickle builds, and where the next one begins. TooMuch, or it is damaged."""
+    machine = _Builder(pickle, start)
+    machine.run_to_end()
+    return machine.stack[-1], machine.at
+
+
+def texts(pickle: Program, start: int) -> tuple[list[str], int]:
+    """A list of strings, and where what follows its pickle begins. Raises TooMuch."""
+    machine = _Texts(pickle, start)
+    machine.run_to_end()
+    return machine.found, machine.at
+
+
+class _Builder(Machine):
+    most_steps: ClassVar[int] = 10_000_000
+    deepest: ClassVar[int] = 1_000_000
+    longest_text: ClassVar[int] = LONGEST_NAME
+    kept: ClassVar[tuple[type, ...]] = (str, Global, Node, Tensor, Storage)
+
+    def __init__(self, pickle: Program, start: int) -> None:
+        super().__init__(pickle, "")
+        self.at = start
+        self.plain: Mapping[int, tuple[int, int, int]] = _PLAIN
+        self.actions: Mapping[int, Callable[[Any], object]] = _ACTIONS
+
+    def run_to_end(self) -> None:
+        try:
+            self.run()
+            if self.pickle[self.at - 1] == STOP and self.stack:
+                return
+        except (IndexError, KeyError, ValueError, OverflowError):
+            pass
+        raise TooMuch("Its pickle is damaged, or does what no checkpoint's does.")
+
+    def put(self, index: int) -> None:
+        self.memorised += 1
+        value = self.stack[-1]
+        if isinstance(value, Row):
+            worth = any(isinstance(item, Node | Tensor | Storage) for item in value)
+        else:
+            worth = isinstance(value, self.kept)
+        if not worth:
+            self.memo.pop(index, None)
+        elif len(self.memo) < _MOST_REMEMBERED:
+            self.memo[index] = value
+        else:
+            raise ValueError("more than can be remembered")
+
+    def tuple_of(self, size: int) -> None:
+        items = self.stack[-size:]
+        del self.stack[-size:]
+        self.push(row_of(items))
+
+    def node(self) -> None:
+        self.push(Node())
+
+    def set_items(self, items: list[object]) -> None:
+        if isinstance(target := self.stack[-1], Node):
+            for name, value in zip(items[::2], items[1::2], strict=False):
+                target.put(name, value)
+
+    def dictionary(self) -> None:
+        items = self.marked()
+        self.node()
+        self.set_items(items)
+
+    def replace_marked(self) -> None:
+        """A list, or an object of whatever class."""
+        items = self.marked()
+        self.node()
+        self.add(items)
+
+    def append(self) -> None:
+        self.add([self.stack.pop()])
+
+    def appends(self) -> None:
+        self.add(self.marked())
+
+    def add(self, items: list[object]) -> None:
+        if isinstance(target := self.stack[-1], Node):
+            for item in items:
+                target.add(item)
+
+    def build(self) -> None:
+        """An object's attributes, or the two parts of them."""
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if not isinstance(target, Node):
+            return
+        for part in state if isinstance(state, Row) else (state,):
+            # Held, not copied: a node that takes itself in would double each time.
+            target.put("", part)
+
+    def new(self) -> None:
+        arguments = self.stack.pop()
+        self.stack.pop()
+        self.push(_node_of(arguments))
+
+    def new_with_words(self) -> None:
+        self.stack.pop()
+        self.new()
+
+    def storage(self) -> None:
+        match self.stack.pop():
+            case ("storage", Global(name), str(key), _, int(count), *more):
+                # Before torch 0.4 one could be a part of another; nothing says what lies there.
+                known = not any(isinstance(each, tuple) for each in more)
+                self.push(Storage(key if known else "", name.partition(" ")[2], count))
+            case _:
+                self.push(None)
+
+    def call(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        name = function.name if isinstance(function, Global) else ""
+        self.push(_called(name, arguments))
+
+
+class _Texts(_Builder):
+    """Strings, in whatever list they are."""
+
+    def __init__(self, pickle: Program, start: int) -> None:
+        super().__init__(pickle, start)
+        self.found: list[str] = []
+
+    def add(self, items: list[object]) -> None:
+        self.found += [item for item in items if isinstance(item, str)]
+
+
+def _called(name: str, arguments: object) -> object:
+    match arguments:
+        case (Storage() as storage, int(offset), tuple(shape), tuple(strides), *rest) if (
+            name.startswith(_REBUILDS)
+        ):
+            return _tensor(storage, offset, shape, strides, rest) or Node()
+        case (Tensor() as tensor, *_) if name in _WRAPPERS:
+            return tensor
+        case (Global(inner), _, tuple(given), *rest) if name.endswith("_rebuild_from_type_v2"):
+            return _with_state(_called(inner, given), rest)
+        case (tuple(items),) if name == "torch Size":
+            return items
+        case (_, (Tensor() as indices, Tensor() as values, *_), *_) if (
+            name == "torch._utils _rebuild_sparse_tensor"
+        ):
+            node = Node()
+            node.put("indices", indices)
+            node.put("values", values)
+            return node
+    return _node_of(arguments)
+
+
+def _with_state(built: object, state: list[object]) -> object:
+    """A tensor of a class of its own: the attributes that it has besides count if they hold any."""
+    attributes = [each for each in state if isinstance(each, Node) and each.items]
+    if not attributes or not isinstance(built, Node | Tensor):
+        return built
+    node = Node()
+    node.put("data", built)
+    for each in attributes:
+        node.put("", each)
+    return node
+
+
+def _tensor(
+    storage: Storage,
+    offset: int,
+    shape: tuple[object, ...],
+    strides: tuple[object, ...],
+    rest: list[object],
+) -> Tensor | None:
+    sizes = tuple(size for size in shape if isinstance(size, int) and 0 <= size < _LARGEST)
+    steps = tuple(step for step in strides if isinstance(step, int) and 0 <= step < _LARGEST)
+    if not len(sizes) == len(steps) == len(shape) == len(strides) <= _MOST_AXES:
+        return None
+    if not 0 <= offset < _LARGEST:
+        return None
+    named = next((each.name for each in rest if isinstance(each, Global)), "")
+    # Of a quantised tensor it is the scheme that stands in this place, in a tuple.
+    dtype = named.removeprefix("torch ") if storage.kind == "UntypedStorage" else None
+    return Tensor(storage, offset, sizes, steps, dtype)
+
+
+def _node_of(arguments: object) -> Node:
+    """An object of which only what it was made from is known; a new one each time."""
+    node = Node()
+    if isinstance(arguments, Row):
+        node.put("", arguments)
+    return node
+
+
+_OWN: dict[int, Callable[[_Builder], object]] = {
+    ord("}"): _Builder.node,  # EMPTY_DICT
+    ord("]"): _Builder.node,  # EMPTY_LIST
+    ord("a"): _Builder.append,  # APPEND
+    ord("e"): _Builder.appends,  # APPENDS
+    ord("l"): _Builder.replace_marked,  # LIST
+    ord("o"): _Builder.replace_marked,  # OBJ
+    ord("d"): _Builder.dictionary,  # DICT
+    ord("t"): lambda m: m.push(row_of(m.marked())),  # TUPLE
+    ord("b"): _Builder.build,  # BUILD
+    0x81: _Builder.new,  # NEWOBJ
+    0x92: _Builder.new_with_words,  # NEWOBJ_EX
+    ord("Q"): _Builder.storage,  # BINPERSID
+    ord("R"): _Builder.call,  # REDUCE
+}
+_PLAIN = {opcode: does for opcode, does in PLAIN.items() if opcode not in _OWN}
+_ACTIONS: dict[int, Callable[[Any], object]] = {**ACTIONS, **_OWN}

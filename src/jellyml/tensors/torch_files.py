@@ -1,0 +1,142 @@
+"""The arrays in what torch saves: a zip archive today, five pickles and raw storages before."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from jellyml.formats.pickle_walk import Program
+from jellyml.formats.record import Record, read_at, size_of
+from jellyml.formats.window import Window
+from jellyml.formats.zip_directory import Directory, read_directory
+from jellyml.tensors import layout, structure
+from jellyml.tensors.dtypes import DTYPES, DType, of_storage
+from jellyml.tensors.lazy_array import LazyArray
+from jellyml.tensors.nodes import Storage, Tensor, TooMuch, tensors
+from jellyml.tensors.stretch import Stretch
+
+# A smaller pickle is held whole, which is quicker; a larger one is read a little at a time.
+_HELD = 4 << 20
+_MOST_INFLATED = 16 << 20
+_LEGACY_PICKLES = 3  # before that of the object: the magic number, the version, the system
+# Deflate gives at most so many bytes for one.
+_MOST_UNFOLDING = 1032
+
+Find = Callable[[Storage], Stretch | None]
+
+
+def of_zip(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
+    """Raises TooMuch where the pickle is damaged."""
+    directory = read_directory(file)
+    if not directory:
+        raise TooMuch(f"{path} is a damaged archive.")
+    entries = _Entries(file, path, directory)
+    names = ["data.pkl"] if "data.pkl" in entries else []
+    root, _ = structure.read(entries.program(names[0])) if names else (None, 0)
+    for name, found in tensors(root):
+        yield _array(name, found, entries.storage)
+
+
+def of_legacy(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
+    """Raises TooMuch where one of the pickles is damaged."""
+    at = 0
+    program = Window(file)
+    for _ in range(_LEGACY_PICKLES):
+        _, at = structure.read(program, at)
+    root, at = structure.read(program, at)
+    found = list(tensors(root))
+    claimed = {}
+    for _, each in found:
+        storage = each.storage if isinstance(each, Tensor) else each
+        claimed[storage.key] = storage
+    places = _legacy_places(file, path, claimed, *structure.texts(program, at))
+    for name, each in found:
+        yield _array(name, each, lambda storage: places.get(storage.key))
+
+
+def _legacy_places(
+    file: BinaryIO, path: Path, claimed: dict[str, Storage], keys: list[str], at: int
+) -> dict[str, Stretch]:
+    """Each storage has its count of elements in 8 bytes before it."""
+    places: dict[str, Stretch] = {}
+    length = size_of(file)
+    for key in keys:
+        kind = of_storage(claimed[key].kind) if key in claimed else None
+        count = int.from_bytes(read_at(file, at, 8), "little", signed=True)
+        if kind is None or not 0 <= kind.bytes_of(count) <= length - at - 8:
+            break  # where the next one begins cannot be told
+        places[key] = Stretch(path, at + 8, kind.bytes_of(count))
+        at += 8 + kind.bytes_of(count)
+    return places
+
+
+class _Entries:
+    """The records of one archive, by their names below its own folder."""
+
+    def __init__(self, file: BinaryIO, path: Path, directory: Directory) -> None:
+        self._file = file
+        self._path = path
+        self._directory = directory
+        prefix = directory[0].name.split(b"/")[0] + b"/"
+        self._numbers = {
+            entry.name[len(prefix) :]: number
+            for number, entry in enumerate(directory)
+            if entry.name.startswith(prefix)
+        }
+        order = self._record("byteorder")
+        self._big = order is not None and order.head(file, 6) == b"big"
+
+    def __contains__(self, name: str) -> bool:
+        return name.encode() in self._numbers
+
+    def program(self, name: str) -> Program:
+        """A pickle to be walked."""
+        record = self._record(name)
+        if record is None:
+            raise TooMuch(f"The record {name} of {self._path} is damaged.")
+        if record.encoded or record.size <= _HELD:
+            return record.head(self._file, _MOST_INFLATED)
+        return Window(self._file, record.offset, record.size)
+
+    def storage(self, storage: Storage) -> Stretch | None:
+        record = self._record(f"data/{storage.key}")
+        kind = of_storage(storage.kind)
+        if record is None or kind is None:
+            return None
+        swap = kind.swap if self._big else 1
+        if not record.encoded:
+            return Stretch(self._path, record.offset, record.size, swap=swap)
+        size = min(kind.bytes_of(storage.count), record.size * _MOST_UNFOLDING)
+        return Stretch(self._path, record.offset, size, packed=record.size, swap=swap)
+
+    def _record(self, name: str) -> Record | None:
+        number = self._numbers.get(name.encode())
+        return None if number is None else self._directory.locate(self._directory[number])
+
+
+def _array(name: str, found: Tensor | Storage, find: Find) -> LazyArray:
+    if isinstance(found, Storage):
+        kind = of_storage(found.kind)
+        count = 0 if kind is None or found.count < 0 else found.count
+        found = Tensor(found, 0, (count,), (1,))
+    storage = found.storage
+    kind = DTYPES.get(found.dtype) if found.dtype else of_storage(storage.kind)
+    if kind is None:
+        unknown = DType(found.dtype or storage.kind, 1)
+        return LazyArray(name, found.shape, unknown, None, flaw="its type is not known")
+    place = find(storage)
+    part = place and _part(place, found, kind)
+    flaw = "" if part else "its bytes are not in the file"
+    plain = layout.is_contiguous(found.shape, found.strides)
+    return LazyArray(name, found.shape, kind, part, None if plain else found.strides, flaw)
+
+
+def _part(place: Stretch, tensor: Tensor, kind: DType) -> Stretch | None:
+    """The stretch of the storage that the tensor is a view of; None where it does not reach."""
+    start = kind.bytes_of(tensor.offset)
+    size = kind.bytes_of(layout.extent(tensor.shape, tensor.strides))
+    if start + size > place.size:
+        return None
+    swap = kind.swap if place.swap > 1 else 1
+    if place.packed is None:
+        return Stretch(place.path, place.offset + start, size, swap=swap)
+    return Stretch(place.path, place.offset, size, place.packed, start, swap)
