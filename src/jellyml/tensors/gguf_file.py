@@ -86,7 +86,8 @@ class _Reader:
         if self._steps > _MOST_STEPS or depth > 4:
             raise ValueError
         if kind == _TEXT:
-            self.at += self._number(self._wide)
+            size = self._number(self._wide)
+            self.at += size
         elif kind == _ARRAY:
             inner, count = self._number("I"), self._number(self._wide)
             if inner in _SIZES:

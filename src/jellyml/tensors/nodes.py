@@ -3,7 +3,7 @@
 A pickle can name one thing under billions of names: what is given out is bounded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -44,13 +44,17 @@ class Node:
 
     def __init__(self) -> None:
         self.count = 0  # of items, kept or not: a list's next index
-        self.items: list[tuple[str, Value]] = []
+        self.items: Sequence[tuple[str, Value]] = ()  # most stay empty
 
     def put(self, name: object, value: object) -> None:
         self.count += 1
         if isinstance(value, Row):
             value = value.node()
         if isinstance(value, Node | Tensor | Storage):
+            if not isinstance(self.items, list):
+                self.items = []
+            if len(self.items) > MOST_ARRAYS:
+                raise ValueError("more than there may be")
             self.items.append((_named(name), value))
 
     def add(self, value: object) -> None:
@@ -69,17 +73,18 @@ class Row(tuple[object, ...]):
     def node(self) -> Node:
         if self._node is None:
             self._node = Node()
-            for item in self if self.depth < _DEEPEST else ():
+            for item in self:
                 self._node.add(item)
         return self._node
 
 
-def row_of(items: list[object]) -> Row:
+def row_of(items: list[object]) -> Row | None:
+    """None for one that is deeper than any that holds arrays."""
     row = Row(items)
     deepest = max((item.depth for item in items if isinstance(item, Row)), default=0)
     if deepest:
         row.depth = deepest + 1
-    return row
+    return row if deepest < _DEEPEST else None
 
 
 class TooMuch(JellyError):

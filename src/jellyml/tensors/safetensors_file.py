@@ -16,9 +16,9 @@ from jellyml.tensors.stretch import Stretch
 _BLOCK = 1 << 16
 _LONGEST_ENTRY = 1 << 14
 _LARGEST = 1 << 48
-_METADATA = re.compile(rb'\s*,?\s*"__metadata__"\s*:\s*\{')
-_TEXT = re.compile(rb'\s*,?\s*(?:"[^"\\]*(?:\\.[^"\\]*)*"\s*:\s*)?"')
-_ENTRY = re.compile(rb'\s*,?\s*("(?:[^"\\]|\\.)*")\s*:\s*(\{[^{}]*\})', re.DOTALL)
+_METADATA = re.compile(rb'\s*(?:,\s*)?"__metadata__"\s*:\s*\{')
+_TEXT = re.compile(rb'\s*(?:,\s*)?(?:"[^"\\]*(?:\\.[^"\\]*)*"\s*:\s*)?"')
+_ENTRY = re.compile(rb'\s*(?:,\s*)?("(?:[^"\\]|\\.)*")\s*:\s*(\{[^{}]*\})', re.DOTALL)
 _END = re.compile(rb"\s*\}")
 
 

@@ -11,6 +11,7 @@ from jellyml.formats.pickle_walk import ACTIONS, PLAIN, STOP, Global, Machine, P
 from jellyml.tensors.nodes import LONGEST_NAME, Node, Row, Storage, Tensor, TooMuch, row_of
 
 _MOST_REMEMBERED = 500_000
+_LARGEST_INDEX = 4_000_000
 _MOST_AXES = 64
 _LARGEST = 1 << 48
 _REBUILDS = ("torch._utils _rebuild_tensor", "torch._utils _rebuild_qtensor")
@@ -34,13 +35,15 @@ def texts(pickle: Program, start: int) -> tuple[list[str], int]:
 
 class _Builder(Machine):
     most_steps: ClassVar[int] = 10_000_000
-    deepest: ClassVar[int] = 1_000_000
+    deepest: ClassVar[int] = 100_000
     longest_text: ClassVar[int] = LONGEST_NAME
     kept: ClassVar[tuple[type, ...]] = (str, Global, Node, Tensor, Storage)
 
     def __init__(self, pickle: Program, start: int) -> None:
         super().__init__(pickle, "")
         self.at = start
+        self.remembered: list[object] = []  # by their numbers, which count up from 0
+        self.count = 0
         self.plain: Mapping[int, tuple[int, int, int]] = _PLAIN
         self.actions: Mapping[int, Callable[[Any], object]] = _ACTIONS
 
@@ -54,18 +57,24 @@ class _Builder(Machine):
         raise TooMuch("Its pickle is damaged, or does what no checkpoint's does.")
 
     def put(self, index: int) -> None:
+        """Remember what may be asked for again: never the arguments of a call that comes now."""
         self.memorised += 1
         value = self.stack[-1]
         if isinstance(value, Row):
-            worth = any(isinstance(item, Node | Tensor | Storage) for item in value)
+            held = any(isinstance(item, Node | Tensor | Storage) for item in value)
+            worth = held and self.pickle[self.at] != ord("R")
         else:
             worth = isinstance(value, self.kept)
-        if not worth:
-            self.memo.pop(index, None)
-        elif len(self.memo) < _MOST_REMEMBERED:
-            self.memo[index] = value
-        else:
+        self.count += worth
+        if self.count > _MOST_REMEMBERED or not 0 <= index < _LARGEST_INDEX:
             raise ValueError("more than can be remembered")
+        known = self.remembered
+        if index >= len(known):
+            known.extend([None] * (index + 1 - len(known)))
+        known[index] = value if worth else None
+
+    def get(self, index: int) -> None:
+        self.push(self.remembered[index])
 
     def tuple_of(self, size: int) -> None:
         items = self.stack[-size:]
