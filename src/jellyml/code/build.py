@@ -25,7 +25,7 @@ def build(
     dates: Dates,
 ) -> tuple[bytes, dict[str, object]]:
     """The filling, and the facts that are kept beside it."""
-    commit = _commit(place, selection, contents, dates)
+    commit = commit_of(place, selection, contents, dates)
     packed = pack(place, selection.scan, commit, history, budget)
     data = packed.bundle.finished(
         commit=packed.commit,
@@ -42,7 +42,7 @@ def build(
     return data, facts
 
 
-def _commit(place: Scratch, selection: Selection, contents: Contents, dates: Dates) -> str:
+def commit_of(place: Scratch, selection: Selection, contents: Contents, dates: Dates) -> str:
     """HEAD itself where its tree is the tree to be captured, else a child of it."""
     head = selection.scan.head
     if selection.is_head and head:

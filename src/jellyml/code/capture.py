@@ -163,7 +163,7 @@ def _again(look: _Look) -> tuple[Capture, str | None]:
 def _once(look: _Look) -> tuple[Capture, str | None]:
     """Scan; then take the capture from the cache or build it. The name is None if not kept."""
     options, store = look.options, look.store
-    selection = _selected(look.scan(), options)
+    selection = selected(look.scan(), options)
     before = _signatures(selection)
     contents = Contents(selection)
     asked = options.history, options.budget
@@ -183,7 +183,7 @@ def _once(look: _Look) -> tuple[Capture, str | None]:
     return _captured(hit, _seen(selection, contents.unreadable)), name
 
 
-def _selected(found: Scan, options: Options) -> Selection:
+def selected(found: Scan, options: Options) -> Selection:
     """What of a look goes into the snapshot: nothing of it is older than the look."""
     selection = select(
         found,

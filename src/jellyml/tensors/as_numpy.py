@@ -1,5 +1,6 @@
 """Arrays for numpy (extra ``weights``): views of the file, and numbers of every type."""
 
+import threading
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -64,13 +65,19 @@ def is_here() -> bool:
     return find_spec("numpy") is not None
 
 
+def prepare() -> None:
+    """Import numpy beside other work, if it is installed."""
+    if is_here():
+        threading.Thread(target=import_module, args=("numpy",), daemon=True).start()
+
+
 def has_numbers(dtype: str) -> bool:
     """Whether ``numbers`` knows the type; packed ones have none of their own."""
     known = _NATIVE | set(_STAND_IN) | set(_FLOATS_8) | {"bfloat16", "float8_e8m0fnu"}
     return dtype in known
 
 
-def numbers(data: "bytes | memoryview", dtype: str) -> "Array":
+def numbers(data: bytes | bytearray, dtype: str) -> "Array":
     """Little-endian elements as float64, or complex128."""
     import numpy
 

@@ -56,20 +56,23 @@ def _same_bytes(one: "LazyArray", other: "LazyArray") -> bool:
     return all(left == right for left, right in zip_longest(mine, theirs))
 
 
-def blocks(one: Stretch, other: Stretch) -> Iterator[tuple[bytearray, bytearray]]:
+def blocks(
+    one: Stretch, other: Stretch, block: int = _BLOCK
+) -> Iterator[tuple[bytearray, bytearray]]:
     """The bytes of two stretches of one size, as they lie, in two buffers used again and again.
 
     What is behind the end of the last block is alike in both.
     """
-    mine, theirs = bytearray(_BLOCK), bytearray(_BLOCK)
+    block = min(block, one.size)
+    mine, theirs = bytearray(block), bytearray(block)
     views = memoryview(mine), memoryview(theirs)
     with one.open() as left, other.open() as right:
         left.seek(one.offset)
         right.seek(other.offset)
-        for start in range(0, one.size, _BLOCK):
-            size = min(_BLOCK, one.size - start)
-            if size < _BLOCK:
-                mine[size:] = theirs[size:] = bytes(_BLOCK - size)
+        for start in range(0, one.size, block):
+            size = min(block, one.size - start)
+            if size < block:
+                mine[size:] = theirs[size:] = bytes(block - size)
             _fill(left, views[0][:size], one)
             _fill(right, views[1][:size], other)
             yield mine, theirs

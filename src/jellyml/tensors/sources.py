@@ -56,7 +56,8 @@ class Arrays(Mapping[str, LazyArray]):
         for array in found:
             if KEY in array.name or MANIFEST_KEY in array.name:
                 continue
-            self._found[self._free(array.name)] = array
+            name = self._free(array.name)
+            self._found[name] = array if name == array.name else replace(array, name=name)
 
     def __getitem__(self, name: str) -> LazyArray:
         return self._found[name]

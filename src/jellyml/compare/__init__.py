@@ -1,0 +1,1 @@
+"""What differs between two of: checkpoint, commit, working tree. Code, environment, weights."""

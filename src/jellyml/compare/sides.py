@@ -1,0 +1,103 @@
+"""What is compared: a checkpoint, a commit, or the working tree, by what the user calls it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from jellyml.checkpoint import SIDECAR
+from jellyml.code import environment, objects
+from jellyml.code.objects import Commit
+from jellyml.code.repository import Repository
+from jellyml.errors import NotARepository, UsageError, pasteable
+from jellyml.model import MAX_UNPACKED, Model
+from jellyml.tensors import Arrays
+
+Kind = Literal["checkpoint", "commit", "working tree"]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two. What it is asked for is read then; nothing of it is run."""
+
+    name: str
+    kind: Kind
+    model: Model | None = None
+    repository: Repository | None = None
+
+    @contextmanager
+    def commit(self) -> Iterator[Commit]:
+        """Its code. NoSnapshot, BadSnapshot, GitError, UsageError."""
+        if self.model:
+            yield objects.of_checkpoint(self.model.inside.incoming)
+            return
+        assert self.repository
+        if self.kind == "commit":
+            yield objects.of_repository(self.repository, self.name)
+            return
+        with objects.of_working_tree(self.repository) as commit:
+            yield commit
+
+    def manifest(self) -> Mapping[str, object] | None:
+        """How it was made, or would be made here; None where nobody wrote that down."""
+        if self.model:
+            return self.model.manifest
+        if self.kind == "commit" or not self.repository:
+            return None
+        return {
+            "python": environment.python(),
+            "machine": environment.machine(),
+            "distributions": environment.distributions(self.repository.root),
+            "lock_files": environment.lock_files(self.repository.root),
+            "variables": environment.variables(),
+        }
+
+    def arrays(self) -> Arrays | None:
+        """Its weights; None for code alone. NoArrays, TooMuch."""
+        return self.model.arrays if self.model else None
+
+
+@contextmanager
+def opened(
+    one: str, other: str | None, folder: Path, max_unpacked: int = MAX_UNPACKED
+) -> Iterator[tuple[Side, Side]]:
+    """The two sides; ``other`` is the working tree of ``folder`` where it is None."""
+    sides = [_side(name, folder, max_unpacked) for name in (one, other)]
+    try:
+        yield sides[0], sides[1]
+    finally:
+        for side in sides:
+            if side.model:
+                side.model.close()
+
+
+def _side(name: str | None, folder: Path, max_unpacked: int) -> Side:
+    if name is None:
+        return Side("the working tree", "working tree", repository=_repository(folder, None))
+    path = Path(name)
+    if path.is_file() or (path.is_dir() and _is_checkpoint(path)):
+        return Side(name, "checkpoint", model=Model(path, max_unpacked))
+    return Side(name, "commit", repository=_repository(folder, name))
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    """A folder may have the name of a branch: it has to hold what checkpoints hold."""
+    marks = (SIDECAR, "*.index.json", "*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.gguf")
+    return any(next(folder.glob(mark), None) for mark in marks)
+
+
+def _repository(folder: Path, name: str | None) -> Repository:
+    try:
+        return Repository.find(folder)
+    except NotARepository:
+        if name is None:
+            raise UsageError(
+                f"{folder.absolute()} is in no git repository, so there is no working tree to"
+                " compare with.",
+                "name two checkpoints: jellyml diff A B",
+            ) from None
+        raise UsageError(
+            f"There is no file {name}, and {folder.absolute()} is in no git repository.",
+            f"check the name: ls -d {pasteable(name)}",
+        ) from None
