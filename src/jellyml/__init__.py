@@ -8,6 +8,7 @@ from importlib import import_module
 # Type checkers know it by its name; importing ``typing`` would double the time to start.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from jellyml.compare import diff
     from jellyml.create import create_jelly_filling, create_snapshot
     from jellyml.embed import fill, strip
     from jellyml.errors import JellyError, JellyWarning
@@ -26,6 +27,7 @@ __all__ = [
     "Workspace",
     "create_jelly_filling",
     "create_snapshot",
+    "diff",
     "fill",
     "strip",
 ]
@@ -38,6 +40,7 @@ _HOME = {
     "Workspace": "workspace",
     "create_jelly_filling": "create",
     "create_snapshot": "create",
+    "diff": "compare",
     "fill": "embed",
     "open": "model",
     "strip": "embed",

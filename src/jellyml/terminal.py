@@ -92,6 +92,10 @@ class Terminal:
             else:
                 _put(raw, piece)
 
+    def painted(self, text: str, code: str) -> str:
+        """The text in a colour, where results go to a terminal that shows it."""
+        return _painted(text, code, self.out)
+
     def paged(self, lines: "Iterable[str]") -> None:
         """Many lines, made safe by who made them: as git would show them on a terminal."""
         if self.out is sys.stdout and is_terminal(self.out):

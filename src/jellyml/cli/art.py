@@ -84,6 +84,11 @@ PICTURES = {
 ▓•▓▀ ▀▓▓▓ ▗▟▖
 ▓▓▓▄ ▄▓•▓▝█▙▟▛
  ▀░░░░░▀   ▜▘""",
+    "diff": """\
+ ▄▓▓•▓▄ │ ▄▓▓▓▓▄
+▓•▓▗▖▓▓ │ ▓▓▓▗▖▓•
+▓▓▓▝▘▓• │ ▓•▓▝▘▓▓
+ ▀░░░░▀ │ ▀░░░░▀""",
     "fill": """\
    ▐█▌
  ▄▓▐█▌▓▄
@@ -122,6 +127,7 @@ _CLUES = {
     "doctor": "Not only the doctor's name makes the doctor come; so does the likeness.",
     "show": "A look is worth a thousand words; this one is worth four letters.",
     "list": "Two donuts with a price list are a menu. Order from it, by showing it.",
+    "diff": "Spot the differences between these two. They are all that this command needs to hear.",
     "fill": "The jelly goes in from above. So does the picture.",
     "record": "Play it as it is drawn, and what comes after it is recorded.",
     "strip": "Beside every donut lies what was in it, and the word for that.",

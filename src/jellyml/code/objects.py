@@ -51,8 +51,8 @@ def of_repository(repository: Repository, name: str) -> Commit:
 
 @contextmanager
 def of_working_tree(repository: Repository) -> Iterator[Commit]:
-    """What a capture would capture now, gone when the block is left. Nothing is changed."""
-    selection = selected(scan(repository), Options())
+    """What a capture would capture now, but that no filter is run. Nothing is changed."""
+    selection = selected(scan(repository, filters=False), Options())
     with scratch(selection.scan) as place:
         oid = commit_of(place, selection, Contents(selection), {})
         places = (place.directory / "objects", *place.git.objects)

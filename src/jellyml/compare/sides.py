@@ -78,7 +78,9 @@ def _side(name: str | None, folder: Path, max_unpacked: int) -> Side:
     path = Path(name)
     if path.is_file() or (path.is_dir() and _is_checkpoint(path)):
         return Side(name, "checkpoint", model=Model(path, max_unpacked))
-    return Side(name, "commit", repository=_repository(folder, name))
+    repository = _repository(folder, name)
+    objects.of_repository(repository, name)  # raises now, before anything else is looked at
+    return Side(name, "commit", repository=repository)
 
 
 def _is_checkpoint(folder: Path) -> bool:

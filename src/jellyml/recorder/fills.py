@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from jellyml import locks
+from jellyml import files, locks
 from jellyml.checkpoint import Checkpoint
 from jellyml.code import filling
 from jellyml.embed import fill

@@ -1,0 +1,142 @@
+"""``jellyml diff``: what differs between two checkpoints, commits, or the working tree."""
+
+import json
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from jellyml.cli import code_view, weights_view
+from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked
+from jellyml.compare.code import Code
+from jellyml.compare.comparison import PARTS, Comparison, Parts, diff
+from jellyml.compare.environment import Environment, Fact
+from jellyml.compare.sides import opened
+from jellyml.compare.weights import Weights
+from jellyml.errors import UsageError
+from jellyml.tensors import as_numpy
+from jellyml.terminal import Terminal, has_colour, is_terminal, safe
+
+DESCRIPTION = """
+Show what differs between two checkpoints: their code, as git shows it, the environment that
+they were made in, and their weights, by how much. A and B can be commits of your repository
+too. Nothing is loaded or run, and nothing in your folder is touched.
+
+examples:
+  jellyml diff model.pth                     with your code as it is now
+  jellyml diff before.pth after.pth
+  jellyml diff main model.pth --only code
+  jellyml diff a.safetensors b.safetensors --only weights --plot change.png
+"""
+
+_BOLD, _RED, _GREEN, _YELLOW = "1", "31", "32", "33"
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("a", metavar="A", help="a checkpoint, or a commit")
+    parser.add_argument(
+        "b", metavar="B", nargs="?", help="another (default: your code as it is now)"
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--only", choices=PARTS, help="compare nothing else")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw the change of the weights into a picture"
+    )
+    add_code_dir(parser)
+    add_max_unpacked(parser)
+
+
+def run(args: Namespace, terminal: Terminal) -> None:
+    if args.json:
+        made = diff(
+            args.a, args.b, only=args.only, folder=args.code_dir, max_unpacked=args.max_unpacked
+        )
+        terminal.result(json.dumps(_as_json(made), indent=2))
+        _plot(args.plot, made.weights)
+        return
+    with opened(args.a, args.b, args.code_dir, args.max_unpacked) as (before, after):
+        parts = Parts(before, after, args.only)
+        with parts.code() as code:
+            environment, weights = parts.environment(), parts.weights()
+            _show(terminal, code, environment, weights)
+        for note in parts.notes:
+            terminal.note(note)
+        if weights and any(each.amount for each in weights.differences) and not as_numpy.is_here():
+            terminal.note("By how much, in numbers, needs numpy: pip install 'jellyml[weights]'")
+        _plot(args.plot, weights)
+
+
+def _show(
+    terminal: Terminal, code: Code | None, environment: Environment | None, weights: Weights | None
+) -> None:
+    """Into a pipe the difference of the code is exactly git's, before all else."""
+    rest = list(_environment(environment, terminal)) if environment else []
+    rest += weights_view.lines(weights, terminal) if weights else []
+    if is_terminal(terminal.out):
+        terminal.paged(_all(code, rest, terminal))
+        return
+    if code:
+        terminal.exact(code.patch())
+    for line in rest:
+        terminal.result(line)
+
+
+def _all(code: Code | None, rest: list[str], terminal: Terminal) -> Iterator[str]:
+    colour = has_colour(terminal.out)
+    if code:
+        lines = code_view.difference(code_view.lines_of(code.patch()), colour=colour)
+        first = next(lines, None)
+        if first is None:
+            yield terminal.painted("The code is the same.", _BOLD)
+        else:
+            yield first
+            yield from lines
+        if rest:
+            yield ""
+    yield from rest
+
+
+def _environment(found: Environment, terminal: Terminal) -> Iterator[str]:
+    if not found.facts and not found.packages:
+        yield terminal.painted("The environment is the same.", _BOLD)
+        return
+    yield terminal.painted("Environment:", _BOLD)
+    for fact in found.facts:
+        yield _fact(fact, terminal, "")
+    for fact in found.packages:
+        yield _fact(fact, terminal, "package ")
+
+
+def _fact(fact: Fact, terminal: Terminal, called: str) -> str:
+    name = f"{called}{safe(fact.name)}"
+    if fact.before is None:
+        return terminal.painted(f"+ {name} {safe(fact.after or '')}", _GREEN)
+    if fact.after is None:
+        return terminal.painted(f"- {name} {safe(fact.before)}", _RED)
+    return terminal.painted(f"! {name} {safe(fact.before)} -> {safe(fact.after)}", _YELLOW)
+
+
+def _plot(path: Path | None, weights: Weights | None) -> None:
+    if path is None:
+        return
+    if weights is None:
+        raise UsageError("There are no weights on both sides to draw.", "name two checkpoints")
+    from jellyml.cli import weights_plot
+
+    weights_plot.draw(weights, path)
+
+
+def _as_json(made: Comparison) -> dict[str, object]:
+    return {
+        "before": made.before,
+        "after": made.after,
+        "code": made.code
+        and {
+            "files": [asdict(each) for each in made.code.files],
+            "patch": made.code.patch.decode("utf-8", "surrogateescape"),
+            "cut": made.code.cut,
+        },
+        "environment": made.environment and asdict(made.environment),
+        "weights": made.weights and asdict(made.weights),
+        "notes": list(made.notes),
+    }
