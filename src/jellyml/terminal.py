@@ -12,6 +12,7 @@ import time
 import unicodedata
 from dataclasses import asdict
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeVar
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Terminal:
 
     def paged(self, lines: "Iterable[str]") -> None:
         """Many lines, made safe by who made them: as git would show them on a terminal."""
-        if self.out is sys.stdout and is_terminal(self.out):
+        if self.out is sys.stdout and is_terminal(self.out) and which("git"):
             from jellyml.code.attached import page
 
             self.flush()

@@ -1,7 +1,8 @@
 """The difference of two sets of arrays: exact, then by how much."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,7 @@ class Weights:
 
 # Reading lets another thread compare.
 _TOGETHER = 2
+_AHEAD = 16
 _LARGE = 64 << 20  # bytes; it is worth while to get ready while reading
 
 Progress = Callable[[int, int], None]
@@ -73,18 +75,34 @@ def compared(
         as_numpy.prepare()
     done = same = 0
     found: list[Difference] = []
-    befores = [one.get(moved.get(name, name)) for name in other]
-    with ThreadPoolExecutor(_TOGETHER) as pool:
-        told = pool.map(_difference, befores, other.values())
-        for array, difference in zip(other.values(), told, strict=True):
-            same += difference is None
-            if difference:
-                found.append(difference)
-            done += array.nbytes
-            progress(done, total)
+    sides = ((one.get(moved.get(name, name)), array) for name, array in other.items())
+    for array, difference in _in_turn(sides):
+        same += difference is None
+        if difference:
+            found.append(difference)
+        done += array.nbytes
+        progress(done, total)
     gone = set(moved.values())
     found += (_only(each, "removed") for name, each in removed.items() if name not in gone)
     return Weights(tuple(found), same, len(one), len(other))
+
+
+def _in_turn(
+    sides: Iterator[tuple[LazyArray | None, LazyArray]],
+) -> Iterator[tuple[LazyArray, Difference | None]]:
+    """Two at a time, and in their order; not all are asked for before the first has come."""
+    waiting: deque[tuple[LazyArray, Future[Difference | None]]] = deque()
+    pool = ThreadPoolExecutor(_TOGETHER)
+    try:
+        for before, after in sides:
+            waiting.append((after, pool.submit(_difference, before, after)))
+            if len(waiting) > _AHEAD:
+                array, future = waiting.popleft()
+                yield array, future.result()
+        for array, future in waiting:
+            yield array, future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _difference(before: LazyArray | None, after: LazyArray) -> Difference | None:
