@@ -58,7 +58,7 @@ test-formats: .venv-formats/ready
 	rm -rf build/formats
 	.venv-formats/bin/python -m pytest -ra -n auto -c /dev/null --rootdir=. \
 	  -o pythonpath="src tests" -p no:cacheprovider \
-	  tests/integrations tests/formats_real/every_format.py tests/formats_real/every_folder.py
+	  tests/integrations $(wildcard tests/formats_real/every_*.py)
 	.venv-formats/bin/python tests/formats_real/table.py build/formats
 
 format: .venv/ready

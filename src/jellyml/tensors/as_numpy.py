@@ -114,7 +114,7 @@ def array(lazy: "LazyArray") -> "Array":
     if strides is None:
         return flat.reshape(lazy.shape)
     steps = [step * kind.itemsize for step in strides]
-    return numpy.lib.stride_tricks.as_strided(flat, lazy.shape, steps, writeable=False)
+    return numpy.ndarray(lazy.shape, kind, flat, strides=steps)
 
 
 @lru_cache
