@@ -14,7 +14,7 @@ from array_files import safetensors
 from at_the_keyboard import environment, save_model, type_command, type_on_terminal
 from captures import untouched
 from conftest import Folder
-from jellyml.cli.weights_view import module_of
+from jellyml.cli.weights_view import by_module, module_of
 from jellyml.compare import amount as amounts
 from jellyml.compare.weights import Difference, Weights, compared
 from jellyml.errors import BadSnapshot
@@ -240,6 +240,34 @@ def test_memory_does_not_grow_with_what_is_compared(tmp_path: Path) -> None:
 )
 def test_modules(name: str, module: str) -> None:
     assert module_of(name) == module
+
+
+def test_the_state_of_an_optimizer_does_not_hide_the_model(tmp_path: Path) -> None:
+    state = {"state": {0: {"exp_avg": W}, 1: {"exp_avg": W}}}
+    changed = {"state": {0: {"exp_avg": 1000 * W}, 1: {"exp_avg": W - 5}}}
+    one = {"model": {"a.w": W, "b.w": W}, "optimizer": state}
+    other = {"model": {"a.w": W + 1, "b.w": W}, "optimizer": changed}
+    found = weights(tmp_path, one, other)
+    assert [module.name for module in by_module(found.differences)] == ["model.a"]
+    alone = [each for each in found.differences if each.name.startswith("optim")]
+    assert [module.name for module in by_module(alone)] == [
+        "optimizer.state.0",
+        "optimizer.state.1",
+    ]
+    shown = type_on_terminal(
+        "diff", "one.pt", "other.pt", cwd=tmp_path, more={"NO_COLOR": "1", "GIT_PAGER": "cat"}
+    )
+    assert "2 changed in the state of the optimizer" in shown.out
+
+
+def test_a_module_changes_as_one_array_would(tmp_path: Path) -> None:
+    """A bias of next to nothing that doubles is not the change of the module."""
+    one = {"a.weight": W, "a.bias": torch.full((3,), 1e-6), "b.weight": W}
+    found = weights(tmp_path, one, {"a.weight": W * 1.5, "a.bias": torch.ones(3), "b.weight": W})
+    (module,) = by_module(found.differences)
+    before = torch.cat([W.flatten(), one["a.bias"]])
+    after = torch.cat([W.flatten() * 1.5, torch.ones(3)])
+    assert module.change == pytest.approx(float((after - before).norm() / before.norm()))
 
 
 # Code.

@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     evil = r"$\frac{a}{$ <script>.w" + "\x1b"
     other = {name: each + 0.01 for name, each in one.items()} | {evil: np.zeros((3, 1))}
     for name, value in (("one", one | {evil: np.ones((3, 1))}), ("other", other)):
-        np.savez(f"{name}.npz", **value)  # type: ignore[arg-type]
+        np.savez(f"{name}.npz", **value)
     return tmp_path
 
 

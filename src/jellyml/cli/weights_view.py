@@ -1,5 +1,7 @@
 """The difference of weights as text: by module, with bars, on a terminal; a line each in a pipe."""
 
+import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ _COLOURS: dict[Kind, str] = {
     "retyped": _YELLOW,
     "changed": _YELLOW,
 }
+_STATE = re.compile(r"(?:^|\.)optim\w*\.")
 _BAR = 20  # characters
 _LEGEND = "by: norm of the change, by the norm of what was; at most: largest change of an element"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -25,7 +28,7 @@ _FULL = "█"
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A part of the model: its name, and what in it differs. ``change``: the largest there is."""
+    """A part of the model: its name, and what in it differs; ``change``: by how much all of it."""
 
     name: str
     differences: Sequence[Difference]
@@ -34,7 +37,7 @@ class Module:
 
 
 def lines(weights: Weights, terminal: Terminal) -> Iterator[str]:
-    yield terminal.painted(_summary(weights), _BOLD)
+    yield terminal.painted(_summary(weights.differences, weights.same), _BOLD)
     if not is_terminal(terminal.out):
         yield from map(_line, weights.differences)
         return
@@ -49,19 +52,25 @@ def lines(weights: Weights, terminal: Terminal) -> Iterator[str]:
         names = max(len(name) for _, name, _ in told)
         for kind, name, rest in told:
             yield f"  {terminal.painted(f'{kind:<10}', _COLOURS[kind])} {name:<{names}} {rest}"
+    state = [each for each in weights.differences if is_state(each.name)]
+    if modules and state:
+        yield f"{_counted(state)} in the state of the optimizer (--json names each)."
     if any(each.amount for each in weights.differences):
         yield terminal.painted(_LEGEND, _DIM)
 
 
 def by_module(differences: Sequence[Difference]) -> list[Module]:
-    """In the order of the first of each. Changes are compared by norms, else by shares."""
+    """In the order of the first of each. Changes are compared by norms, else by shares.
+
+    An optimizer's state changes beyond all measure: it is left out, unless there is nothing else.
+    """
     found: dict[str, list[Difference]] = {}
-    for each in differences:
+    for each in [each for each in differences if not is_state(each.name)] or differences:
         found.setdefault(module_of(each.name), []).append(each)
     known = any(each.amount and each.amount.relative for each in differences)
     measure = "relative" if known else "share"
     return [
-        Module(name, members, max(_change(each, measure) for each in members), measure)
+        Module(name, members, _relative(members) if known else _share_of(members), measure)
         for name, members in found.items()
     ]
 
@@ -75,18 +84,32 @@ def module_of(name: str) -> str:
     return ".".join(parts[:-1]) or name
 
 
-def _change(difference: Difference, measure: str) -> float:
-    return float(getattr(difference.amount, measure, None) or 0)
+def is_state(name: str) -> bool:
+    """Whether the array is an optimizer's and not the model's, as its place tells."""
+    return _STATE.search(name) is not None
 
 
-def _summary(weights: Weights) -> str:
-    counts: dict[str, int] = {}
-    for each in weights.differences:
-        counts[each.kind] = counts.get(each.kind, 0) + 1
-    if not counts:
-        return f"The weights are the same: {weights.same:,} arrays, to the bit."
-    said = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
-    return f"Weights: {said}; {weights.same:,} the same."
+def _relative(differences: Sequence[Difference]) -> float:
+    """The norm of all changes by that of all that changed, as if it were one array."""
+    known = [each.amount for each in differences if each.amount]
+    norms = [(each.relative or 0, each.norm or 0) for each in known]
+    change = math.hypot(*(relative * norm for relative, norm in norms))
+    return change / (math.hypot(*(norm for _, norm in norms)) or 1)
+
+
+def _share_of(differences: Sequence[Difference]) -> float:
+    return max((each.amount.share for each in differences if each.amount), default=0)
+
+
+def _summary(differences: Sequence[Difference], same: int) -> str:
+    if not differences:
+        return f"The weights are the same: {same:,} arrays, to the bit."
+    return f"Weights: {_counted(differences)}; {same:,} the same."
+
+
+def _counted(differences: Sequence[Difference]) -> str:
+    counts = Counter(each.kind for each in differences)
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
 
 
 def _together(differences: Sequence[Difference]) -> Iterator[tuple[Kind, str, str]]:

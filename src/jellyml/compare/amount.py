@@ -19,8 +19,8 @@ _ELEMENTS = 1 << 15
 class Amount:
     """``share``: how many of the elements, or of the bytes, are others; more than 0, at most 1.
 
-    ``relative`` is the norm of the change by the norm of what was, ``largest`` the largest change
-    of one element. Both are None where there are no numbers: without numpy, of a packed type,
+    ``relative`` is the norm of the change by the norm of what was (``norm``), ``largest`` the
+    largest change of one element. They are None where there are no numbers: without numpy, of a packed type,
     where an element is or becomes no finite number; ``relative`` also where all was zero.
     """
 
@@ -28,6 +28,7 @@ class Amount:
     of: Literal["elements", "bytes"]
     relative: float | None = None
     largest: float | None = None
+    norm: float | None = None
 
 
 def amount(one: LazyArray, other: LazyArray) -> Amount:
@@ -109,9 +110,10 @@ def _in_numbers(one: LazyArray, other: LazyArray) -> Amount:
     share = sums.changed / max(one.size, 1)
     if not math.isfinite(sums.change):
         return Amount(share, "elements")
-    known = sums.norm > 0 and math.isfinite(sums.norm)
-    relative = math.sqrt(sums.change / sums.norm) if known else None
-    return Amount(share, "elements", relative, sums.largest)
+    norm = math.sqrt(sums.norm)
+    if not 0 < norm < math.inf:
+        return Amount(share, "elements", None, sums.largest)
+    return Amount(share, "elements", math.sqrt(sums.change) / norm, sums.largest, norm)
 
 
 def _others(mine: bytes | bytearray, theirs: bytes | bytearray, array: LazyArray) -> "Array":
