@@ -10,6 +10,7 @@ from benchmarks.bench import Bench
 from benchmarks.line import Line
 from benchmarks.rows import (
     capture,
+    comparing,
     finding,
     large_history,
     loading,
@@ -34,6 +35,7 @@ ROWS: tuple[Row, ...] = (
     processes,
     loading,
     finding,
+    comparing,
     large_history,
     thousand,
     trackers,

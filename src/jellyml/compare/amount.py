@@ -20,8 +20,9 @@ class Amount:
     """``share``: how many of the elements, or of the bytes, are others; more than 0, at most 1.
 
     ``relative`` is the norm of the change by the norm of what was (``norm``), ``largest`` the
-    largest change of one element. They are None where there are no numbers: without numpy, of a packed type,
-    where an element is or becomes no finite number; ``relative`` also where all was zero.
+    largest change of one element. They are None where there are no numbers: without numpy, of a
+    packed type, where an element is or becomes no finite number; ``relative`` also where all was
+    zero.
     """
 
     share: float
