@@ -9,23 +9,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from jellyml.checkpoint import Checkpoint
-from jellyml.code.bundle import Incoming, quarantined
-from jellyml.code.inside import File, Inside, Kind
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, UsageError, pasteable
 from jellyml.remote.address import Place, place_of
 
 if TYPE_CHECKING:
     from os import PathLike
 
+    from jellyml.checkpoint import Checkpoint
+    from jellyml.code.bundle import Incoming
+    from jellyml.code.inside import File, Inside, Kind
     from jellyml.tensors import Arrays
 
 MAX_UNPACKED = 4 << 30
 
 
 @contextmanager
-def unpacked(checkpoint: Checkpoint, max_unpacked: int = MAX_UNPACKED) -> Iterator[Incoming]:
+def unpacked(checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED) -> "Iterator[Incoming]":
     """The checkpoint's bundle in quarantine; BadSnapshot if it is not what its header says."""
+    from jellyml.code.bundle import quarantined
+
     size = checkpoint.header.size
     with quarantined(checkpoint.bundle(), size=size, max_unpacked=max_unpacked) as incoming:
         claimed = checkpoint.header.commit
@@ -79,8 +81,10 @@ class Model:
         self.__dict__.pop("files", None)
 
     @cached_property
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> "Checkpoint":
         """Where the snapshot lies; NoSnapshot, BadSnapshot."""
+        from jellyml.checkpoint import Checkpoint
+
         return Checkpoint.open(self.path)
 
     @property
@@ -101,8 +105,10 @@ class Model:
             return None
 
     @cached_property
-    def inside(self) -> Inside:
+    def inside(self) -> "Inside":
         """The code, in quarantine. NoSnapshot, BadSnapshot, GitError."""
+        from jellyml.code.inside import Inside
+
         return Inside(self._stack.enter_context(unpacked(self.checkpoint, self._max_unpacked)))
 
     @cached_property
@@ -149,10 +155,10 @@ class CodeFile:
     """One file of the code. ``size`` is in bytes; a submodule has none."""
 
     path: str
-    kind: Kind
+    kind: "Kind"
     size: int
     model: Model
-    file: File
+    file: "File"
 
     def chunks(self) -> Iterator[bytes]:
         """Its bytes, as they lie in the commit; of a symbolic link its target."""
@@ -171,7 +177,7 @@ class CodeFile:
 class Files(Mapping[str, CodeFile]):
     """Paths and files. A path that ends in a slash, or ``./a``, finds nothing: paths are git's."""
 
-    def __init__(self, model: Model, files: Mapping[str, File]) -> None:
+    def __init__(self, model: Model, files: "Mapping[str, File]") -> None:
         self._model = model
         self._files = files
 

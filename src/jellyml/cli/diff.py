@@ -5,14 +5,12 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jellyml.cli import code_view, weights_view
+from jellyml.cli import weights_view
 from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked
-from jellyml.compare.code import Code
 from jellyml.compare.comparison import PARTS, Comparison, Parts, diff
-from jellyml.compare.environment import Environment, Fact
 from jellyml.compare.sides import opened
-from jellyml.compare.weights import Weights
 from jellyml.errors import UsageError
 from jellyml.tensors import as_numpy
 from jellyml.terminal import Terminal, has_colour, is_terminal, safe
@@ -28,6 +26,11 @@ examples:
   jellyml diff main model.pth --only code
   jellyml diff a.safetensors b.safetensors --only weights --plot change.png
 """
+
+if TYPE_CHECKING:
+    from jellyml.compare.code import Code
+    from jellyml.compare.environment import Environment, Fact
+    from jellyml.compare.weights import Weights
 
 _BOLD, _RED, _GREEN, _YELLOW = "1", "31", "32", "33"
 
@@ -67,7 +70,10 @@ def run(args: Namespace, terminal: Terminal) -> None:
 
 
 def _show(
-    terminal: Terminal, code: Code | None, environment: Environment | None, weights: Weights | None
+    terminal: Terminal,
+    code: "Code | None",
+    environment: "Environment | None",
+    weights: "Weights | None",
 ) -> None:
     """Into a pipe the difference of the code is exactly git's, before all else."""
     rest = list(_environment(environment, terminal)) if environment else []
@@ -81,7 +87,9 @@ def _show(
         terminal.result(line)
 
 
-def _all(code: Code | None, rest: list[str], terminal: Terminal) -> Iterator[str]:
+def _all(code: "Code | None", rest: list[str], terminal: Terminal) -> Iterator[str]:
+    from jellyml.cli import code_view
+
     colour = has_colour(terminal.out)
     if code:
         lines = code_view.difference(code_view.lines_of(code.patch()), colour=colour)
@@ -96,7 +104,7 @@ def _all(code: Code | None, rest: list[str], terminal: Terminal) -> Iterator[str
     yield from rest
 
 
-def _environment(found: Environment, terminal: Terminal) -> Iterator[str]:
+def _environment(found: "Environment", terminal: Terminal) -> Iterator[str]:
     if not found.facts and not found.packages:
         yield terminal.painted("The environment is the same.", _BOLD)
         return
@@ -107,7 +115,7 @@ def _environment(found: Environment, terminal: Terminal) -> Iterator[str]:
         yield _fact(fact, terminal, "package ")
 
 
-def _fact(fact: Fact, terminal: Terminal, called: str) -> str:
+def _fact(fact: "Fact", terminal: Terminal, called: str) -> str:
     name = f"{called}{safe(fact.name)}"
     if fact.before is None:
         return terminal.painted(f"+ {name} {safe(fact.after or '')}", _GREEN)
@@ -116,7 +124,7 @@ def _fact(fact: Fact, terminal: Terminal, called: str) -> str:
     return terminal.painted(f"! {name} {safe(fact.before)} -> {safe(fact.after)}", _YELLOW)
 
 
-def _plot(path: Path | None, weights: Weights | None) -> None:
+def _plot(path: Path | None, weights: "Weights | None") -> None:
     if path is None:
         return
     if weights is None:

@@ -5,16 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from jellyml.compare import code, environment, weights
-from jellyml.compare.code import ChangedFile
-from jellyml.compare.environment import Environment
 from jellyml.compare.sides import Kind, Side, opened
-from jellyml.compare.weights import Weights
 from jellyml.errors import JellyError, UsageError
 from jellyml.model import MAX_UNPACKED
-from jellyml.tensors import Arrays
+
+if TYPE_CHECKING:
+    from jellyml.compare.code import ChangedFile, Code
+    from jellyml.compare.environment import Environment
+    from jellyml.compare.weights import Weights
+    from jellyml.tensors import Arrays
 
 Part = Literal["code", "env", "weights"]
 PARTS: tuple[Part, ...] = ("code", "env", "weights")
@@ -28,7 +29,7 @@ T = TypeVar("T")
 class CodeDifference:
     """The files that differ, and how; ``patch`` is cut after 16 MiB, and ``cut`` then true."""
 
-    files: tuple[ChangedFile, ...]
+    files: "tuple[ChangedFile, ...]"
     patch: bytes
     cut: bool = False
 
@@ -40,8 +41,8 @@ class Comparison:
     before: str
     after: str
     code: CodeDifference | None
-    environment: Environment | None
-    weights: Weights | None
+    environment: "Environment | None"
+    weights: "Weights | None"
     notes: tuple[str, ...]  # why a part is missing
 
 
@@ -83,12 +84,14 @@ class Parts:
         self.notes: list[str] = []
 
     @contextmanager
-    def code(self) -> Iterator[code.Code | None]:
+    def code(self) -> "Iterator[Code | None]":
         """Both commits, as long as the block lasts."""
         if not self._wanted("code"):
             yield None
             return
-        making = code.compared(self.before, self.after)
+        from jellyml.compare.code import compared
+
+        making = compared(self.before, self.after)
         made = self._attempt(making.__enter__)
         try:
             yield made
@@ -96,21 +99,25 @@ class Parts:
             if made:
                 making.__exit__(None, None, None)
 
-    def environment(self) -> Environment | None:
+    def environment(self) -> "Environment | None":
         if not self._wanted("env") or not (self.only or self._has("checkpoint", "working tree")):
             return None
         return self._attempt(self._environment)
 
-    def weights(self) -> Weights | None:
+    def weights(self) -> "Weights | None":
         if not self._wanted("weights") or not (self.only or self._has("checkpoint")):
             return None
         return self._attempt(self._weights)
 
-    def _environment(self) -> Environment:
-        return environment.compared(_manifest(self.before), _manifest(self.after))
+    def _environment(self) -> "Environment":
+        from jellyml.compare.environment import compared
 
-    def _weights(self) -> Weights:
-        return weights.compared(_arrays(self.before), _arrays(self.after))
+        return compared(_manifest(self.before), _manifest(self.after))
+
+    def _weights(self) -> "Weights":
+        from jellyml.compare.weights import compared
+
+        return compared(_arrays(self.before), _arrays(self.after))
 
     def _has(self, *kinds: Kind) -> bool:
         """Whether both are of kinds that could have such a part: that others lack it is no news."""
@@ -130,7 +137,7 @@ class Parts:
             return None
 
 
-def _read(changed: code.Code) -> CodeDifference:
+def _read(changed: "Code") -> CodeDifference:
     patch = bytearray()
     cut = False
     for piece in changed.patch():
@@ -149,7 +156,7 @@ def _manifest(side: Side) -> Mapping[str, object]:
     return found
 
 
-def _arrays(side: Side) -> Arrays:
+def _arrays(side: Side) -> "Arrays":
     found = side.arrays()
     if found is None:
         raise UsageError(f"{_capital(side.name)} has no weights.", "name two checkpoints.")

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from jellyml.checkpoint import SIDECAR
-from jellyml.code import environment, objects
-from jellyml.code.objects import Commit
-from jellyml.code.repository import Repository
 from jellyml.errors import NotARepository, UsageError, pasteable
+from jellyml.formats import KEY
 from jellyml.model import MAX_UNPACKED, Model
-from jellyml.tensors import Arrays
+
+if TYPE_CHECKING:
+    from jellyml.code.objects import Commit
+    from jellyml.code.repository import Repository
+    from jellyml.tensors import Arrays
 
 Kind = Literal["checkpoint", "commit", "working tree"]
 
@@ -24,11 +25,13 @@ class Side:
     name: str
     kind: Kind
     model: Model | None = None
-    repository: Repository | None = None
+    repository: "Repository | None" = None
 
     @contextmanager
-    def commit(self) -> Iterator[Commit]:
+    def commit(self) -> "Iterator[Commit]":
         """Its code. NoSnapshot, BadSnapshot, GitError, UsageError."""
+        from jellyml.code import objects
+
         if self.model:
             yield objects.of_checkpoint(self.model.inside.incoming)
             return
@@ -45,6 +48,8 @@ class Side:
             return self.model.manifest
         if self.kind == "commit" or not self.repository:
             return None
+        from jellyml.code import environment
+
         return {
             "python": environment.python(),
             "machine": environment.machine(),
@@ -53,7 +58,7 @@ class Side:
             "variables": environment.variables(),
         }
 
-    def arrays(self) -> Arrays | None:
+    def arrays(self) -> "Arrays | None":
         """Its weights; None for code alone. NoArrays, TooMuch."""
         return self.model.arrays if self.model else None
 
@@ -78,6 +83,8 @@ def _side(name: str | None, folder: Path, max_unpacked: int) -> Side:
     path = Path(name)
     if path.is_file() or (path.is_dir() and _is_checkpoint(path)):
         return Side(name, "checkpoint", model=Model(path, max_unpacked))
+    from jellyml.code import objects
+
     repository = _repository(folder, name)
     objects.of_repository(repository, name)  # raises now, before anything else is looked at
     return Side(name, "commit", repository=repository)
@@ -85,11 +92,22 @@ def _side(name: str | None, folder: Path, max_unpacked: int) -> Side:
 
 def _is_checkpoint(folder: Path) -> bool:
     """A folder may have the name of a branch: it has to hold what checkpoints hold."""
-    marks = (SIDECAR, "*.index.json", "*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.gguf")
+    marks = (
+        f"{KEY}.*",
+        "*.index.json",
+        "*.safetensors",
+        "*.bin",
+        "*.pt",
+        "*.pth",
+        "*.ckpt",
+        "*.gguf",
+    )
     return any(next(folder.glob(mark), None) for mark in marks)
 
 
-def _repository(folder: Path, name: str | None) -> Repository:
+def _repository(folder: Path, name: str | None) -> "Repository":
+    from jellyml.code.repository import Repository
+
     try:
         return Repository.find(folder)
     except NotARepository:
