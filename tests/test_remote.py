@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import jellyml
-from at_the_keyboard import Said, type_command
+from at_the_keyboard import Said, save_model, type_command
 from checkpoint_files import Counting, our_filling, saved, tensor
 from conftest import Folder
 from far_server import Server, serving
@@ -463,3 +463,18 @@ def test_load_by_python(repo: Folder, snapshot: jellyml.Snapshot, tmp_path: Path
         Workspace(tmp_path).load(server.url("m.pth"), to=tmp_path / "new")
         assert len(server.asked) <= 3  # nothing comes twice
     assert (tmp_path / "new/train.py").read_text() == "print('three')\n"
+
+
+def test_a_difference_with_an_address(repo: Folder) -> None:
+    """Code and environment are compared; the weights stay where they are, and it is said."""
+    local = save_model(repo)
+    with serving({"m.pth": local.read_bytes()}) as server:
+        repo.write("train.py", "another")
+        said = type_command("diff", server.url("m.pth"), cwd=repo.path)
+        assert said.status == 0, said.err
+        assert "+another" in said.out
+        weights = type_command(
+            "diff", server.url("m.pth"), local, "--only", "weights", cwd=repo.path
+        )
+        assert weights.status == 1
+        assert "not read from afar" in weights.err

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from jellyml.errors import NotARepository, UsageError, pasteable
 from jellyml.formats import KEY
 from jellyml.model import MAX_UNPACKED, Model
+from jellyml.remote.address import place_of
 
 if TYPE_CHECKING:
     from jellyml.code.objects import Commit
@@ -80,7 +81,9 @@ def opened(
 def _side(name: str | None, folder: Path, max_unpacked: int) -> Side:
     if name is None:
         return Side("the working tree", "working tree", repository=_repository(folder, None))
-    path = Path(name)
+    path = place_of(name)
+    if not isinstance(path, Path):
+        return Side(str(path), "checkpoint", model=Model(path, max_unpacked))
     if path.is_file() or (path.is_dir() and _is_checkpoint(path)):
         return Side(name, "checkpoint", model=Model(path, max_unpacked))
     from jellyml.code import objects
