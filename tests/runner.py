@@ -38,11 +38,16 @@ def serve() -> None:
 
 def _run(asked: dict[str, str]) -> int:
     ready, go = os.pipe()
+    waiting, prepared = os.pipe()
     child = os.fork()
     if not child:
         os.close(go)
-        _become(asked, ready)
+        os.close(waiting)
+        _become(asked, ready, prepared)
     os.close(ready)
+    os.close(prepared)
+    os.read(waiting, 1)  # until it has closed its end: what it does before is not the command's
+    os.close(waiting)
     tracer = _attached(child, asked["strace"]) if asked["strace"] else None
     os.close(go)
     _, status = os.waitpid(child, 0)
@@ -61,7 +66,7 @@ def _attached(child: int, options: str) -> "subprocess.Popen[bytes]":
     return tracer
 
 
-def _become(asked: dict[str, str], ready: int) -> NoReturn:
+def _become(asked: dict[str, str], ready: int, prepared: int) -> NoReturn:
     """The command itself: its folder, environment and output; then as ``python -m jellyml``."""
     ctypes.CDLL(None).prctl(_SET_PTRACER, _ANYBODY, 0, 0, 0)
     os.chdir(asked["folder"])
@@ -70,10 +75,13 @@ def _become(asked: dict[str, str], ready: int) -> NoReturn:
     output = os.open(asked["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for target, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, output), (2, output)):
         os.dup2(source, target)
-    os.closerange(3, ready)
-    os.closerange(ready + 1, 64)
+    for descriptor in range(3, 64):
+        if descriptor not in (ready, prepared):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
     sys.argv = ["jellyml", *json.loads(asked["words"])]
     signal.alarm(120)  # a command that hangs is one that fails
+    os.close(prepared)
     os.read(ready, 1)  # until the other end is closed
     os.close(ready)
     status = 0

@@ -18,7 +18,7 @@ from conftest import Folder
 from faults import SOURCE
 from jellyml import files, locks, throwaway
 from jellyml.errors import JellyError, UnsafeToContinue
-from jellyml.workspace import Workspace
+from jellyml.workspace import Workspace, gitdir
 from jellyml.workspace.journal import Journal
 from nobody import as_nobody
 from workspaces import differing, rich, seen
@@ -371,3 +371,28 @@ def test_a_disk_that_fails_stops_a_load(
     with pytest.raises(JellyError, match=r"private\.txt cannot be read"):
         Workspace(folder.path).load(model)
     assert not differing(before, seen(folder.path), exact=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no fork")
+def test_what_was_typed_between_a_kill_and_its_recovery_is_named_where_it_lies_aside(
+    folder: Folder, model: Path
+) -> None:
+    """An undo had brought it back when it was killed; taken back, the undo sets it aside again."""
+    Workspace(folder.path).load(model)
+    child = os.fork()
+    if not child:
+        gitdir.move_head = lambda *_: os._exit(9)
+        Workspace(folder.path).undo()
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert folder.read("cache/a.bin") == b"ignored, and in the way\n"
+    folder.write("cache/a.bin", "typed after the kill")
+
+    outcome = Workspace(folder.path).repair()
+
+    assert outcome
+    (place,) = folder.path.glob(".git/jellyml/main/aside/*/0000")
+    assert place.read_bytes() == b"typed after the kill"
+    assert any(str(place) in warning for warning in outcome.warnings)
+    Workspace(folder.path).undo()
+    assert folder.read("cache/a.bin") == b"typed after the kill"

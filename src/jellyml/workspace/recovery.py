@@ -38,7 +38,7 @@ def repair(session: Session) -> Repair | None:
     before = session.state(operation.before)
     where = session.private / "rescue" / f"{operation.number:08}"
     kept = [str(path) for path in session.mover.rescue(operation.known, where)]
-    _bring_back(session, operation)
+    kept += _bring_back(session, operation)
     moves = _three_way(session, operation, kept)
     around = _around(session, operation, before, moves, kept)
     _stage(session, moves, before)
@@ -53,14 +53,26 @@ def repair(session: Session) -> Repair | None:
     return Repair(operation, len(moves), tuple(kept))
 
 
-def _bring_back(session: Session, operation: Operation) -> None:
-    """Things of the user's that were being carried: back to where they were."""
+def _bring_back(session: Session, operation: Operation) -> list[str]:
+    """Things of the user's that were being carried: back to where they were.
+
+    What was written to since the operation began is returned: it lies aside now.
+    """
     root, private = session.repository.root, session.private
     returns = operation.facts.get("returns")
-    if isinstance(returns, dict):
-        for name, place in returns.items():
-            if not os.path.lexists(private / place) and os.path.lexists(root / name):
-                session.mover.carry(root / name, private / place)
+    written: list[str] = []
+    for name, place in returns.items() if isinstance(returns, dict) else ():
+        if not os.path.lexists(private / place) and os.path.lexists(root / name):
+            session.mover.carry(root / name, private / place)
+            written += _written_since(private / place, operation.time)
+    return written
+
+
+def _written_since(thing: Path, moment: float) -> Iterator[str]:
+    below = files_below(thing) if is_folder(thing) else [Path()]
+    for path in below:
+        if (thing / path).lstat().st_mtime >= moment:
+            yield str(thing / path)
 
 
 def _three_way(session: Session, operation: Operation, kept: list[str]) -> list[Move]:
