@@ -122,6 +122,6 @@ def given_place(
     text: "str | os.PathLike[str]",
     given: Callable[[str, "str | os.PathLike[str]"], Path],
 ) -> Place:
-    """The same, a path made absolute by ``given``."""
-    place = place_of(text)
-    return place if isinstance(place, Remote) else given(name, text)
+    """The same; whatever is no address is for ``given`` to make absolute, or to refuse."""
+    is_far = isinstance(text, Remote) or (isinstance(text, str) and _SCHEME.match(text))
+    return place_of(text) if is_far else given(name, text)
