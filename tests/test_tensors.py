@@ -340,6 +340,15 @@ def test_equal_however_they_are_saved(tmp_path: Path, one: str, other: str) -> N
     assert a != saved(tmp_path, "c", W + 1, other)
 
 
+def test_what_lies_between_the_elements_of_a_view_does_not_count(tmp_path: Path) -> None:
+    other = W.clone()
+    other[:, 1::2] += 1
+    views = (W[:, ::2], other[:, ::2], (other + 1)[:, ::2])
+    a, b, c = (saved(tmp_path, f"v{number}", each) for number, each in enumerate(views))
+    assert a.strides == b.strides == (6, 2)
+    assert (a == b, a == c) == (True, False)
+
+
 def test_shape_and_type_tell_before_the_bytes(tmp_path: Path) -> None:
     a = saved(tmp_path, "a", W)
     others = [W.reshape(6, 4), W.view(torch.int32), W.double()]
