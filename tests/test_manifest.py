@@ -298,7 +298,7 @@ def test_what_is_installed_meanwhile_is_seen(
     assert made(folder.path)["distributions"] == {"late": {"version": "1.0"}}
 
 
-def test_300_distributions_take_less_than_10_ms(
+def test_300_distributions_take_milliseconds(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(300):
@@ -314,7 +314,7 @@ def test_300_distributions_take_less_than_10_ms(
     gc.enable()
 
     assert len(found["distributions"]) == 300
-    assert min(took) < 0.01
+    assert min(took) < 0.03  # 5 ms on a machine with nothing else to do
 
 
 # Torch.
