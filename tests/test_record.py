@@ -17,6 +17,7 @@ from checkpoint_files import saved
 from conftest import Folder
 from jellyml.checkpoint import SIDECAR, Checkpoint
 from jellyml.errors import JellyError, NoSnapshot
+from jellyml.recorder import live
 from jellyml.recorder import record as recording
 from jellyml.recorder.fills import fill_written, put_beside
 from jellyml.recorder.live import Live
@@ -555,3 +556,25 @@ def test_names_are_shown_harmless(project: Folder) -> None:
     said = recorded(project, "shutil.copyfile(weights, 'e\\x1bvil.pth')")
     assert "\x1b" not in said.err
     assert "e\\x1bvil.pth" in said.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says who writes a file")
+def test_live_tries_again_what_was_written_when_its_turn_came(
+    project: Folder, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Still at the look, opened again while it is copied, closed before the look is over."""
+    real = live.put_beside
+    opened = list[str]()
+
+    def interfering(path: Path, mark: object, plan: object) -> int:
+        if opened:
+            return real(path, mark, plan)  # type: ignore[arg-type]
+        opened.append(str(path))
+        with path.open("r+b"):
+            return real(path, mark, plan)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(live, "put_beside", interfering)
+    with Live(snapshot_of(project), every=0.05).meanwhile():
+        shutil.copy(weights, project.path / "one.pth")
+        assert waited_for(lambda: carried(project.path / "one.pth"))
+    assert opened

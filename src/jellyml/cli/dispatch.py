@@ -44,7 +44,7 @@ COMMANDS = (
     Command("doctor", (), "check what JellyML keeps, and mend it"),
     Command("show", (), "describe the code in a checkpoint"),
     Command("list", (), "find checkpoints, and what code made each"),
-    Command("diff", (), "compare checkpoints: code, environment, weights"),
+    Command("diff", (), "compare code, environment and weights"),
     Command("fill", (), "put the code into a checkpoint"),
     Command("record", (), "run a command, fill what it writes"),
     Command("strip", (), "take the code out of a checkpoint"),

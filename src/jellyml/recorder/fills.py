@@ -67,10 +67,14 @@ def fill_written(
             yield result
 
 
+class BeingWritten(JellyError):
+    """A file that changed, or may, before it could be filled."""
+
+
 def put(path: Path, snapshot: Snapshot) -> int:
     """Fill in place; the bytes that were put in. Raises JellyError."""
     if path.is_file() and locks.is_written(path):
-        raise JellyError("Another program is writing it.", f"jellyml fill {pasteable(path)}")
+        raise BeingWritten("Another program is writing it.", f"jellyml fill {pasteable(path)}")
     return fill(path, snapshot).size
 
 
@@ -88,7 +92,7 @@ def put_beside(path: Path, mark: Mark, plan: Plan) -> int:
         size = fill(beside, plan.snapshot).size
         os.utime(beside, ns=(mark[2], mark[2]))  # trainers that tidy up go by the time
         if mark_of(path) != mark or locks.is_written(path):
-            raise JellyError("It is being written.")
+            raise BeingWritten("It is being written.")
         beside.replace(path)
         files.sync_folder(path.parent)
         return size

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jellyml import locks
 from jellyml.errors import JellyError
 from jellyml.recorder.candidates import Candidate, candidates
-from jellyml.recorder.fills import Result, carried, put, put_beside
+from jellyml.recorder.fills import BeingWritten, Result, carried, put, put_beside
 from jellyml.recorder.plan import Plan
 from jellyml.recorder.watch import Mark, look, mark_of
 
@@ -55,7 +55,9 @@ class Live:
         still = [
             path
             for path, mark in written.items()
-            if self._last.get(path) == mark and mark not in self._done
+            if self._last.get(path) == mark
+            and mark not in self._done
+            and not locks.is_written(path)
         ]
         self._last = written
         moving = {path.parent for path, mark in written.items() if path not in still}
@@ -63,25 +65,27 @@ class Live:
             if self._ended.is_set():
                 return
             if isinstance(one, Candidate) and not (one.folder and one.path in moving):
-                self._fill(one)
-        self._done.update(written[path] for path in still if not locks.is_written(path))
+                try:
+                    self._fill(one)
+                except BeingWritten:  # the next look tries it again
+                    still = [path for path in still if path != one.path]
+        self._done.update(written[path] for path in still)
 
     def _fill(self, one: Candidate) -> None:
-        """What cannot be filled now is left to the end, which says why."""
+        """What cannot be filled at all is left to the end, which says why."""
         if carried(one, self._plan):
             return
         try:
             if one.folder:
                 size = put(one.path, self._plan.snapshot)
             else:
-                mark = self._last[one.path]
-                if locks.is_written(one.path):
-                    return
-                size = put_beside(one.path, mark, self._plan)
+                size = put_beside(one.path, self._last[one.path], self._plan)
                 new = mark_of(one.path)
                 if new:
                     self._last[one.path] = new
                     self._done.add(new)
+        except BeingWritten:
+            raise
         except (JellyError, OSError):
             return
         self.results[one.path] = Result(one.path, "filled", size=size)
