@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import jellyml.checkpoint
+import jellyml.opened
 from checkpoint_files import (
     FIXTURES,
     Counting,
@@ -446,8 +446,8 @@ def test_saying_no_reads_any_other_file_once(
 ) -> None:
     """And not once more for the manifest of a capture that failed."""
     path = model_file(bytes(20 << 20))
-    monkeypatch.setattr(jellyml.checkpoint, "_MOST_READINGS", 1)
-    monkeypatch.setattr(jellyml.checkpoint, "_READ_FREELY", 1 << 20)
+    monkeypatch.setattr(jellyml.opened, "_MOST_READINGS", 1)
+    monkeypatch.setattr(jellyml.opened, "_READ_FREELY", 1 << 20)
     with pytest.raises(NoSnapshot):
         Checkpoint.open(path)
 

@@ -14,11 +14,12 @@ from at_the_keyboard import type_command, type_on_terminal
 from checkpoint_files import bundle, digest, header_with, our_filling, saved, tensor
 from conftest import Folder
 from jellyml import terminal as terminal_module
-from jellyml.checkpoint import Checkpoint, NotSearched
+from jellyml.checkpoint import Checkpoint
 from jellyml.code import filling
 from jellyml.embed import fill
 from jellyml.errors import BadSnapshot, NoSnapshot
 from jellyml.formats import KEY, MANIFEST_KEY
+from jellyml.opened import NotSearched
 from jellyml.terminal import Terminal
 
 

@@ -16,10 +16,11 @@ from at_the_keyboard import Said, save_model, type_command
 from checkpoint_files import Counting, our_filling, saved, tensor
 from conftest import Folder
 from far_server import Server, serving
-from jellyml.checkpoint import Checkpoint, NotSearched
+from jellyml.checkpoint import Checkpoint
 from jellyml.embed import fill
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, UsageError
 from jellyml.formats import KEY
+from jellyml.opened import NotSearched
 from jellyml.remote.address import Remote, place_of
 from jellyml.remote.far import FarFile
 from jellyml.workspace import Workspace

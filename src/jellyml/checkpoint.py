@@ -1,18 +1,15 @@
 """One checkpoint, a file of any format or a folder: find its snapshot, prove it, hand it out."""
 
-import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
+from typing import BinaryIO, TypeVar
 
 from jellyml.amend import mend
 from jellyml.code import filling
 from jellyml.code.filling import Header, NewerSnapshot
-from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, pasteable
+from jellyml.errors import BadSnapshot, NoSnapshot
 from jellyml.formats import (
     CODE,
     KEY,
@@ -27,9 +24,9 @@ from jellyml.formats import (
     torch_zip,
 )
 from jellyml.formats.record import read_at, size_of
+from jellyml.opened import AGAIN, beside, is_folder, is_there, reading, told
 from jellyml.parts import files_of, the_one_of
 from jellyml.remote.address import Place, Remote
-from jellyml.remote.far import TooFar
 
 SIDECAR = f"{KEY}.bundle"
 MANIFEST_SIDECAR = f"{MANIFEST_KEY}.json"
@@ -37,23 +34,15 @@ MANIFEST_SIDECAR = f"{MANIFEST_KEY}.json"
 MANIFEST_COMING = f"{MANIFEST_SIDECAR}.new"
 
 _SAVE = "torch.save({..., **jellyml.create_snapshot()}, ...)"
-_AGAIN = "take the checkpoint again from where it came, or save it again."
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 # An honest file holds a few. Headers that lie, one inside the other, could otherwise make us
 # read a file as often as it holds bytes.
 _MOST_CANDIDATES = 1_000
-_MOST_READINGS = 4
-_READ_FREELY = 16 << 20
 # What a glance reads at most, of a format that may carry a snapshot and of anything else.
 _GLANCED, _GLANCED_UNKNOWN = 16 << 20, 256 << 10
-_GLANCED_AT_ONCE = 64 << 10  # by one request, of what lies elsewhere
 
 T = TypeVar("T")
-
-
-class NotSearched(NoSnapshot):
-    """None was found, and only a search through the whole of a large file could say more."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +68,12 @@ class Checkpoint:
 
         What an interrupted ``fill`` left in the file is put back first.
         """
-        if _is_folder(path):
+        if is_folder(path, SIDECAR):
             return _open_folder(path, cls.open, filling.prove_bundle)
         if isinstance(path, Path):
-            with _told(path):
+            with told(path):
                 mend(path)
-        with _reading(path) as file:
+        with reading(path) as file:
             return cls._in(path, file, format_of(file), filling.prove)
 
     @classmethod
@@ -93,12 +82,12 @@ class Checkpoint:
 
         NotSearched where only a search of more than a large file's end could find it.
         """
-        if _is_folder(path):
+        if is_folder(path, SIDECAR):
             return _open_folder(path, cls.glance, filling.begins)
         if isinstance(path, Path):
-            with _told(path):
+            with told(path):
                 mend(path)
-        with _reading(path, _GLANCED) as file:
+        with reading(path, _GLANCED) as file:
             form = format_of(file)
             if form is scan:
                 file.left = _GLANCED_UNKNOWN
@@ -120,13 +109,13 @@ class Checkpoint:
     @cached_property
     def manifest(self) -> dict[str, object] | None:
         """How the model was made, if that was recorded; BadSnapshot when it is damaged."""
-        if _is_folder(self.path):
-            with _reading(_beside(self.path, SIDECAR)) as file:
+        if is_folder(self.path, SIDECAR):
+            with reading(beside(self.path, SIDECAR)) as file:
                 return _sidecar_manifest(self.path, file, self.record)
         # JellyML 1.0 wrote no digest, and no manifest either: there is nothing to search for.
         if self.header.sha256 is None:
             return None
-        with _reading(self.path) as file:
+        with reading(self.path) as file:
             here = _manifest(file, format_named(self.format))
         return here or (_manifest_beside(self.path, self.part_of) if self.part_of else None)
 
@@ -136,9 +125,9 @@ class Checkpoint:
 
         A remote one is not searched.
         """
-        if isinstance(self.path, Remote) or _is_folder(self.path):
+        if isinstance(self.path, Remote) or is_folder(self.path, SIDECAR):
             return 0
-        with _reading(self.path) as file:
+        with reading(self.path) as file:
             return max(0, sum(1 for _ in found(file, CODE, filling.prove, [])) - 1)
 
     def is_of_the_code_of(self, other: "Checkpoint") -> bool:
@@ -152,9 +141,9 @@ class Checkpoint:
     def whole_filling(self) -> bytes:
         """Header and bundle; a folder's bare bundle gets a header."""
         bundle = b"".join(self.bundle())
-        if _is_folder(self.path):
+        if is_folder(self.path, SIDECAR):
             return filling.header(bundle, commit=filling.head_of(bundle)) + bundle
-        with _reading(self.path) as file:
+        with reading(self.path) as file:
             return self.record.head(file, self.header.offset) + bundle
 
     def manifest_record(self) -> bytes:
@@ -163,8 +152,8 @@ class Checkpoint:
 
     def bundle(self) -> Iterator[bytes]:
         """Exactly the bundle's bytes; BadSnapshot if they have changed since they were proved."""
-        path = _beside(self.path, SIDECAR) if _is_folder(self.path) else self.path
-        with _reading(path) as file:
+        path = beside(self.path, SIDECAR) if is_folder(self.path, SIDECAR) else self.path
+        with reading(path) as file:
             yield from filling.bundle(file, self.record, self.header)
 
 
@@ -207,12 +196,12 @@ def _open_folder(
 
     One that does not may have files that carry a snapshot; at an address it is not searched.
     """
-    bundle = _beside(path, SIDECAR)
-    with _told(bundle):
-        if isinstance(path, Path) and not _is_there(bundle):
+    bundle = beside(path, SIDECAR)
+    with told(bundle):
+        if isinstance(path, Path) and not is_there(bundle):
             one = the_one_of(path, SIDECAR, look, Checkpoint.is_of_the_code_of)
             return replace(one, part_of=path)
-    with _reading(bundle) as file:
+    with reading(bundle) as file:
         record = Record(0, size_of(file))
         manifest = _sidecar_manifest(path, file, record) or {}
         header = filling.bare_header(record.size, manifest)
@@ -226,14 +215,14 @@ def _sidecar_manifest(folder: Place, bundle: BinaryIO, record: Record) -> dict[s
         coming = _json(folder / MANIFEST_COMING)
         if coming and filling.is_of(coming, record.chunks(bundle)):
             return coming
-    return _json(_beside(folder, MANIFEST_SIDECAR))
+    return _json(beside(folder, MANIFEST_SIDECAR))
 
 
 def _json(path: Place) -> dict[str, object] | None:
-    with _told(path):
-        if not _is_there(path):
+    with told(path):
+        if not is_there(path):
             return None
-    with _reading(path) as file:
+    with reading(path) as file:
         return filling.parse_json(read_at(file, 0, filling.LARGEST_MANIFEST + 1))
 
 
@@ -249,8 +238,8 @@ def _manifest(file: BinaryIO, form: Format | None = None) -> dict[str, object] |
 def _manifest_beside(path: Place, folder: Path) -> dict[str, object] | None:
     """Shards are made by size: the manifest may lie in another file than the code."""
     for part in files_of(folder, SIDECAR):
-        if part != path and not _is_folder(part):
-            with _reading(part) as file:
+        if part != path and not is_folder(part, SIDECAR):
+            with reading(part) as file:
                 if manifest := _manifest(file):
                     return manifest
     return None
@@ -260,7 +249,7 @@ def _nothing(path: Place, file: BinaryIO) -> NoSnapshot:
     """Why there is none, as far as the file tells."""
     start = read_at(file, 0, len(_LFS_POINTER))
     if not start:
-        return NoSnapshot(f"{path} is empty.", _AGAIN)
+        return NoSnapshot(f"{path} is empty.", AGAIN)
     if start == _LFS_POINTER:
         return NoSnapshot(
             f"{path} is a Git LFS pointer, not the checkpoint itself.", "git lfs pull"
@@ -275,96 +264,3 @@ def _nothing(path: Place, file: BinaryIO) -> NoSnapshot:
             f"mend that, then save it again: {_SAVE}",
         )
     return NoSnapshot(f"{path} carries no JellyML snapshot.", f"put one in when saving: {_SAVE}")
-
-
-def _is_folder(path: Place) -> bool:
-    """A remote one is known by the bundle in it: most stores have files only."""
-    with _told(path):
-        if isinstance(path, Path):
-            return path.is_dir()
-        return not path.is_there() and path.below(SIDECAR).is_there()
-
-
-def _is_there(path: Place) -> bool:
-    return path.exists() if isinstance(path, Path) else path.is_there()
-
-
-def _beside(folder: Place, name: str) -> Place:
-    return folder / name if isinstance(folder, Path) else folder.below(name)
-
-
-@contextmanager
-def _reading(path: Place, most: int | None = None) -> Iterator["_Opened"]:
-    """The file, to be read a few times over, or no more than ``most`` bytes (NotSearched)."""
-    if isinstance(path, Remote):
-        with _told(path):
-            far = path.file()
-            if most is not None:
-                far.left, far.most = most, _GLANCED_AT_ONCE
-            yield cast("_Opened", far)
-        return
-    with _told(path):
-        seen = path.stat()
-        if not stat.S_ISREG(seen.st_mode):  # opening a pipe would wait for ever
-            raise NoSnapshot(f"{path} is not a file.", "name the checkpoint's file or folder.")
-        whole = _MOST_READINGS * seen.st_size + _READ_FREELY
-        with _Patient(path, whole if most is None else most) as file:
-            try:
-                yield cast("_Opened", file)
-            except _ReadTooOften:
-                if most is None:
-                    raise
-                raise NotSearched(
-                    f"{path} was searched only in part.", f"jellyml show {pasteable(path)}"
-                ) from None
-
-
-@contextmanager
-def _told(path: Place) -> Iterator[None]:
-    """What goes wrong in the block is told with the file's name and a fix."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise NoSnapshot(f"There is no file {path}.", "check its name and folder.") from None
-    except TooFar:
-        raise NotSearched(
-            f"{path} does not say where it carries a snapshot, and all of it would have to be "
-            "fetched.",
-            "download it, then name the file.",
-        ) from None
-    except OSError as problem:
-        reason = problem.strerror or type(problem).__name__
-        raise JellyError(
-            f"{path} could not be read: {reason}.", "check its permissions and its disk."
-        ) from None
-    except _ReadTooOften:
-        raise BadSnapshot(f"{path} is full of wrong snapshot headers.", _AGAIN) from None
-    except BadSnapshot as problem:
-        raise type(problem)(
-            f"{path} holds a JellyML snapshot that cannot be used. {problem.problem}",
-            problem.fix or _AGAIN,
-        ) from None
-
-
-class _ReadTooOften(Exception): ...
-
-
-class _Opened(BinaryIO):
-    """An open file of which no more than ``left`` bytes are read."""
-
-    left: int
-
-
-class _Patient(FileIO):
-    """A file that can be read a few times over, and no more."""
-
-    def __init__(self, path: Path, most: int) -> None:
-        super().__init__(path)
-        self.left = most
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size) or b""
-        self.left -= len(data)
-        if self.left < 0:
-            raise _ReadTooOften
-        return data

@@ -11,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from jellyml.checkpoint import Checkpoint, NotSearched
+from jellyml.checkpoint import Checkpoint
 from jellyml.errors import JellyError, NoSnapshot
 from jellyml.formats import format_of, scan
 from jellyml.listing.walk import Place
+from jellyml.opened import NotSearched
 from jellyml.remote.address import Remote
 
 _HEAD = 8 << 10
