@@ -459,7 +459,7 @@ def test_the_donut_is_on_a_terminal_only(repo: Folder) -> None:
     eat = type_on_terminal("eat", "-h", "--no-donut", cwd=repo.path)
     assert eat.out == start_command("eat", "-h", cwd=repo.path).out
     assert max(map(len, plain.splitlines())) <= 80
-    assert len(plain.splitlines()) < 30  # a small window, with room for the prompt
+    assert len(plain.splitlines()) < 34  # a window of a laptop, with room for the prompt
 
 
 def test_the_donut_needs_an_encoding_that_has_it(repo: Folder) -> None:

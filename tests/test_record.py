@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,6 @@ from checkpoint_files import saved
 from conftest import Folder
 from jellyml.checkpoint import SIDECAR, Checkpoint
 from jellyml.errors import JellyError, NoSnapshot
-from jellyml.recorder import live
 from jellyml.recorder import record as recording
 from jellyml.recorder.fills import fill_written, put_beside
 from jellyml.recorder.live import Live
@@ -294,6 +294,16 @@ def await_file(path: Path) -> None:
         time.sleep(0.02)
 
 
+def await_end(process: int) -> None:
+    """It may stay a zombie: whoever is its parent now may not ask for its status."""
+    until = time.monotonic() + 60
+    with suppress(ProcessLookupError, FileNotFoundError):
+        while "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2]:
+            os.kill(process, 0)
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
 def start(project: Folder, code: str, *options: str) -> "subprocess.Popen[bytes]":
     process = subprocess.Popen(
         [*PROGRAM, "record", *options, "--", *command(code)],
@@ -406,7 +416,8 @@ def test_a_kill_is_resumed(project: Folder) -> None:
         project,
         "shutil.copyfile(weights, 'm.pth'); open('ready', 'w').close()\n"
         "while not os.path.exists('go'): time.sleep(0.02)\n"
-        "shutil.copyfile(weights, 'late.pth'); open('gone', 'w').close()",
+        "shutil.copyfile(weights, 'late.pth'); open('pid', 'w').write(str(os.getpid()))\n"
+        "os.rename('pid', 'gone')",
     )
     process.kill()
     process.wait()
@@ -416,7 +427,7 @@ def test_a_kill_is_resumed(project: Folder) -> None:
         assert "still runs" in said.err
     project.write("go")
     await_file(project.path / "gone")
-    time.sleep(0.5)
+    await_end(int(project.read("gone")))
     project.write("train.py", "edited since\n")
     process.communicate()
     noted = recorded(project, "pass", "--watch", "lib")
@@ -563,7 +574,7 @@ def test_live_tries_again_what_was_written_when_its_turn_came(
     project: Folder, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Still at the look, opened again while it is copied, closed before the look is over."""
-    real = live.put_beside
+    real = put_beside
     opened = list[str]()
 
     def interfering(path: Path, mark: object, plan: object) -> int:
@@ -573,7 +584,7 @@ def test_live_tries_again_what_was_written_when_its_turn_came(
         with path.open("r+b"):
             return real(path, mark, plan)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(live, "put_beside", interfering)
+    monkeypatch.setattr("jellyml.recorder.live.put_beside", interfering)
     with Live(snapshot_of(project), every=0.05).meanwhile():
         shutil.copy(weights, project.path / "one.pth")
         assert waited_for(lambda: carried(project.path / "one.pth"))

@@ -166,9 +166,10 @@ def _folder(repository: Repository) -> Path:
 def _identity(process: int) -> str:
     """What no other process has, of this boot or another; empty where there is none such."""
     try:
-        started = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
-        return f"{boot()} {started}"
-    except (OSError, IndexError):
+        state, *rest = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        # One that has ended may wait for a parent that never asks: many containers have such.
+        return "" if state in "ZX" else f"{boot()} {rest[18]}"
+    except (OSError, IndexError, ValueError):
         pass
     if Path("/proc/self").exists() or os.name == "nt":
         return ""
