@@ -174,7 +174,7 @@ def show_help(*, plain: bool) -> None:
     for row in COMMANDS:
         names = ", ".join((row.name, *row.aliases))
         terminal.result(f"  {names:<32}{row.summary}")
-    terminal.result("\nOptions: -h, --help; --version; --no_donut (help without pictures)")
+    terminal.result("Options: -h, --help; --version; --no_donut (help without pictures)")
 
 
 def explain(problem: Exception) -> int:
