@@ -154,24 +154,30 @@ def test_without_standard_streams(streams: str, warned: bool, repo: Folder, tmp_
 def test_a_group_of_ranks(repo: Folder, tmp_path: Path) -> None:
     repo.write("train.py", "edited")
     code = """
-import sys, warnings, torch.distributed as dist
+import os, sys, time, torch.distributed as dist
 import jellyml
 rank, folder, place, wrong = int(sys.argv[1]), *sys.argv[2:]
+notes = {"rank": rank} if wrong != str(rank) else "no dictionary"
 dist.init_process_group("gloo", init_method=f"file://{place}/meet", rank=rank, world_size=2)
 try:
     # The others' folder is not even there: the first rank alone looks.
-    s = jellyml.create_snapshot(folder, f"{place}/bundle", group=dist.group.WORLD)
+    given = folder if rank == 0 else "/nonexistent"
+    s = jellyml.create_snapshot(given, f"{place}/bundle", group=dist.group.WORLD, notes=notes)
     open(f"{place}/{rank}", "wb").write(s.filling)
 except jellyml.JellyError as error:
     open(f"{place}/{rank}", "w").write(f"{type(error).__name__}: {error}")
+# gloo aborts a process that still listens to one that has gone.
+open(f"{place}/{rank}.done", "w").close()
+while not os.path.exists(f"{place}/{1 - rank}.done"):
+    time.sleep(0.01)
 dist.destroy_process_group()
 """
 
-    def run(folder: Path, place: Path) -> list[bytes]:
+    def run(folder: Path, place: Path, wrong: str = "") -> list[bytes]:
         place.mkdir()
         ranks = [
             subprocess.Popen(
-                [sys.executable, "-c", code, str(rank), str(folder), str(place), ""],
+                [sys.executable, "-c", code, str(rank), str(folder), str(place), wrong],
                 env=os.environ | {"PYTHONPATH": SRC},
             )
             for rank in range(2)
@@ -185,6 +191,12 @@ dist.destroy_process_group()
     one, two = run(tmp_path / "empty", tmp_path / "bad")
     assert one == two
     assert one.startswith(b"NotARepository: ")
+    one, two = run(tmp_path / "missing", tmp_path / "nowhere")
+    assert one == two
+    assert one.startswith(b"UsageError: ")
+    one, two = run(repo.path, tmp_path / "notes", wrong="1")
+    assert one == taken(repo.path).filling
+    assert two.startswith(b"UsageError: notes is not a dictionary")
 
 
 def test_notes(repo: Folder) -> None:

@@ -68,37 +68,38 @@ def create_snapshot(
     is no repository, UsageError for wrong arguments, SecretsFound where that was asked for,
     and with ``strict`` any JellyError.
     """
-    folder = _folder(git_repo_path)
-    asked, said = settings(
-        folder,
-        {
-            "history": history,
-            "max_file_size": max_file_size,
-            "max_untracked": max_untracked,
-            "strict": strict,
-            "timeout": timeout,
-            "on_secrets": on_secrets,
-        },
-    )
-    bundle = _bundle_path(out_git_bundle_path)
-    _check_notes(notes)
+    arguments = {
+        "history": history,
+        "max_file_size": max_file_size,
+        "max_untracked": max_untracked,
+        "strict": strict,
+        "timeout": timeout,
+        "on_secrets": on_secrets,
+    }
+    said: list[str] = []
     around: dict[Path, manifest.Surroundings] = {}
 
     def meanwhile(root: Path) -> None:
         around[root] = manifest.surroundings(root)
 
     def take() -> Capture:
+        folder = _folder(git_repo_path)
+        asked, told = settings(folder, arguments)
+        said.extend(told)
+        bundle = _bundle_path(out_git_bundle_path)
         taken = _taken(folder, asked, create_git_repo, said, meanwhile)
         if bundle and taken.filling:
             _write(bundle, taken, asked.strict, said)
         return taken
 
-    if group is not None:
+    if group is None:
+        _check_notes(notes)
+        taken = take()
+    else:
         from jellyml.code.ranks import on_first_rank
 
-        taken = on_first_rank(group, take)
-    else:
-        taken = take()
+        taken = on_first_rank(group, take)  # no rank may leave before it, or the others wait
+        _check_notes(notes)
     _warn(said)
     return _recorded(taken, notes, around.get(taken.facts.root))
 
