@@ -68,6 +68,13 @@ def test_no_secret_is_printed_and_the_status_says_that_there_are_some(
         assert secret not in said.out + said.err + as_json.out + as_json.err
 
 
+def test_show_says_that_some_were_seen_when_it_was_saved(repo: Folder, model: Path) -> None:
+    said = type_command("show", model, cwd=repo.path)
+    assert f"{len(PLANTED) - 11} places looked like one when it was saved" in said.out
+    repo.git("clean", "-fdq")
+    assert "looked like" not in type_command("show", save_model(repo), cwd=repo.path).out
+
+
 def test_clean_code_is_said_to_be_clean(repo: Folder) -> None:
     said = type_command("check", save_model(repo), cwd=repo.path)
     assert (said.status, said.err) == (0, "")

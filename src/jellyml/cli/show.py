@@ -121,6 +121,9 @@ def _code(code: Mapping[str, Any], commit: str | None) -> Iterator[tuple[str, st
         rest = len(left_out) - _MOST_NAMED
         more = f" and {rest} more" if rest > 0 else ""
         yield "left out", ", ".join(names[:_MOST_NAMED]) + more
+    secrets = code.get("secrets")
+    if isinstance(secrets, list) and secrets:
+        yield "secrets", f"{len(secrets)} places looked like one when it was saved: jellyml check"
 
 
 def _environment(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
