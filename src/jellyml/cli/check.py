@@ -60,10 +60,10 @@ def _line(place: Place) -> str:
 
 
 def _tell(checked: Checked, model: Path | Remote, terminal: Terminal) -> None:
-    earlier = f" and {checked.earlier} earlier versions" if checked.earlier else ""
-    looked = f"{checked.files} files{earlier} looked through"
+    earlier = f" and {_count(checked.earlier, 'earlier version')}" if checked.earlier else ""
+    looked = f"{_count(checked.files, 'file')}{earlier} looked through"
     if checked.places:
-        terminal.note(f"{looked}, {len(checked.places)} places to look at.")
+        terminal.note(f"{looked}, {_count(len(checked.places), 'place')} to look at.")
         for sentence in _remedies(checked, pasteable(model)):
             terminal.note(sentence)
     else:
@@ -80,6 +80,10 @@ def _tell(checked: Checked, model: Path | Remote, terminal: Terminal) -> None:
             f"In {checked.by_form} of them only keys with a form of their own: they are no text,"
             " are large, or the time was up (--seconds)."
         )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _remedies(checked: Checked, model: str) -> Iterator[str]:

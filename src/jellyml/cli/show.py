@@ -123,7 +123,8 @@ def _code(code: Mapping[str, Any], commit: str | None) -> Iterator[tuple[str, st
         yield "left out", ", ".join(names[:_MOST_NAMED]) + more
     secrets = code.get("secrets")
     if isinstance(secrets, list) and secrets:
-        yield "secrets", f"{len(secrets)} places looked like one when it was saved: jellyml check"
+        places = "place" if len(secrets) == 1 else "places"
+        yield "secrets", f"{len(secrets)} {places} looked like one when it was saved: jellyml check"
 
 
 def _environment(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
