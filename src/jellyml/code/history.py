@@ -150,7 +150,7 @@ def _cut(scratch: Scratch, chain: list[str], why: str) -> Packed:
     texts_of = scratch.git.read_objects(oldest_first)
     for one, text in zip(oldest_first, texts_of, strict=True):
         stand_in = _stand_in(text, rewritten)
-        rewritten[one] = _commit_id(stand_in, one)
+        rewritten[one] = commit_id(stand_in, one)
         if rewritten[one] != one:
             texts[one] = text
             scratch.keep_commit(stand_in, rewritten[one])
@@ -195,6 +195,7 @@ def _stand_in(text: bytes, rewritten: Mapping[str, str]) -> bytes:
     return b"".join(lines) + b"\n" + message
 
 
-def _commit_id(text: bytes, like: str) -> str:
+def commit_id(text: bytes, like: str) -> str:
+    """The id of a commit of this text, in the object format that ``like`` is of."""
     algorithm = "sha1" if len(like) == 40 else "sha256"
     return hashlib.new(algorithm, b"commit %d\0" % len(text) + text).hexdigest()

@@ -45,28 +45,28 @@ class Listed:
     def commit(self) -> str | None:
         """The snapshot's; the true one where the history was cut."""
         header = self.checkpoint.header
-        return header.stands_for or header.commit or _id(self._code, "commit")
+        return header.stands_for or header.commit or _id(self.code, "commit")
 
     @property
     def base(self) -> str | None:
         """The commit that HEAD stood at."""
-        return _id(self._code, "base")
+        return _id(self.code, "base")
 
     @property
     def branch(self) -> str | None:
-        return _text(self._code, "branch")
+        return _text(self.code, "branch")
 
     @property
     def changed(self) -> int | None:
         """How many paths differed from ``base``; None where that was not recorded."""
-        count = self._code.get("changed")
+        count = self.code.get("changed")
         if isinstance(count, int):
             return count
-        return 0 if self._code.get("dirty") is False else None
+        return 0 if self.code.get("dirty") is False else None
 
     @property
     def dirty(self) -> bool | None:
-        dirty = self._code.get("dirty")
+        dirty = self.code.get("dirty")
         return dirty if isinstance(dirty, bool) else None
 
     @property
@@ -86,8 +86,14 @@ class Listed:
         return hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:_RUN]
 
     @property
-    def _code(self) -> Mapping[str, object]:
+    def code(self) -> Mapping[str, object]:
+        """What is recorded of the code."""
         return _dict(self.manifest, "code")
+
+    @property
+    def bundle(self) -> str | None:
+        """The digest of the bundle that carries the code."""
+        return self.checkpoint.header.sha256 or _text(self.manifest, "bundle_sha256")
 
 
 @dataclass(frozen=True, slots=True)

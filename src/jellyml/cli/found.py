@@ -1,0 +1,106 @@
+"""The checkpoints below some folders, looked at side by side, and the words about one of them."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jellyml.errors import JellyError
+from jellyml.listing.listed import Listed, Without, look
+from jellyml.listing.order import by_name
+from jellyml.listing.walk import Place, places
+from jellyml.remote.address import Remote
+from jellyml.terminal import Terminal
+
+# Most of the time goes by in waiting for disks, on a network above all.
+_AT_ONCE = 8
+
+
+@dataclass
+class Found:
+    """The newest run first, what one run saved together; and what was wrong."""
+
+    listed: list[Listed] = field(default_factory=list)
+    without: list[Without] = field(default_factory=list)
+    wrong: list[JellyError] = field(default_factory=list)
+
+
+def looked_at(paths: "Iterable[Path | Remote]", terminal: Terminal) -> Found:
+    found = Found()
+    waiting: list[Place] = []
+    for place in places(paths):
+        if isinstance(place, JellyError):
+            found.wrong.append(place)
+        else:
+            waiting.append(place)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for seen in terminal.progress(pool.map(look, waiting), len(waiting), "Reading"):
+            match seen:
+                case Listed():
+                    found.listed.append(seen)
+                case Without():
+                    found.without.append(seen)
+                case JellyError():
+                    found.wrong.append(seen)
+    found.listed.sort(key=lambda one: by_name(str(one.path)))
+    found.listed.sort(key=lambda one: (one.created or "", one.run), reverse=True)
+    return found
+
+
+def when(one: Listed) -> str:
+    """When the code was captured, where we are."""
+    from datetime import datetime
+
+    try:
+        moment = datetime.fromisoformat(one.created or "")
+        return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return "-"
+
+
+def changes(one: Listed) -> str:
+    """How the code differed from the commit that HEAD stood at."""
+    if one.dirty is None:
+        return ""
+    if not one.dirty:
+        return "as committed"
+    count = f"{one.changed} changed" if one.changed else "changed"
+    return f"{count} since {one.base[:8]}" if one.base else count
+
+
+def record(one: Listed) -> dict[str, object]:
+    """As JSON has it."""
+    return {
+        "path": str(one.path),
+        "format": one.format,
+        "size": one.size,
+        "run": one.run,
+        "created": one.created,
+        "commit": one.commit,
+        "base": one.base,
+        "branch": one.branch,
+        "dirty": one.dirty,
+        "changed": one.changed,
+        "command": one.command,
+        "host": one.host,
+    }
+
+
+def tell_rest(found: Found, terminal: Terminal) -> None:
+    """What carries no code, and what could not be read."""
+    sure = sum(one.searched for one in found.without)
+    if not found.listed:
+        terminal.note("No checkpoint that carries code was found.")
+    if sure:
+        terminal.note(f"{_files(sure)} with weights carry no code; jellyml fill MODEL puts it in.")
+    if more := len(found.without) - sure:
+        terminal.note(
+            f"{_files(more)} with weights carry no code in the last 16 MB; "
+            "jellyml show MODEL searches one to its beginning."
+        )
+    for problem in found.wrong:
+        terminal.error(problem)
+
+
+def _files(count: int) -> str:
+    return f"{count} more file{'' if count == 1 else 's'}"
