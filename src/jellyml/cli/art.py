@@ -79,6 +79,12 @@ PICTURES = {
 ▄▓•▓▓▄ ──────
 ▓▓ •▓▓ ────
 ▀░░░░▀ ───────""",
+    "log": """\
+▄▓▄
+▀█▀─╮ ▄▓▄
+ │  ╰─▀█▀
+▄▓▄
+▀█▀""",
     "check": """\
  ▄▓▓•▓▓▄
 ▓•▓▀ ▀▓▓▓ ▗▟▖
@@ -131,6 +137,7 @@ _CLUES = {
     "fill": "The jelly goes in from above. So does the picture.",
     "record": "Play it as it is drawn, and what comes after it is recorded.",
     "strip": "Beside every donut lies what was in it, and the word for that.",
+    "log": "The upper donut was first; the others came of it. To say all that, say this.",
     "check": "A star beside a donut asks: is it clean? You may ask so too.",
     "git": "Copy. Paste. Quote. The graph above knows its own name.",
     "fix": "The needle goes where the words go.",

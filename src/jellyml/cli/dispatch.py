@@ -45,6 +45,7 @@ COMMANDS = (
     Command("show", (), "describe the code in a checkpoint"),
     Command("list", (), "find checkpoints, and what code made each"),
     Command("diff", (), "compare code, environment and weights"),
+    Command("log", (), "show how checkpoints come from one another"),
     Command("fill", (), "put the code into a checkpoint"),
     Command("record", (), "run a command, fill what it writes"),
     Command("strip", (), "take the code out of a checkpoint"),

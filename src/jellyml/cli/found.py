@@ -1,11 +1,12 @@
 """The checkpoints below some folders, looked at side by side, and the words about one of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jellyml.errors import JellyError
+from jellyml.lineage.lineage import Point
 from jellyml.listing.listed import Listed, Without, look
 from jellyml.listing.order import by_name
 from jellyml.listing.walk import Place, places
@@ -66,6 +67,23 @@ def changes(one: Listed) -> str:
         return "as committed"
     count = f"{one.changed} changed" if one.changed else "changed"
     return f"{count} since {one.base[:8]}" if one.base else count
+
+
+def about(point: Point) -> Iterator[str]:
+    """What there is to say of a commit, and of the run that made the first of its checkpoints."""
+    one = point.members[0].listed if point.members else None
+    if one:
+        if one.branch:
+            yield f"on {one.branch}"
+        yield when(one)
+    if one and one.dirty:
+        yield changes(one)
+    elif point.subject:
+        yield point.subject
+    if point.between:
+        yield f"({point.between} commit{'' if point.between == 1 else 's'} between)"
+    if point.others:
+        yield f"also from {', '.join(each[:8] for each in point.others)}"
 
 
 def record(one: Listed) -> dict[str, object]:

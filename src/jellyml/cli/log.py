@@ -1,0 +1,197 @@
+"""``jellyml log``: the tree of checkpoints, by the history of their code or by recorded parent."""
+
+import json
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from jellyml.cli.found import about, looked_at, record, tell_rest, when
+from jellyml.cli.log_page import page
+from jellyml.cli.log_page.data import data_of
+from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked
+from jellyml.code.repository import Repository
+from jellyml.errors import NotARepository, UsageError
+from jellyml.files import replace, to_write
+from jellyml.lineage.lineage import Lineage, Member, Point, lineage
+from jellyml.lineage.tree import Row
+from jellyml.terminal import Terminal, safe
+
+DESCRIPTION = """
+Show how checkpoints come from one another: a tree of the commits that their code is, oldest
+first, with what was changed on top, or of the parents that they record
+(create_snapshot(notes={"parent": "base.pth"})). Which commit descends from which is read from
+the code in the checkpoints, and from your repository if you are in one.
+
+examples:
+  jellyml log runs/
+  jellyml log --by parent runs/            which was trained from which
+  jellyml log --html lineage.html runs/    a page with the graph, a table, and differences
+  jellyml log --json runs/                 everything, for programs
+"""
+
+_FIRST = b"<!doctype html>"
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        type=Path,
+        default=[Path()],
+        metavar="MODEL",
+        help="a checkpoint, or a folder with many (default: here)",
+    )
+    parser.add_argument(
+        "--by",
+        choices=("code", "parent"),
+        default="code",
+        help="what the tree is made of (default: code)",
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at")
+    add_code_dir(parser)
+    add_max_unpacked(parser)
+
+
+def run(args: Namespace, terminal: Terminal) -> int:
+    target = _target(args.html) if args.html else None
+    found = looked_at(args.paths, terminal)
+    oldest_first = sorted(found.listed, key=lambda one: one.created or "")
+    made = lineage(oldest_first, _repository(args.code_dir), args.max_unpacked)
+    if target:
+        replace(target, (each.encode() for each in page(made, data_of(made))), mode=0o666)
+        terminal.done(f"Wrote {args.html}. Open it in a browser.")
+    if args.json:
+        terminal.result(json.dumps(as_json(made), indent=2))
+    elif not target:
+        points = made.by_code() if args.by == "code" else made.by_parent()
+        for line in _Drawing(made, args.by, terminal).lines(points):
+            terminal.result(line)
+    found.wrong += made.problems
+    tell_rest(found, terminal)
+    if made.unread:
+        terminal.note(
+            f"The code of {made.unread} checkpoints was not read, since there are so many: which "
+            "commits it descends from is not shown. In its repository all of it is: -c DIR"
+        )
+    return int(bool(found.wrong))
+
+
+def _target(path: Path) -> Path:
+    """A page that is there is written anew; whatever else is there stays. Raises UsageError."""
+    target = to_write(path)
+    if target.exists():
+        with target.open("rb") as file:
+            if file.read(len(_FIRST)).lower() not in (b"", _FIRST):
+                raise UsageError(f"{path} is there, and no page.", "name another file.")
+    return target
+
+
+def _repository(folder: Path) -> Repository | None:
+    try:
+        return Repository.find(folder)
+    except NotARepository:
+        return None
+
+
+_DRAWN = {"full": "●", "bare": "○", "line": "│", "turn": "├─"}
+_IN_ASCII = {"full": "*", "bare": "o", "line": "|", "turn": "|-"}
+
+
+class _Drawing:
+    """Lines of text; in ASCII where the stream has no more."""
+
+    def __init__(self, made: Lineage, by: str, terminal: Terminal) -> None:
+        self._made = made
+        self._by = by
+        self._terminal = terminal
+        self._grew = False  # whether the tree above has more than one row
+        self._marks = _DRAWN if _has(terminal.out, "".join(_DRAWN.values())) else _IN_ASCII
+
+    def lines(self, points: list[Point]) -> Iterator[str]:
+        for number, point in enumerate(points):
+            if number and point.row.parent is None and (point.row.goes_on or self._grew):
+                yield ""
+            self._grew = point.row.goes_on if point.row.parent is None else True
+            head, rest = self._by_code(point) if self._by == "code" else self._by_parent(point)
+            painted = self._terminal.painted(safe(head), "1")
+            yield f"{self._left(point.row)}{self._mark(point)} {painted}{safe(rest)}"
+            if self._by == "code" or len(point.members) > 1:
+                for member in point.members:
+                    yield f"{self._below(point.row)}  {safe(self._named(member))}"
+
+    def _left(self, row: Row) -> str:
+        line, turn = self._marks["line"], self._marks["turn"]
+        if not row.lane:
+            return ""
+        return f"{line} " * (row.lane - 1) + (turn if row.turns else f"{line} ")
+
+    def _below(self, row: Row) -> str:
+        line = self._marks["line"]
+        return f"{line} " * row.lane + (line if row.goes_on else " ")
+
+    def _mark(self, point: Point) -> str:
+        return self._marks["full" if point.members else "bare"]
+
+    def _by_code(self, point: Point) -> tuple[str, str]:
+        commit = point.commit[:8] if point.commit else "no commit known"
+        return commit, "".join(f"  {each}" for each in about(point))
+
+    def _by_parent(self, point: Point) -> tuple[str, str]:
+        if not point.members:
+            return point.named, "  (none of these)"
+        one = point.members[0].listed
+        others = point.members[0].parents[1:]
+        more = "".join(f"  also from {self._made.called(each)}" for each in others)
+        count = len(point.members)
+        head = str(one.path) if count == 1 else f"{count} checkpoints"
+        return head, f"  {when(one)}  {(point.commit or '-')[:8]}{more}"
+
+    def _named(self, member: Member) -> str:
+        if self._by == "parent":
+            return str(member.listed.path)
+        parents = "".join(f"  <- {self._made.called(each)}" for each in member.parents)
+        return f"{member.listed.path}{parents}"
+
+
+def as_json(made: Lineage) -> dict[str, object]:
+    return {
+        "checkpoints": [_member(made, one) for one in made.members],
+        "commits": [_commit(made, point) for point in made.by_code() if point.commit],
+    }
+
+
+def _member(made: Lineage, one: Member) -> dict[str, object]:
+    parents = [
+        {
+            "named": each.named,
+            "path": None if each.number is None else str(made.members[each.number].listed.path),
+            "alike": each.alike,
+        }
+        for each in one.parents
+    ]
+    more = {"commit": one.commit, "bundle_sha256": one.listed.bundle, "parents": parents}
+    return record(one.listed) | more
+
+
+def _commit(made: Lineage, point: Point) -> dict[str, object]:
+    known = made.known.get(point.row.key)
+    return {
+        "commit": point.commit,
+        "parent": point.parent,
+        "between": point.between,
+        "others": list(point.others),
+        "subject": point.subject,
+        "claimed": known is None or known.claimed,
+        "checkpoints": [str(member.listed.path) for member in point.members],
+    }
+
+
+def _has(stream: TextIO | None, text: str) -> bool:
+    """Whether a stream can show it."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

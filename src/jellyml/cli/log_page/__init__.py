@@ -1,0 +1,80 @@
+"""The page of ``jellyml log --html``: one file that needs nothing else, and no network."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterator
+from html import escape
+from importlib.resources import files
+from itertools import chain
+from string import Template
+
+from jellyml import __version__
+from jellyml.cli.found import changes, when
+from jellyml.cli.log_page import graph
+from jellyml.cli.log_page.data import Data
+from jellyml.code.guard import in_words
+from jellyml.lineage.lineage import Lineage, Member
+from jellyml.terminal import safe
+
+_LONGEST_COMMAND = 300
+
+
+def page(made: Lineage, data: Data) -> Iterator[str]:
+    """The text, piece by piece. What comes from checkpoints is escaped wherever it stands."""
+    style, script = _part("page.css"), _part("page.js")
+    runs = len({one.listed.run for one in made.members})
+    commits = len({one.commit for one in made.members if one.commit})
+    about = f"{_counted(runs, 'run')}, {_counted(commits, 'commit')}; by JellyML {__version__}"
+    parts = {
+        "policy": _policy(style, script),
+        "style": style,
+        "script": script,
+        "count": _counted(len(made.members), "checkpoint"),
+        "about": about,
+        "by_code": graph.drawn(made.by_code(), "code"),
+        "by_parent": graph.drawn(made.by_parent(), "parent"),
+        "rows": "\n".join(_row(made, member) for member in made.members),
+        "data": data.as_json(),
+    }
+    yield Template(_part("page.html")).substitute(parts)
+
+
+def text(given: str) -> str:
+    """A stranger's text as HTML shows it: nothing in it is markup, nothing hides."""
+    return escape(safe(given))
+
+
+def _part(name: str) -> str:
+    return files("jellyml.cli.log_page").joinpath(name).read_text("utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing may be fetched, sent or run but these very texts."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(part: str) -> str:
+    return f"sha256-{b64encode(hashlib.sha256(part.encode()).digest()).decode()}"
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def _row(made: Lineage, member: Member) -> str:
+    one = member.listed
+    command = one.command or ""
+    cells = (
+        ("mono", str(one.path)),
+        ("when", when(one)),
+        ("id mono", (member.commit or "-")[:8]),
+        ("", "  ".join(filter(None, (one.branch, changes(one))))),
+        ("mono", ", ".join(chain(made.called(each) for each in member.parents))),
+        ("number", in_words(one.size)),
+        ("mono command", command[:_LONGEST_COMMAND] + "…" * (len(command) > _LONGEST_COMMAND)),
+    )
+    made_of = "".join(f'<td class="{kind}">{text(words)}</td>' for kind, words in cells)
+    return f'<tr data-i="{member.number}" tabindex="0">{made_of}</tr>'

@@ -1,0 +1,151 @@
+"""Which commit descends from which, as bundles, the user's repository and records say."""
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from jellyml.code.history import commit_id
+from jellyml.code.manifest import commit_texts
+from jellyml.code.repository import Git, Repository
+from jellyml.code.tree_check import takes_too_much
+from jellyml.errors import JellyError
+from jellyml.listing.listed import Listed
+from jellyml.model import MAX_UNPACKED, unpacked
+
+# Of one history, newest first: what lies beyond is not asked for.
+_MOST_COMMITS = 100_000
+# Bundles are unpacked only for what nothing else tells, the newest first; and no more of them.
+_MOST_BUNDLES = 64
+_SECONDS = 30.0
+_SUBJECT = 72  # characters
+_LONGEST_ROW = 1 << 16
+_LOG = (
+    "rev-list",
+    "--no-commit-header",
+    f"--max-count={_MOST_COMMITS}",
+    "--stdin",
+    f"--format=%H%x00%P%x00%<({_SUBJECT},trunc)%s",
+)
+_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_PARENT = re.compile(rb"^parent ([0-9a-f]{40,64})$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """``claimed``: a checkpoint's record says what it was made upon, and no history shows it."""
+
+    parents: tuple[str, ...] = ()
+    subject: str = ""
+    claimed: bool = False
+
+
+@dataclass
+class Commits:
+    """All that is known, and which commit the code of each checkpoint is.
+
+    ``unread`` is how many bundles were left as they are, since there were too many.
+    """
+
+    known: dict[str, Commit] = field(default_factory=dict)
+    of: list[str | None] = field(default_factory=list)
+    unread: int = 0
+    problems: list[JellyError] = field(default_factory=list)
+
+
+def commits_of(
+    found: Sequence[Listed], repository: Repository | None, max_unpacked: int = MAX_UNPACKED
+) -> Commits:
+    """What is known of the history of the code of these, in their order."""
+    made = Commits(of=[one.commit for one in found])
+    for one in found:
+        if one.commit not in made.known:
+            for text in commit_texts(one.code):
+                made.known.update(_from_text(text, {one.commit, one.base}))
+    if repository:
+        _ask(repository, made, {name for one in found for name in (one.commit, one.base) if name})
+    _unpack(found, made, max_unpacked)
+    for number, one in enumerate(found):
+        commit = made.of[number]
+        for name in filter(None, (one.base, commit)):
+            made.known.setdefault(name, _claimed(name, commit, one.base))
+    return made
+
+
+def _claimed(name: str, commit: str | None, base: str | None) -> Commit:
+    """A commit that no history shows: it was made upon its base, the record says."""
+    upon = (base,) if base and name == commit != base else ()
+    return Commit(upon, claimed=True)
+
+
+def _from_text(text: bytes, wanted: set[str | None]) -> Iterator[tuple[str, Commit]]:
+    """A commit whose history was cut off, by its true text, whose digest is its id."""
+    head, _, message = text.partition(b"\n\n")
+    parents = tuple(each.decode() for each in _PARENT.findall(head))
+    subject = message.lstrip(b"\n").split(b"\n", 1)[0].decode("utf-8", "replace")[:_SUBJECT]
+    for like in {len(each) for each in (*wanted, *parents) if each}:
+        yield commit_id(text, "0" * like), Commit(parents, subject)
+
+
+def _ask(repository: Repository, made: Commits, names: set[str]) -> None:
+    """What the user's repository has of these commits, and all below them."""
+    words = ("cat-file", "--batch-check=%(objectname) %(objecttype)")
+    try:
+        rows = repository.git.run(*words, stdin=_lines(names)).decode("ascii", "replace")
+        here = [row.split()[0] for row in rows.splitlines() if row.endswith(" commit")]
+        if here:
+            made.known.update(_history(repository.git, here))
+    except JellyError as problem:
+        made.problems.append(problem)
+
+
+def _unpack(found: Sequence[Listed], made: Commits, max_unpacked: int) -> None:
+    """Read bundles, as long as there is one whose place no history shows."""
+    newest_first = sorted(
+        range(len(found)), key=lambda number: found[number].created or "", reverse=True
+    )
+    until = time.monotonic() + _SECONDS
+    tried: set[object] = set()
+    for number in newest_first:
+        one = found[number]
+        code = one.commit or one.path
+        if code in tried or one.checkpoint.header.stands_for or _is_placed(one, made):
+            continue
+        if len(tried) == _MOST_BUNDLES or time.monotonic() > until:
+            made.unread += 1
+            continue
+        tried.add(code)
+        try:
+            with unpacked(one.checkpoint, max_unpacked) as incoming:
+                made.of[number] = incoming.commit
+                git = replace(incoming.git, hold=incoming.limits.hold)
+                made.known.update(_history(git, [incoming.commit]))
+        except JellyError as problem:
+            made.problems.append(problem)
+
+
+def _is_placed(one: Listed, made: Commits) -> bool:
+    return any(name in made.known for name in (one.commit, one.base))
+
+
+def _history(git: Git, tips: Iterable[str]) -> Iterator[tuple[str, Commit]]:
+    with git.start(*_LOG) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(_lines(tips))  # all is read before anything is answered
+        process.stdin.close()
+        while row := process.stdout.readline(_LONGEST_ROW):
+            yield from _read(row)
+        if process.wait():
+            raise takes_too_much()
+
+
+def _read(row: bytes) -> Iterator[tuple[str, Commit]]:
+    oid, parents, subject = (*row.decode("utf-8", "replace").split("\0"), "", "")[:3]
+    if _ID.fullmatch(oid):
+        above = tuple(each for each in parents.split() if _ID.fullmatch(each))
+        yield oid, Commit(above, subject.strip())
+
+
+def _lines(names: Iterable[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()
