@@ -72,14 +72,14 @@ def changes(one: Listed) -> str:
 def about(point: Point) -> Iterator[str]:
     """What there is to say of a commit, and of the run that made the first of its checkpoints."""
     one = point.members[0].listed if point.members else None
-    if one:
-        if one.branch:
-            yield f"on {one.branch}"
-        yield when(one)
     if one and one.dirty:
         yield changes(one)
     elif point.subject:
         yield point.subject
+    if one and one.branch:
+        yield f"on {one.branch}"
+    if one:
+        yield when(one)
     if point.between:
         yield f"({point.between} commit{'' if point.between == 1 else 's'} between)"
     if point.others:

@@ -69,10 +69,10 @@ def _row(made: Lineage, member: Member) -> str:
     command = one.command or ""
     cells = (
         ("mono", str(one.path)),
-        ("when", when(one)),
-        ("id mono", (member.commit or "-")[:8]),
-        ("", "  ".join(filter(None, (one.branch, changes(one))))),
+        ("mono", (member.commit or "-")[:8]),
+        ("", ", ".join(filter(None, (one.branch, changes(one))))),
         ("mono", ", ".join(chain(made.called(each) for each in member.parents))),
+        ("", when(one)),
         ("number", in_words(one.size)),
         ("mono command", command[:_LONGEST_COMMAND] + "…" * (len(command) > _LONGEST_COMMAND)),
     )
