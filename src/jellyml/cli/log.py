@@ -13,6 +13,7 @@ from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked
 from jellyml.code.repository import Repository
 from jellyml.errors import NotARepository, UsageError
 from jellyml.files import replace, to_write
+from jellyml.lineage.differences import Comparing, Differences
 from jellyml.lineage.lineage import Lineage, Member, Point, lineage
 from jellyml.lineage.tree import Row
 from jellyml.terminal import Terminal, safe
@@ -58,9 +59,12 @@ def run(args: Namespace, terminal: Terminal) -> int:
     target = _target(args.html) if args.html else None
     found = looked_at(args.paths, terminal)
     oldest_first = sorted(found.listed, key=lambda one: one.created or "")
-    made = lineage(oldest_first, _repository(args.code_dir), args.max_unpacked)
+    repository = _repository(args.code_dir)
+    made = lineage(oldest_first, repository, args.max_unpacked)
     if target:
-        replace(target, (each.encode() for each in page(made, data_of(made))), mode=0o666)
+        differences = _compared(Comparing(made, repository, args.max_unpacked), terminal)
+        text = page(made, data_of(made, differences))
+        replace(target, (each.encode() for each in text), mode=0o666)
         terminal.done(f"Wrote {args.html}. Open it in a browser.")
     if args.json:
         terminal.result(json.dumps(as_json(made), indent=2))
@@ -76,6 +80,17 @@ def run(args: Namespace, terminal: Terminal) -> int:
             "commits it descends from is not shown. In its repository all of it is: -c DIR"
         )
     return int(bool(found.wrong))
+
+
+def _compared(comparing: Comparing, terminal: Terminal) -> Differences:
+    for _ in terminal.progress(iter(comparing), len(comparing), "Comparing"):
+        pass
+    if comparing.differences.late:
+        terminal.note(
+            "Not all neighbours are compared in the page: it would have taken too long. "
+            "jellyml diff A B compares any two."
+        )
+    return comparing.differences
 
 
 def _target(path: Path) -> Path:

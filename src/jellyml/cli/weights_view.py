@@ -120,7 +120,7 @@ def _together(differences: Sequence[Difference]) -> Iterator[tuple[Kind, str, st
         move = _move(each)
         if move is None or moved[move] < 2:
             short = each.name[len(module_of(each.name)) :].removeprefix(".") or each.name
-            yield each.kind, safe(short), _rest(each)
+            yield each.kind, safe(short), words_of(each)
         elif move not in told:
             told.add(move)
             yield each.kind, f"{moved[move]} arrays", f"(were in {safe(move[0])})"
@@ -134,10 +134,10 @@ def _move(each: Difference) -> tuple[str, str] | None:
 
 
 def _line(each: Difference) -> str:
-    return f"{each.kind:<10} {safe(each.name)} {_rest(each)}"
+    return f"{each.kind:<10} {safe(each.name)} {words_of(each)}"
 
 
-def _rest(each: Difference) -> str:
+def words_of(each: Difference) -> str:
     words = []
     if each.before and each.after and each.before.name != each.after.name:
         words.append(f"(was {safe(each.before.name)})")

@@ -44,11 +44,13 @@ class Commit:
 class Commits:
     """All that is known, and which commit the code of each checkpoint is.
 
-    ``unread`` is how many bundles were left as they are, since there were too many.
+    ``here`` are those that the user's repository has as well. ``unread`` is how many bundles
+    were left as they are, since there were too many.
     """
 
     known: dict[str, Commit] = field(default_factory=dict)
     of: list[str | None] = field(default_factory=list)
+    here: frozenset[str] = frozenset()
     unread: int = 0
     problems: list[JellyError] = field(default_factory=list)
 
@@ -92,9 +94,10 @@ def _ask(repository: Repository, made: Commits, names: set[str]) -> None:
     words = ("cat-file", "--batch-check=%(objectname) %(objecttype)")
     try:
         rows = repository.git.run(*words, stdin=_lines(names)).decode("ascii", "replace")
-        here = [row.split()[0] for row in rows.splitlines() if row.endswith(" commit")]
+        here = frozenset(row.split()[0] for row in rows.splitlines() if row.endswith(" commit"))
         if here:
             made.known.update(_history(repository.git, here))
+            made.here = here
     except JellyError as problem:
         made.problems.append(problem)
 

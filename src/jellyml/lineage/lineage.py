@@ -43,10 +43,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Lineage:
-    """All members, in the order in which they were given."""
+    """All members, in the order given; ``here`` are commits that the user has as well."""
 
     members: tuple[Member, ...]
     known: Mapping[str, Commit]
+    here: frozenset[str] = frozenset()
     unread: int = 0
     problems: tuple[JellyError, ...] = field(default=())
 
@@ -144,4 +145,4 @@ def lineage(
         Member(number, one, commits.of[number], names.parents(number))
         for number, one in enumerate(found)
     )
-    return Lineage(members, commits.known, commits.unread, tuple(commits.problems))
+    return Lineage(members, commits.known, commits.here, commits.unread, tuple(commits.problems))

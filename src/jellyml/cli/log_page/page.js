@@ -91,7 +91,7 @@ function code(a, b) {
     patch.append(make("span", line + "\n", kind));
   }
   const cut = found.cut ? [make("p", "Cut here: the rest is too long for this page.", "faint")] : [];
-  return [table(found.files.map(file => [[file[0]], [file[1]]])), patch, ...cut];
+  return [table(found.files.map(file => [[file[0], "kind"], [file[1]]])), patch, ...cut];
 }
 
 function weights(one, other, a, b) {
@@ -139,15 +139,15 @@ function key() {
   const made = make("div", undefined, "key");
   for (const by of [1e-6, 1e-4, 1e-2, 1]) {
     made.appendChild(make("i")).style.opacity = strength({ by });
-    made.append(by >= 0.01 ? String(by) : by.toExponential(0));
+    made.append(make("span", by >= 0.01 ? String(by) : by.toExponential(0)));
   }
-  made.append("norm of the change, by the norm of what was");
+  made.append(make("span", "norm of the change, by the norm of what was; empty: the same, or not there"));
   return made;
 }
 
 function odd(found) {
   const others = found.changed.filter(each => each.kind !== "changed");
-  const rows = others.map(each => [[each.kind], [`${each.layer}.${each.name}`], [each.words]]);
+  const rows = others.map(each => [[each.kind, "kind"], [`${each.layer}.${each.name}`], [each.words]]);
   const more = found.left ? [make("p", `${found.left} more are not shown.`, "faint")] : [];
   return [...(rows.length ? [table(rows)] : []), ...more];
 }
