@@ -18,7 +18,7 @@ from jellyml.lineage.lineage import Lineage, Member
 from jellyml.lineage.pairs import Pair
 from jellyml.model import MAX_UNPACKED, Model
 
-MOST_PAIRS = 300
+MOST_PAIRS = 600  # of each kind
 _CODE_SECONDS, _WEIGHTS_SECONDS = 30.0, 60.0
 _LONGEST_PATCH = 64 << 10  # bytes
 _MOST_PATCHES = 6 << 20

@@ -1,7 +1,7 @@
 """Which two are worth comparing first: those that stand next to each other."""
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, zip_longest
 
 from jellyml.lineage.lineage import Lineage, Member, Point
 
@@ -34,10 +34,9 @@ def of_weights(made: Lineage) -> Iterator[Pair]:
 
 def _nearest(made: Lineage) -> Iterator[Pair]:
     points = made.by_code()
-    yield from _recorded(made)
-    yield from _descended(points)
-    yield from _of_one_run(made)
-    yield from _beside(points)
+    kinds = (_recorded(made), _descended(points), _of_one_run(made), _beside(points))
+    for pairs in zip_longest(*kinds):
+        yield from filter(None, pairs)
     for far in range(1, _FAR):
         yield from zip(made.members, made.members[far:], strict=False)
     yield from combinations(made.members, 2)

@@ -22,8 +22,9 @@ class Row:
 def rows(parents: Mapping[str, str | None]) -> list[Row]:
     """A row for each key; those that stand side by side come in the order of the mapping.
 
-    The child with the most below it goes on in its parent's lane, after all others: so there are
-    never more lanes than the logarithm of the rows. Of a circle one link is passed over.
+    The child with the most below it, or the last such, goes on in its parent's lane, after all
+    others: so there are never more lanes than the logarithm of the rows. Of a circle one link is
+    passed over.
     """
     above = _without_circles(parents)
     below: dict[str | None, list[str]] = {}
@@ -39,7 +40,7 @@ def rows(parents: Mapping[str, str | None]) -> list[Row]:
         children = below.get(key, [])
         number = len(made)
         made.append(Row(key, lane, parent, turns, bool(children)))
-        main = max(children, key=lambda child: weights[child], default=None)
+        main = max(reversed(children), key=lambda child: weights[child], default=None)
         if main is not None:
             waiting.append((main, lane, number, False))
         waiting += [(each, lane + 1, number, True) for each in reversed(children) if each != main]

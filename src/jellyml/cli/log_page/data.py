@@ -80,7 +80,7 @@ class _Sections:
     def _section(self, name: str, part: object) -> int | None:
         facts = _facts(name, part)
         text = json.dumps(facts)
-        if facts and text not in self._numbers and len(text) <= self._room:
+        if text not in self._numbers and len(text) <= self._room:
             self._numbers[text] = len(self.all)
             self._room -= len(text)
             self.all.append(facts)
