@@ -300,7 +300,7 @@ def test_in_ascii_where_the_stream_has_no_more(runs: Runs) -> None:
     assert [line for line in said.out.splitlines() if line.startswith(("* ", "|-* "))]
 
 
-EVIL = "\x1b[31m\u202eevil</script><img src=x onerror=alert(1)>\n'\""
+EVIL = "\x1b[31m\u202eevil</script ><img src=x onerror=alert(1)>\n'\""
 
 
 @pytest.fixture

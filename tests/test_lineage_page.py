@@ -1,4 +1,4 @@
-"""``jellyml log --html``: a page that needs nothing, escapes all, and works in a browser."""
+"""``jellyml log --html FILE``: a page that needs nothing, escapes all, and works in a browser."""
 
 import html
 import json
@@ -86,7 +86,7 @@ def test_nothing_in_the_page_is_a_strangers_markup(evil: Path) -> None:
     for _, attributes in page.elements:
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
         assert not {"src", "href", "xlink:href"} & set(attributes)
-    assert "evil</script><img" in str(page.data)  # as text it is there
+    assert "evil</script ><img" in str(page.data)  # as text it is there
     assert html.escape("<img src=x onerror=alert(1)>") in text
 
 
@@ -198,4 +198,4 @@ def test_a_hostile_page_does_nothing_in_a_browser(evil: Path, home: Path) -> Non
     assert complaints == ""
     assert "<img" not in text
     assert not set("\x1b\u202e") & set(text)
-    assert "evil&lt;/script&gt;&lt;img src=x" in text
+    assert "evil&lt;/script &gt;&lt;img src=x" in text

@@ -18,6 +18,9 @@ _MOST_COMMITS = 100_000
 # Bundles are unpacked only for what nothing else tells, the newest first; and no more of them.
 _MOST_BUNDLES = 64
 _SECONDS = 30.0
+_MOST_KNOWN = 400_000  # commits; then no more bundles are unpacked
+_MOST_BYTES = 64 << 20  # that git may print of one history
+_MOST_PARENTS = 16
 _SUBJECT = 72  # characters
 _LONGEST_ROW = 1 << 16
 _LOG = (
@@ -114,7 +117,8 @@ def _unpack(found: Sequence[Listed], made: Commits, max_unpacked: int) -> None:
         code = one.commit or one.path
         if code in tried or one.checkpoint.header.stands_for or _is_placed(one, made):
             continue
-        if len(tried) == _MOST_BUNDLES or time.monotonic() > until:
+        full = len(tried) >= _MOST_BUNDLES or len(made.known) > _MOST_KNOWN
+        if full or time.monotonic() > until:
             made.unread += 1
             continue
         tried.add(code)
@@ -137,8 +141,12 @@ def _history(git: Git, tips: Iterable[str]) -> Iterator[tuple[str, Commit]]:
         assert process.stdout
         process.stdin.write(_lines(tips))  # all is read before anything is answered
         process.stdin.close()
+        room = _MOST_BYTES
         while row := process.stdout.readline(_LONGEST_ROW):
             yield from _read(row)
+            room -= len(row)
+            if room < 0:
+                return
         if process.wait():
             raise takes_too_much()
 
@@ -147,7 +155,7 @@ def _read(row: bytes) -> Iterator[tuple[str, Commit]]:
     oid, parents, subject = (*row.decode("utf-8", "replace").split("\0"), "", "")[:3]
     if _ID.fullmatch(oid):
         above = tuple(each for each in parents.split() if _ID.fullmatch(each))
-        yield oid, Commit(above, subject.strip())
+        yield oid, Commit(above[:_MOST_PARENTS], subject.strip())
 
 
 def _lines(names: Iterable[str]) -> bytes:

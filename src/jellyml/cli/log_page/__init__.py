@@ -16,7 +16,7 @@ from jellyml.code.guard import in_words
 from jellyml.lineage.lineage import Lineage, Member
 from jellyml.terminal import safe
 
-_LONGEST_COMMAND = 300
+_LONGEST_CELL = 300  # characters
 
 
 def page(made: Lineage, data: Data) -> Iterator[str]:
@@ -66,7 +66,6 @@ def _counted(count: int, thing: str) -> str:
 
 def _row(made: Lineage, member: Member) -> str:
     one = member.listed
-    command = one.command or ""
     cells = (
         ("mono", str(one.path)),
         ("mono", (member.commit or "-")[:8]),
@@ -74,7 +73,11 @@ def _row(made: Lineage, member: Member) -> str:
         ("mono", ", ".join(chain(made.called(each) for each in member.parents))),
         ("", when(one)),
         ("number", in_words(one.size)),
-        ("mono command", command[:_LONGEST_COMMAND] + "…" * (len(command) > _LONGEST_COMMAND)),
+        ("mono command", one.command or ""),
     )
-    made_of = "".join(f'<td class="{kind}">{text(words)}</td>' for kind, words in cells)
+    made_of = "".join(f'<td class="{kind}">{text(_short(words))}</td>' for kind, words in cells)
     return f'<tr data-i="{member.number}" tabindex="0">{made_of}</tr>'
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= _LONGEST_CELL else words[:_LONGEST_CELL] + "…"

@@ -99,8 +99,10 @@ def _choice(member: Member, x: int, y: int, radius: int, colour: str) -> str:
 def _words(point: Point, by: str) -> tuple[str, str]:
     """What is said in full, and more faintly."""
     files = _files(point.members)
+    if not files and by == "parent":
+        return point.named[:_LONGEST], "none of these"
     if by == "parent":
-        return (files, "  ".join(about(point))) if files else (point.named, "none of these")
+        return files, "  ".join(about(point))[:_LONGEST]
     commit = point.commit[:8] if point.commit else "no commit known"
     label = f"{commit}  {files}".rstrip()
     return label, "  ".join(about(point))[: max(0, _LONGEST - len(label))]
