@@ -87,6 +87,8 @@ def test_nothing_in_the_page_is_a_strangers_markup(evil: Path) -> None:
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
         assert not {"src", "href", "xlink:href"} & set(attributes)
     assert "evil</script ><img" in str(page.data)  # as text it is there
+    start = text.index('id="data">') + len('id="data">')
+    assert not set("<>&") & set(text[start : text.index("</script>", start)])
     assert html.escape("<img src=x onerror=alert(1)>") in text
 
 
