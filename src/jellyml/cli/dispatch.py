@@ -167,10 +167,10 @@ def find(word: str) -> Command:
 def show_help(*, plain: bool) -> None:
     terminal = Terminal()
     if plain or not shows_pictures():
-        head: Sequence[str] = ESSENTIALS
+        head: Sequence[str] = (*ESSENTIALS, "")
     else:
         head = art.beside_donut(ESSENTIALS, colour=has_colour(sys.stdout))
-    for line in (*head, "", "Commands (more with jellyml COMMAND -h; jelly and jly do the same):"):
+    for line in (*head, "Commands (more with jellyml COMMAND -h; jelly and jly do the same):"):
         terminal.result(line)
     for row in COMMANDS:
         names = ", ".join((row.name, *row.aliases))
