@@ -75,6 +75,15 @@ def test_the_page_holds_what_differs_between_neighbours(runs: Runs) -> None:
     assert data["sections"][second["notes"]] == [["note parent", "one/base.pth"]]
 
 
+def test_what_has_two_parents_has_two_links(runs: Runs) -> None:
+    text = written(runs.repo.path, "runs")
+    assert text.count('class="merge"') == 1  # from meta/llama, which is none of these
+    by_code, by_parent = re.findall(r"<svg.*?</svg>", text)
+    assert (by_code.count('class="link'), by_parent.count('class="link')) == (2, 3)
+    assert (by_code.count("data-i="), by_parent.count("data-i=")) == (4, 4)
+    assert "also from" not in by_parent
+
+
 def test_nothing_in_the_page_is_a_strangers_markup(evil: Path) -> None:
     text = written(evil, status=1)  # the bundle is not what its header says
 

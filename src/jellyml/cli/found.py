@@ -82,7 +82,7 @@ def about(point: Point) -> Iterator[str]:
         yield when(one)
     if point.between:
         yield f"({point.between} commit{'' if point.between == 1 else 's'} between)"
-    if point.others:
+    if point.others and point.row.key == point.commit:
         yield f"also from {', '.join(each[:8] for each in point.others)}"
 
 

@@ -11,6 +11,7 @@ _ROW, _LANE, _DOT = 24, 18, 13  # pixels
 _LEFT = 14
 _CHARACTER = 7.4  # pixels that one takes, at most
 _COLOURS = 6
+_MOST_LANES = 8  # beside which words begin
 _MOST_DOTS = 40  # in a row; the table has all
 _LONGEST = 110  # characters of a label
 _LONGEST_PATH = 48
@@ -23,8 +24,10 @@ def drawn(points: Sequence[Point], by: str) -> str:
     merges = [each for number in range(len(points)) for each in _merges(points, number, numbers)]
     nodes: list[str] = []
     width = 0.0
+    column = _x(min(_MOST_LANES, max((point.row.lane for point in points), default=0))) + _LANE
     for number, point in enumerate(points):
         end, marks = _node(point, number)
+        end = max(end, column)  # beside all lanes, so that no link crosses words
         label, faint = _words(point, by)
         width = max(width, end + _CHARACTER * (len(label) + len(faint) + 2))
         nodes.append(
