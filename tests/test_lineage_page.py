@@ -84,6 +84,12 @@ def test_what_has_two_parents_has_two_links(runs: Runs) -> None:
     assert "also from" not in by_parent
 
 
+def test_json_beside_a_page_stays_json(runs: Runs) -> None:
+    said = type_command("log", "--json", "--html", "page.htm", cwd=runs.repo.path)
+    assert len(json.loads(said.out)["checkpoints"]) == 4
+    assert said.err == "Wrote page.htm. Open it in a browser.\n"
+
+
 def test_nothing_in_the_page_is_a_strangers_markup(evil: Path) -> None:
     text = written(evil, status=1)  # the bundle is not what its header says
 

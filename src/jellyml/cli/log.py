@@ -11,7 +11,7 @@ from jellyml.cli.log_page import page
 from jellyml.cli.log_page.data import data_of
 from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked
 from jellyml.code.repository import Repository
-from jellyml.errors import NotARepository, UsageError
+from jellyml.errors import JellyError, UsageError
 from jellyml.files import replace, to_write
 from jellyml.lineage.differences import Comparing, Differences
 from jellyml.lineage.lineage import Lineage, Member, Point, lineage
@@ -19,16 +19,17 @@ from jellyml.lineage.tree import Row
 from jellyml.terminal import Terminal, safe
 
 DESCRIPTION = """
-Show how checkpoints come from one another: a tree of the commits that their code is, oldest
-first, with what was changed on top, or of the parents that they record
-(create_snapshot(notes={"parent": "base.pth"})). Which commit descends from which is read from
-the code in the checkpoints, and from your repository if you are in one.
+Show how checkpoints come from one another: a tree of the commits that their
+code is, oldest first, with what was changed on top; or of the parents that they
+record (create_snapshot(notes={"parent": "base.pth"})). Which commit descends
+from which is read from the code in the checkpoints, and from your repository if
+you are in one. Nothing is loaded or run.
 
 examples:
   jellyml log runs/
-  jellyml log --by parent runs/            which was trained from which
-  jellyml log --html lineage.html runs/    a page with the graph, a table, and differences
-  jellyml log --json runs/                 everything, for programs
+  jellyml log --by parent runs/    which was trained from which
+  jellyml log --html page.html     the graph, a table, and what differs
+  jellyml log --json runs/         everything, for programs
 """
 
 _FIRST = b"<!doctype html>"
@@ -65,7 +66,8 @@ def run(args: Namespace, terminal: Terminal) -> int:
         differences = _compared(Comparing(made, repository, args.max_unpacked), terminal)
         text = page(made, data_of(made, differences))
         replace(target, (each.encode() for each in text), mode=0o666)
-        terminal.done(f"Wrote {args.html}. Open it in a browser.")
+        told = terminal.note if args.json else terminal.done
+        told(f"Wrote {args.html}. Open it in a browser.")
     if args.json:
         terminal.result(json.dumps(as_json(made), indent=2))
     elif not target:
@@ -104,9 +106,10 @@ def _target(path: Path) -> Path:
 
 
 def _repository(folder: Path) -> Repository | None:
+    """The user's, where there is one that git opens: it helps, and is not needed."""
     try:
         return Repository.find(folder)
-    except NotARepository:
+    except JellyError:
         return None
 
 
