@@ -26,7 +26,7 @@ class Found:
     wrong: list[JellyError] = field(default_factory=list)
 
 
-def looked_at(paths: "Iterable[Path | Remote]", terminal: Terminal) -> Found:
+def looked_at(paths: Iterable[Path | Remote], terminal: Terminal) -> Found:
     found = Found()
     waiting: list[Place] = []
     for place in places(paths):

@@ -16,6 +16,7 @@ from jellyml.files import replace, to_write
 from jellyml.lineage.differences import Comparing, Differences
 from jellyml.lineage.lineage import Lineage, Member, Point, lineage
 from jellyml.lineage.tree import Row
+from jellyml.remote.address import place_of
 from jellyml.terminal import Terminal, safe
 
 DESCRIPTION = """
@@ -39,10 +40,10 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "paths",
         nargs="*",
-        type=Path,
+        type=place_of,
         default=[Path()],
         metavar="MODEL",
-        help="a checkpoint, or a folder with many (default: here)",
+        help="a checkpoint, a folder with many, or an address of either (default: here)",
     )
     parser.add_argument(
         "--by",

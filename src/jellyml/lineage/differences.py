@@ -17,6 +17,7 @@ from jellyml.lineage import pairs
 from jellyml.lineage.lineage import Lineage, Member
 from jellyml.lineage.pairs import Pair
 from jellyml.model import MAX_UNPACKED, Model
+from jellyml.remote.address import Remote
 
 MOST_PAIRS = 600  # of each kind
 _CODE_SECONDS, _WEIGHTS_SECONDS = 30.0, 60.0
@@ -122,17 +123,17 @@ class _Open:
     """The models used last, with their code unpacked."""
 
     def __init__(self, stack: ExitStack, max_unpacked: int) -> None:
-        self._models: dict[Path, Model] = {}
+        self._models: dict[Path | Remote, Model] = {}
         self._max_unpacked = max_unpacked
         stack.callback(self._close, ())
 
-    def model(self, path: Path) -> Model:
+    def model(self, path: Path | Remote) -> Model:
         found = self._models.pop(path, None) or Model(path, self._max_unpacked)
         self._models[path] = found
         self._close(list(self._models)[-_MOST_OPEN:])
         return found
 
-    def _close(self, but: Iterable[Path]) -> None:
+    def _close(self, but: Iterable[Path | Remote]) -> None:
         for path in self._models.keys() - set(but):
             self._models.pop(path).close()
 

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from jellyml.listing.listed import Listed
 from jellyml.listing.order import by_name
+from jellyml.remote.address import Remote
 
 _ID = re.compile(r"[0-9a-f]{7,64}")
 _SEPARATOR = re.compile(r"[/\\]+")
@@ -38,7 +40,7 @@ class Names:
 
     def __init__(self, found: Sequence[Listed], commits: Sequence[str | None]) -> None:
         self._found = found
-        self._paths = [_parts(str(one.path.absolute())) for one in found]
+        self._paths = [_parts(_whole(one.path)) for one in found]
         self._last: dict[str, list[int]] = {}
         self._ids: list[tuple[str, int]] = []
         for number, path in enumerate(self._paths):
@@ -84,6 +86,10 @@ class Names:
     def _order(self, number: int) -> tuple[object, ...]:
         one = self._found[number]
         return one.created or "", by_name(str(one.path))
+
+
+def _whole(path: Path | Remote) -> str:
+    return str(path.absolute() if isinstance(path, Path) else path)
 
 
 def _parts(path: str) -> list[str]:
