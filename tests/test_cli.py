@@ -252,7 +252,10 @@ def test_history_as_json_and_as_lines(repo: Folder, model: Path) -> None:
     assert {"time", "verb", "model", "commit", "current"} <= entries[0].keys()
     lines = type_command("history", cwd=repo.path).out.splitlines()
     assert len(lines) == len(entries)
-    assert sum(line.startswith("*") for line in lines) == 1
+    assert not any(line.startswith("*") for line in lines)  # what was loaded is a commit
+    type_command("undo", cwd=repo.path)
+    lines = type_command("history", cwd=repo.path).out.splitlines()
+    assert [line[0] for line in lines] == [" ", "*"]
 
 
 def test_history_on_a_terminal_is_a_table(repo: Folder, model: Path) -> None:

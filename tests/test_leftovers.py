@@ -206,7 +206,7 @@ def test_what_is_to_be_rolled_back_is_said_where_nothing_can_be_written(
     assert repaired
     assert "is rolled back once" in repaired.warnings[0]
     assert any("was interrupted" in finding.problem for finding in workspace.doctor())
-    assert len(workspace.history()) == 2
+    assert len(workspace.history()) == 1
 
 
 def test_pruning_all_leaves_packed_refs_and_their_lock_alone(folder: Folder, model: Path) -> None:

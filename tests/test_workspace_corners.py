@@ -35,6 +35,21 @@ def linked(repo: Folder, tmp_path: Path) -> Folder:
     return folder
 
 
+def test_pruning_right_after_a_load_leaves_its_undo(repo: Folder, model: Path) -> None:
+    repo.write("untracked.py", "nowhere else")
+    before = fingerprint.workspace(repo)
+    Workspace(repo.path).load(model)
+    loaded = repo.git("rev-parse", "HEAD")
+
+    Workspace(repo.path).prune(older_than=0)
+
+    outcome = Workspace(repo.path).undo()
+    assert outcome.warnings == ()  # the snapshot's commit is still known as one
+    assert fingerprint.workspace(repo) == before
+    Workspace(repo.path).redo()
+    assert repo.git("rev-parse", "HEAD") == loaded
+
+
 def test_pruning_here_leaves_the_states_of_other_worktrees(
     repo: Folder, linked: Folder, model: Path
 ) -> None:

@@ -4,7 +4,6 @@ Write beside, sync, rename, sync the folder: a reader sees the old file or the n
 and a power cut leaves one of the two.
 """
 
-import ctypes
 import errno
 import functools
 import os
@@ -16,10 +15,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from jellyml import locks
 from jellyml.errors import UsageError
+
+if TYPE_CHECKING:
+    import ctypes
 
 # How the name begins of what ``replace`` writes beside; the process and a moment follow.
 _MACHINE = b"" if os.name == "nt" else os.fsencode(os.uname().nodename)
@@ -164,7 +166,7 @@ def _syncfs(folder: Path) -> bool:
     try:
         if syncfs(descriptor) == 0:
             return True
-        number = ctypes.get_errno()
+        number = _errno()
     finally:
         os.close(descriptor)
     if number in (errno.ENOSYS, errno.EINVAL):
@@ -176,7 +178,15 @@ def _syncfs(folder: Path) -> bool:
 def _libc() -> "ctypes.CDLL | None":
     if not sys.platform.startswith("linux"):
         return None
+    import ctypes  # late: most commands need none of it
+
     return ctypes.CDLL(None, use_errno=True)
+
+
+def _errno() -> int:
+    import ctypes
+
+    return ctypes.get_errno()
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -190,7 +200,7 @@ def exchange(one: Path, other: Path) -> bool:
     done = rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE)
     if done == 0:
         return True
-    number = ctypes.get_errno()
+    number = _errno()
     if number in (errno.ENOSYS, errno.EINVAL):
         return False
     raise OSError(number, os.strerror(number), str(one), None, str(other))

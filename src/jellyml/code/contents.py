@@ -1,6 +1,5 @@
 """The bytes on disk behind a selection, each small file read once."""
 
-import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,8 @@ _BLOCK = 1 << 20
 
 def raw_id(content: bytes | Path, object_format: str) -> bytes:
     """The id git gives to these bytes as a blob."""
+    import hashlib  # late: it loads all of OpenSSL
+
     digest = hashlib.new(object_format)
     if isinstance(content, bytes):
         digest.update(b"blob %d\0" % len(content) + content)

@@ -20,29 +20,28 @@ _HEAD = 8 << 10
 _TAIL = 64 << 10
 _HEADER = 1024
 
+# Patterns, compiled when first asked: few untracked files are binary, and it takes milliseconds.
 # The first bytes of formats that hold arrays. Pickles are among them: they are how torch (before
 # 1.6), scikit-learn and joblib save a model, and nobody keeps code in one.
-_SIGNATURE = re.compile(
-    rb"GGUF(?:[\x01-\x0f]\0\0\0|\0\0\0[\x01-\x0f])|(?:lmgg|tjgg)..\0\0"  # llama.cpp, whisper.cpp
+_SIGNATURE = (
+    rb"(?s)GGUF(?:[\x01-\x0f]\0\0\0|\0\0\0[\x01-\x0f])|(?:lmgg|tjgg)..\0\0"  # llama.cpp, whisper.cpp
     rb"|\x89HDF\r\n\x1a\n"  # Keras
     rb"|\x93NUMPY"
     rb"|..\0\0TFL3"  # TensorFlow Lite
     rb"|\x80(?:[\x02\x03][(\]c}X\x8a]|[\x04\x05]\x95)"  # pickle, protocols 2 to 5
     # Flax: a msgpack map with a text for its first key, soon after it a first array.
-    rb"|(?:[\x81-\x8f]|\xde..)[\xa1-\xbf].{1,4096}?(?:\xc7.|\xc8..|\xc9....)\x01\x93[\x90-\x9f]",
-    re.DOTALL,
+    rb"|(?:[\x81-\x8f]|\xde..)[\xa1-\xbf].{1,4096}?(?:\xc7.|\xc8..|\xc9....)\x01\x93[\x90-\x9f]"
 )
 # Names in a zip, from a member's own header or the archive's directory. numpy's are all arrays,
 # so that the first tells; a wheel or a data set may hold arrays too.
 _ZIP = b"PK\x03\x04"
-_NUMPY_ZIP = re.compile(rb"PK\x03\x04.{26}[^\0]{1,255}?\.npy(?!\.)", re.DOTALL)
-_WEIGHTS_ZIP = re.compile(  # torch (TorchScript and torch.export too), Keras
-    rb"PK(?:\x03\x04.{26}|\x01\x02.{42})[^\0]{0,255}?"
-    rb"(?:/data\.pkl|/archive_format|\.weights\.h5)(?!\.)",
-    re.DOTALL,
+_NUMPY_ZIP = rb"(?s)PK\x03\x04.{26}[^\0]{1,255}?\.npy(?!\.)"
+_WEIGHTS_ZIP = (  # torch (TorchScript and torch.export too), Keras
+    rb"(?s)PK(?:\x03\x04.{26}|\x01\x02.{42})[^\0]{0,255}?"
+    rb"(?:/data\.pkl|/archive_format|\.weights\.h5)(?!\.)"
 )
 # A filling without its header: the bundle that create_snapshot writes to a file.
-_BUNDLE = re.compile(rb"# v[23] git bundle\n(?:@[^\n]*\n)*[0-9a-f]{40,64} HEAD\n\nPACK")
+_BUNDLE = rb"# v[23] git bundle\n(?:@[^\n]*\n)*[0-9a-f]{40,64} HEAD\n\nPACK"
 
 Reason = Literal["checkpoint", "too large", "too much", "unreadable", "name", "promised"]
 _EXPLAINED: dict[Reason, str] = {
@@ -138,7 +137,7 @@ def _reason(root: Path, file: Untracked, max_file_size: int, model: bytes | None
 
 
 def _carries_filling(file: BinaryIO, head: bytes, size: int) -> bool:
-    if _BUNDLE.match(head):
+    if re.match(_BUNDLE, head):
         return True
     from jellyml.formats import CODE, scan  # late: they take long to import, and are rarely asked
 
@@ -155,8 +154,8 @@ def _is_header(data: bytes) -> bool:
 def _holds_weights(file: BinaryIO, head: bytes, size: int) -> bool:
     if head.startswith(_ZIP):
         names = head + _tail(file, size)
-        return bool(_NUMPY_ZIP.match(head) or _WEIGHTS_ZIP.search(names))
-    return bool(_SIGNATURE.match(head)) or _is_safetensors(head, size) or _is_onnx(head, size)
+        return bool(re.match(_NUMPY_ZIP, head) or re.search(_WEIGHTS_ZIP, names))
+    return bool(re.match(_SIGNATURE, head)) or _is_safetensors(head, size) or _is_onnx(head, size)
 
 
 def _tail(file: BinaryIO, size: int) -> bytes:

@@ -5,9 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
-from urllib.parse import quote, unquote
 
-from jellyml.code.masking import mask_url
 from jellyml.errors import NoSnapshot
 
 if TYPE_CHECKING:
@@ -16,8 +14,9 @@ if TYPE_CHECKING:
     from jellyml.remote.far import FarFile
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://", re.ASCII)
-_HF = re.compile(
-    r"hf://(?P<kind>datasets/|spaces/|models/)?(?P<repo>[^/@]+/[^/@]+)(?:@(?P<rev>[^/]+))?/(?P<path>.+)"
+_HF = (
+    r"hf://(?P<kind>datasets/|spaces/|models/)?(?P<repo>[^/@]+/[^/@]+)"
+    r"(?:@(?P<rev>[^/]+))?/(?P<path>.+)"
 )
 _HUB = "https://huggingface.co"
 
@@ -33,6 +32,8 @@ class Remote:
     _below: "dict[str, Remote]" = field(default_factory=dict, repr=False, compare=False)
 
     def __str__(self) -> str:
+        from jellyml.code.masking import mask_url  # late: most places are paths
+
         return mask_url(self.address)
 
     def __fspath__(self) -> str:
@@ -46,6 +47,8 @@ class Remote:
     @property
     def name(self) -> str:
         """The last part of the path."""
+        from urllib.parse import unquote
+
         place = str(self).partition("://")[2].rstrip("/")
         return unquote(place.rpartition("/")[2]) or place
 
@@ -62,9 +65,11 @@ class Remote:
         """What HTTP is asked for; None where a file system of fsspec's knows the way."""
         if self.is_http:
             return self.address
-        found = _HF.fullmatch(self.address)
+        found = re.fullmatch(_HF, self.address)
         if not found:
             return None
+        from urllib.parse import quote
+
         kind = "" if found["kind"] in (None, "models/") else found["kind"]
         revision = quote(found["rev"] or "main", safe="")
         return f"{_HUB}/{kind}{found['repo']}/resolve/{revision}/{quote(found['path'])}"

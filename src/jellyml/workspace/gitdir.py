@@ -1,6 +1,5 @@
 """HEAD, the index and the files of an operation in progress: read, locked, put as wanted."""
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -111,6 +110,8 @@ def put_operation(git_dir: Path, wanted: Mapping[str, bytes]) -> None:
 
 def digest(content: bytes | None) -> str | None:
     """How the journal names bytes that it does not hold."""
+    import hashlib  # late: it loads all of OpenSSL
+
     return None if content is None else hashlib.sha256(content).hexdigest()
 
 

@@ -70,6 +70,11 @@ class Journal:
             return []
         return [_read(path) for path in sorted(self.folder.glob("[0-9]*.json"))]
 
+    def last(self) -> Operation | None:
+        """The last operation that was done and changed the workspace."""
+        done = [one for one in self.operations() if one.status == "done" and one.before]
+        return done[-1] if done else None
+
     def write(self, operation: Operation) -> None:
         """Make an entry last: when this returns, a power cut does not take it back."""
         self.folder.mkdir(exist_ok=True, mode=0o700)

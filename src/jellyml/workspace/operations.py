@@ -213,7 +213,7 @@ def _load(session: Session, arrival: "Arrival", target: "Target", *, dry_run: bo
         operation = replace(
             operation, model=str(arrival.path), commit=commit, made_repository=target.new
         )
-        notes = perform(session, drafted, Ready(operation, plan, wanted), after=None)
+        notes = perform(session, drafted, Ready(operation, plan, wanted))
     said = words.loaded(root, arrival, commit, new=target.new)
     warnings = (*notes, *words.pointers(staged.pointers), *arrival.warnings)
     return Outcome("load", root, said, warnings, _changes(plan), commit)

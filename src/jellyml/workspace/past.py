@@ -36,7 +36,7 @@ def entries(session: Session) -> list[Entry]:
     operations = session.journal.operations()
     undo = {one.number for one in stacks(operations).undo}
     held = session.store.numbers()
-    current, _ = session.current()
+    current = session.current()
     aside = list(lying(session.private))
     found: dict[int, Entry] = {}
     for one in operations:
@@ -118,12 +118,11 @@ def prune(
 def _batches(
     session: Session, older_than: float | None, larger_than: int | None
 ) -> Iterator[list[str]]:
-    """States (their refs) to give up, those of worktrees that are gone first; never the current."""
+    """States (their refs) to give up, those of worktrees that are gone first; never the nearest."""
     store = session.store
-    current, _ = session.current()
     seen = {ref: when for one in store.orphans() for ref, when in states_of(store, one)}
     seen |= dict(states_of(store, session.private))
-    seen.pop(store.state_ref(current), None)
+    seen.pop(store.state_ref(session.nearest()), None)
     if older_than is not None:
         limit = time.time() - older_than
         old = [ref for ref, when in seen.items() if when < limit]
@@ -158,9 +157,11 @@ def _remove_spent(store: Store) -> None:
 
 
 def _needed_commits(session: Session, without: Iterable[str]) -> set[str]:
-    """Where the states that are left stand, those of other worktrees too."""
+    """Where the states that are left stand, and each worktree since its last load."""
     states = [session.state_at(ref) for ref in session.store.all_states() - set(without)]
     heads = {state.head.commit for state in states if state.head.commit}
+    journals = (Journal(private / "ops") for private in session.store.privates())
+    heads |= {last.commit for last in map(Journal.last, journals) if last and last.commit}
     return heads | set(session.store.kept()) if any(s.operation for s in states) else heads
 
 

@@ -25,10 +25,10 @@ class Ready:
     wanted: Wanted
 
 
-def perform(session: Session, drafted: Drafted, ready: Ready, after: int | None) -> list[str]:
-    """Keep the state before, do the operation, note the state after; or take it all back.
+def perform(session: Session, drafted: Drafted, ready: Ready, after: int = 0) -> list[str]:
+    """Keep the state before and do the operation; or take it all back.
 
-    ``after`` is the state that this leads to, when the store holds it already.
+    ``after`` is the state that this leads to, 0 for a load: that leads to a commit.
     """
     now = drafted.draft.state
     branch = _branch_for_commits_on_top(session, now.head, ready.wanted.head)
@@ -36,9 +36,6 @@ def perform(session: Session, drafted: Drafted, ready: Ready, after: int | None)
     operation = _recorded(session, ready, before, now, branch)
     try:
         saved = session.carry_out(operation, ready.plan, ready.wanted)
-        if after is None:
-            with session.draft(keep=tuple(now.left.paths)) as arrived:
-                after = session.keep(arrived)
         session.finish(replace(operation, after=after))
     except BaseException as error:
         if not _is_only_sweeping(session, operation, error):

@@ -64,23 +64,31 @@ class Session:
     def state_at(self, ref: str) -> State:
         return state.read(self.store.git, ref)
 
-    def current(self) -> tuple[int, Left]:
-        """The number of the state that the last operation left, and what that leaves lying."""
-        done = [one for one in self.journal.operations() if one.status == "done" and one.after]
-        if not done:
-            return 0, Left(())
+    def current(self) -> int:
+        """The number of the state that the last operation left; 0 after a load."""
+        last = self.journal.last()
+        return last.after if last else 0
+
+    def nearest(self) -> int:
+        """The number of the state last seen here: after an operation, or before a load."""
+        last = self.journal.last()
+        return (last.after or last.before) if last else 0
+
+    def _nearest(self) -> tuple[int, State] | None:
+        """That state. A load leaves lying what was left lying before it."""
+        number = self.nearest()
         try:
-            return done[-1].after, self.state(done[-1].after).left
-        except GitError:  # damaged, or removed by hand: what is now can be kept all the same
-            return 0, Left(())
+            return (number, self.state(number)) if number else None
+        except GitError:  # pruned, damaged, removed by hand: what is now can be kept all the same
+            return None
 
     @contextmanager
     def draft(
         self, objects: tuple[Path, ...] = (), keep: tuple[bytes, ...] = ()
     ) -> Iterator["Drafted"]:
         """The workspace as it is now, in a scratch directory that sees ``objects`` too."""
-        _, inherited = self.current()
-        inherited = Left((*inherited.paths, *keep))
+        nearest = self._nearest()
+        inherited = Left((*(nearest[1].left.paths if nearest else ()), *keep))
         selection = state.look(self.repository, inherited)
         left = state.left_lying(selection, inherited)
         seen = (*objects, self.store.bare / "objects")
@@ -89,17 +97,17 @@ class Session:
             yield Drafted(place, state.draft(place, selection, left, head, self.repository))
 
     def keep(self, drafted: "Drafted") -> int:
-        """Keep a draft as a state; the number of the last one when nothing differs from it."""
+        """Keep a draft as a state; the number of the nearest when nothing differs from it."""
         draft = drafted.draft
         self.store.keep_commits(draft.user_commits)
         lfs.keep(self.store.large, draft.large)
-        current, _ = self.current()
+        nearest = self._nearest()
         known = []
-        if current:
-            commit = self.state(current).commit
-            if commit == draft.state.commit:
-                return current
-            known.append(f"{commit}^{{tree}}")
+        if nearest:
+            number, there = nearest
+            if there.commit == draft.state.commit:
+                return number
+            known.append(f"{there.commit}^{{tree}}")
         if draft.state.head.commit:
             known.append(f"{draft.state.head.commit}^{{tree}}")
         number = self._next_state()

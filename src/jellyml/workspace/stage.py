@@ -5,7 +5,6 @@ that end-of-line rules and modes come out right and no filter, hook or submodule
 A state's files are written as they were, to the byte.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -111,6 +110,8 @@ def _fill(stage: Path, path: bytes, pointer: Pointer, lfs: Sequence[Path]) -> bo
     source = pointer.content(*lfs)
     if source is None:
         return False
+    import hashlib  # late: it loads all of OpenSSL
+
     digest = hashlib.sha256()
     target = at(stage, path)
     beside = target.with_name(f".{target.name}.lfs")
