@@ -31,6 +31,7 @@ from hostile import (
     unfolding,
 )
 from jellyml.code import bundle as quarantine
+from jellyml.code import unpack
 from jellyml.code.bundle import Incoming, quarantined
 from jellyml.code.pack_walk import watched
 from jellyml.code.repository import Git
@@ -343,7 +344,7 @@ def test_limits_are_the_callers() -> None:
     ],
 )
 def test_a_full_disk_is_not_the_bundles_fault(words: bytes) -> None:
-    assert isinstance(quarantine._refusal(128, words), GitError)
+    assert isinstance(unpack._refusal(128, words), GitError)
 
 
 # --- names: our own look, whatever git's finds ---
@@ -366,7 +367,7 @@ OURS = re.compile(r"(named|nested) b|mode \d|below a symlink by|below a symlink 
 @pytest.mark.parametrize("name", [name for name in CASES if OURS.match(name)])
 def test_what_git_would_let_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own checks off, the newest tree is found bad all the same."""
-    monkeypatch.setattr(quarantine, "_STRICT", "--threads=1")
+    monkeypatch.setattr(unpack, "_STRICT", "--threads=1")
     case = CASES[name]
 
     if case.refused:

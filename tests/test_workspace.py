@@ -548,9 +548,13 @@ def test_nothing_is_made_where_nothing_was_loaded(repo: Folder) -> None:
     assert str(Workspace(repo.path).folder).startswith(str(repo.path / ".git"))
 
 
-def test_pruning_where_nothing_has_happened_yet(repo: Folder) -> None:
-    Workspace(repo.path).undo()
-    assert Workspace(repo.path).prune(older_than=0).message == ("0 states given up.",)
+def test_asking_where_nothing_has_happened_leaves_nothing(repo: Folder) -> None:
+    workspace = Workspace(repo.path)
+    for ask in (workspace.undo, workspace.redo, workspace.forget_all, workspace.prune):
+        assert "There is nothing to " in ask().warnings[0]
+    with pytest.raises(JellyError, match="There is no state 1"):
+        workspace.restore(1)
+    assert not (repo.path / ".git/jellyml").exists()
 
 
 def test_filters_of_the_user_never_run(repo: Folder, tmp_path: Path, home: Path) -> None:

@@ -11,7 +11,9 @@ import torch
 import fingerprint
 import jellyml
 from conftest import Folder
-from jellyml.errors import JellyError
+from hostile import CASES
+from jellyml.code import filling
+from jellyml.errors import BadSnapshot, JellyError
 from jellyml.workspace import Workspace
 
 
@@ -48,6 +50,22 @@ def test_pruning_right_after_a_load_leaves_its_undo(repo: Folder, model: Path) -
     assert fingerprint.workspace(repo) == before
     Workspace(repo.path).redo()
     assert repo.git("rev-parse", "HEAD") == loaded
+
+
+@pytest.mark.parametrize("case", ["half a pack", "named b'.git'"])
+def test_a_bad_snapshot_leaves_nothing_behind(repo: Folder, case: str, tmp_path: Path) -> None:
+    """Whether it is good shows when the workspace is held already."""
+    bundle = CASES[case].build()
+    model = tmp_path / "bad.pth"
+    commit = filling.head_of(bundle)
+    model.write_bytes(filling.header(bundle, commit=commit) + bundle)
+    before = fingerprint.workspace(repo)
+
+    with pytest.raises(BadSnapshot):
+        Workspace(repo.path).load(model)
+
+    assert fingerprint.workspace(repo) == before
+    assert not (repo.path / ".git/jellyml").exists()
 
 
 def test_pruning_here_leaves_the_states_of_other_worktrees(

@@ -124,6 +124,14 @@ def to_write(path: Path) -> Path:
     return found
 
 
+def standing() -> Path | None:
+    """The current folder; None where it is gone."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder last; a no-op where folders cannot be opened (Windows)."""
     if os.name == "nt":

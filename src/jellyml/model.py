@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from jellyml.checkpoint import Checkpoint
-    from jellyml.code.bundle import Incoming
+    from jellyml.code.bundle import Incoming, Quarantine
     from jellyml.code.inside import File, Inside, Kind
     from jellyml.tensors import Arrays
 
@@ -24,16 +24,26 @@ MAX_UNPACKED = 4 << 30
 
 
 @contextmanager
-def unpacked(checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED) -> "Iterator[Incoming]":
-    """The checkpoint's bundle in quarantine; BadSnapshot if it is not what its header says."""
-    from jellyml.code.bundle import quarantined
+def unpacking(checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED) -> "Iterator[Quarantine]":
+    """The checkpoint's bundle on its way into quarantine, beside what the caller does.
+
+    BadSnapshot if it is not what its header says.
+    """
+    from jellyml.code import bundle
 
     size = checkpoint.header.size
-    with quarantined(checkpoint.bundle(), size=size, max_unpacked=max_unpacked) as incoming:
+    with bundle.unpacking(checkpoint.bundle(), size=size, max_unpacked=max_unpacked) as quarantine:
         claimed = checkpoint.header.commit
-        if claimed and claimed != incoming.commit:
+        if claimed and claimed != quarantine.commit:
             raise BadSnapshot("The snapshot's header names another commit than its bundle holds.")
-        yield incoming
+        yield quarantine
+
+
+@contextmanager
+def unpacked(checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED) -> "Iterator[Incoming]":
+    """The checkpoint's bundle in quarantine, found good; BadSnapshot, GitError."""
+    with unpacking(checkpoint, max_unpacked) as quarantine:
+        yield quarantine.incoming
 
 
 def open(path: "str | PathLike[str]", *, max_unpacked: int = MAX_UNPACKED) -> "Model":

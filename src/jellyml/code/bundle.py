@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -18,8 +19,9 @@ from jellyml import throwaway
 from jellyml.code.pack_walk import watched
 from jellyml.code.repository import Git
 from jellyml.code.scratch import make_bare
-from jellyml.code.tree_check import Most, Process, check_tip, takes_too_much
-from jellyml.errors import BadSnapshot, GitError
+from jellyml.code.tree_check import Most, Process, check_tip
+from jellyml.code.unpack import AGAIN, INCOMPLETE, Unpacking, unpack
+from jellyml.errors import BadSnapshot
 
 _CONFIG = {
     "core.bigFileThreshold": "16m",  # a larger file is never held in memory
@@ -30,16 +32,6 @@ _CONFIG = {
     "core.protectHFS": "true",
     "core.protectNTFS": "true",
 }
-# What honest old repositories are full of. All of these are known to git 2.34: an unknown
-# one would be fatal.
-_BLEMISHES = (
-    "badDate", "badDateOverflow", "badEmail", "badFilemode", "badName", "badTimezone",
-    "missingEmail", "missingNameBeforeEmail", "missingSpaceBeforeDate",
-    "missingSpaceBeforeEmail", "multipleAuthors", "nulInCommit", "zeroPaddedDate",
-    "zeroPaddedFilemode",
-)  # fmt: skip
-_STRICT = "--strict=" + ",".join(f"{each}=ignore" for each in _BLEMISHES)
-
 _UNPACKED = 4 << 30  # what the limits below are meant for; more raises them
 _ENTRIES = 1_000_000
 _MEMORY = 200 << 20
@@ -53,11 +45,6 @@ _LINE = 4096
 _REF = re.compile(rb"([0-9a-f]+) (.+)", re.DOTALL)
 _SIGNATURE = re.compile(rb"# v(\d+) git bundle")
 _WIDTHS = {"sha1": 40, "sha256": 64}
-
-_INCOMPLETE = (
-    "The code in this checkpoint is incomplete: it builds on commits or files it does not hold."
-)
-_AGAIN = "get the checkpoint again: it may have been cut off or altered on its way."
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +82,39 @@ class Incoming:
     limits: Limits  # for whatever else reads these objects
 
 
+class Quarantine:
+    """Where a bundle is being unpacked and checked, while its user does other things."""
+
+    def __init__(
+        self, header: "_Header", limited: "_Limited", unpacking: Unpacking, most: Most
+    ) -> None:
+        self._limited = limited
+        self._unpacking = unpacking
+        self._most = most
+        self.commit = header.head
+        self.object_format = header.object_format
+        self.objects = limited.git.folder / "objects"
+
+    @cached_property
+    def incoming(self) -> Incoming:
+        """The bundle, once it was found good. Raises BadSnapshot, GitError."""
+        self._unpacking.wait()
+        git, limits = self._limited.git, self._limited.limits
+        reading = replace(self._limited, limits=replace(limits, seconds=limits.seconds // 4))
+        tip = check_tip(reading.start, self.commit, self._most, git.folder)
+        return Incoming(
+            self.commit,
+            tip.tree,
+            git,
+            self.objects,
+            self.object_format,
+            tip.entries,
+            tip.size,
+            tip.names_that_fold,
+            limits,
+        )
+
+
 @contextmanager
 def quarantined(
     bundle: Iterable[bytes],
@@ -104,9 +124,26 @@ def quarantined(
     max_unpacked: int = _UNPACKED,
     max_entries: int = _ENTRIES,
 ) -> Iterator[Incoming]:
-    """Unpack and check the first ``size`` bytes of ``bundle``; raise BadSnapshot if it is bad.
+    """As ``unpacking``, for who has nothing else to do until it is done."""
+    limits = {"max_unpacked": max_unpacked, "max_entries": max_entries}
+    with unpacking(bundle, size=size, folder=folder, **limits) as quarantine:
+        yield quarantine.incoming
 
-    The quarantine is made in ``folder``, by default the system's temporary one.
+
+@contextmanager
+def unpacking(
+    bundle: Iterable[bytes],
+    *,
+    size: int,
+    folder: Path | None = None,
+    max_unpacked: int = _UNPACKED,
+    max_entries: int = _ENTRIES,
+) -> Iterator[Quarantine]:
+    """Unpack and check the first ``size`` bytes of ``bundle``, beside what the caller does.
+
+    Raises BadSnapshot at once if its header is bad, and what ``Quarantine.incoming`` raises
+    when that is asked for. ``bundle`` is read by another thread. The quarantine is made in
+    ``folder``, by default the system's temporary one.
     """
     header, pack = _read_header(_exactly(bundle, size))
     scale = max(1, max_unpacked / _UNPACKED)
@@ -119,20 +156,9 @@ def quarantined(
         directory = place.absolute()
         make_bare(directory, header.object_format)
         git = Git(directory, directory=directory, config=_CONFIG, isolated=True)
-        _unpack(_Limited(git, limits), pack, size - header.size)
-        reading = _Limited(git, replace(limits, seconds=limits.seconds // 4))
-        tip = check_tip(reading.start, header.head, Most(max_unpacked, max_entries), directory)
-        yield Incoming(
-            header.head,
-            tip.tree,
-            git,
-            directory / "objects",
-            header.object_format,
-            tip.entries,
-            tip.size,
-            tip.names_that_fold,
-            limits,
-        )
+        limited = _Limited(git, limits)
+        with unpack(limited.start, pack, size - header.size, directory) as unpacking:
+            yield Quarantine(header, limited, unpacking, Most(max_unpacked, max_entries))
 
 
 def _exactly(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
@@ -142,7 +168,7 @@ def _exactly(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
         piece = next(source, None)
         if piece is None:
             raise BadSnapshot(
-                "The code in this checkpoint is cut off: it is shorter than it says.", _AGAIN
+                "The code in this checkpoint is cut off: it is shorter than it says.", AGAIN
             )
         yield piece[:size]
         size -= len(piece)
@@ -167,7 +193,7 @@ def _read_header(pieces: Iterator[bytes]) -> tuple[_Header, Iterator[bytes]]:
         if end >= 0 or len(start) > _HEADER:
             break
     if not _SIGNATURE.match(start) or not 0 <= end <= _HEADER:
-        raise BadSnapshot("The code in this checkpoint is no git bundle.", _AGAIN)
+        raise BadSnapshot("The code in this checkpoint is no git bundle.", AGAIN)
     lines = bytes(start[:end]).split(b"\n")
     head, object_format = _parse(lines)
     return _Header(head, object_format, end + 2), chain([bytes(start[end + 2 :])], pieces)
@@ -184,13 +210,13 @@ def _parse(lines: list[bytes]) -> tuple[str, str]:
     heads: list[bytes] = []
     for line in lines[1:]:
         if line.startswith((b"-", b"@filter=")):
-            raise BadSnapshot(_INCOMPLETE)
+            raise BadSnapshot(INCOMPLETE)
         if line in (b"@object-format=sha1", b"@object-format=sha256"):
             object_format = line.partition(b"=")[2].decode()
             continue
         ref = _REF.fullmatch(line)
         if not ref or len(line) > _LINE:
-            raise BadSnapshot("The code in this checkpoint is no git bundle.", _AGAIN)
+            raise BadSnapshot("The code in this checkpoint is no git bundle.", AGAIN)
         if ref[2] == b"HEAD":
             heads.append(ref[1])
     if [len(head) for head in heads] != [_WIDTHS[object_format]]:
@@ -218,63 +244,3 @@ class _Limited:
                 yield process
             finally:
                 stop.cancel()
-
-
-def _unpack(limited: _Limited, pack: Iterator[bytes], size: int) -> None:
-    """Have git check and keep every object. ``--strict`` also wants all that they refer to."""
-    words = bytearray()
-    with limited.start(
-        "index-pack", "--stdin", "--threads=1", _STRICT, f"--max-input-size={size}"
-    ) as process:
-        listener = threading.Thread(target=_listen, args=(process.stderr, words), daemon=True)
-        listener.start()
-        _feed(process.stdin, pack)
-        status = process.wait()
-        listener.join()
-    if status:
-        raise _refusal(status, bytes(words))
-    stored = (limited.git.folder / "objects" / "pack").glob("*.pack")
-    if sum(each.stat().st_size for each in stored) != size:
-        raise BadSnapshot("The bundle in this checkpoint goes on behind its end.", _AGAIN)
-
-
-def _feed(stdin: IO[bytes] | None, pieces: Iterable[bytes]) -> None:
-    assert stdin
-    try:
-        for piece in pieces:
-            try:
-                stdin.write(piece)
-            except OSError:  # it has ended, and its status says why
-                return
-    finally:
-        with suppress(OSError):
-            stdin.close()
-
-
-def _listen(stderr: IO[bytes] | None, words: bytearray) -> None:
-    """Keep the last of what is said: unread it would block, and there may be much of it."""
-    assert stderr
-    with suppress(ValueError):  # closed when the feeding failed
-        while line := stderr.readline(_LINE):
-            words += line
-            del words[:-_LINE]
-
-
-def _refusal(status: int, words: bytes) -> BadSnapshot | GitError:
-    """What git's words mean. They may hold bytes of the bundle, so they are not repeated."""
-    if re.search(rb"No space left|Out of diskspace|quota exceeded", words):
-        return GitError(
-            "There is not enough disk space to look into the checkpoint.",
-            "free some, or set TMPDIR to a folder that has more.",
-        )
-    if status < 0 or re.search(rb"(?i)out of memory", words):
-        return takes_too_much()
-    if b"did not receive expected object" in words or b"unresolved delta" in words:
-        return BadSnapshot(_INCOMPLETE)
-    bad = re.search(rb"object ([0-9a-f]{40,64}): (\w{1,40}):", words)
-    if bad:
-        each, fault = bad[1].decode(), bad[2].decode()
-        return BadSnapshot(
-            f"The bundle in this checkpoint is not to be trusted: git finds {fault} in {each}."
-        )
-    return BadSnapshot("The bundle in this checkpoint is damaged.", _AGAIN)

@@ -24,7 +24,7 @@ _HEADER = 1024
 # The first bytes of formats that hold arrays. Pickles are among them: they are how torch (before
 # 1.6), scikit-learn and joblib save a model, and nobody keeps code in one.
 _SIGNATURE = (
-    rb"(?s)GGUF(?:[\x01-\x0f]\0\0\0|\0\0\0[\x01-\x0f])|(?:lmgg|tjgg)..\0\0"  # llama.cpp, whisper.cpp
+    rb"(?s)GGUF(?:[\x01-\x0f]\0\0\0|\0\0\0[\x01-\x0f])|(?:lmgg|tjgg)..\0\0"  # llama.cpp
     rb"|\x89HDF\r\n\x1a\n"  # Keras
     rb"|\x93NUMPY"
     rb"|..\0\0TFL3"  # TensorFlow Lite

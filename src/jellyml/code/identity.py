@@ -36,9 +36,26 @@ def name_of(git_dir: Path) -> str:
     return f"{git_dir.name}.{token.decode(errors='replace').strip()}"
 
 
+def base_of(repository: Repository) -> Path:
+    """Where all of ours lies, of all worktrees."""
+    return repository.common_dir / "jellyml"
+
+
+def removed_of(repository: Repository) -> Path:
+    """Where it lies for the moment that its removal takes."""
+    return repository.common_dir / "jellyml-removed"
+
+
+def has_any(repository: Repository) -> bool:
+    """True where an operation was ever begun: to ask must not make a folder."""
+    if not base_of(repository).exists():
+        files.remove_tree(removed_of(repository))  # of a removal that was killed
+    return folder_of(repository).is_dir()
+
+
 def folder_of(repository: Repository) -> Path:
     """Our folder for one worktree: journal, lock, and what is being moved."""
-    base = repository.common_dir / "jellyml"
+    base = base_of(repository)
     if repository.git_dir == repository.common_dir:
         return base / "main"
     return base / "worktrees" / name_of(repository.git_dir)

@@ -51,6 +51,8 @@ class Process(Protocol):
 
     def wait(self) -> int: ...
 
+    def kill(self) -> None: ...
+
 
 Start = Callable[..., AbstractContextManager[Process]]
 

@@ -3,18 +3,17 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jellyml.checkpoint import Checkpoint
-from jellyml.code import manifest
-from jellyml.code.bundle import Incoming
+from jellyml.code.bundle import Incoming, Quarantine
 from jellyml.code.newborn import in_git_directory
 from jellyml.code.repository import Git, Repository
 from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError, pasteable
 from jellyml.files import remove_tree
-from jellyml.model import unpacked
+from jellyml.model import unpacking
 from jellyml.remote.address import Place, Remote
 from jellyml.workspace import stage
 from jellyml.workspace.journal import Journal
@@ -29,12 +28,17 @@ _BESIDE = ".jellyml-new"  # where a repository is made that is not there yet
 
 @dataclass(frozen=True)
 class Arrival:
-    """A checkpoint whose code was found good."""
+    """A checkpoint whose code is being looked at, beside what is done until it is needed."""
 
     path: Place
     checkpoint: Checkpoint
-    incoming: Incoming
+    quarantine: Quarantine
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def incoming(self) -> Incoming:
+        """The code, found good. Raises BadSnapshot, GitError."""
+        return self.quarantine.incoming
 
     @property
     def manifest(self) -> Mapping[str, object]:
@@ -114,6 +118,8 @@ class Arrival:
         if wanted is None:
             return None
         if not self._has_tree(repository.git, wanted):
+            from jellyml.code import manifest  # late: it takes long to import
+
             for text in manifest.commit_texts(self.code):
                 self._rebuild(text, repository.git)
             if not self._has_tree(self.incoming.git, wanted):
@@ -177,10 +183,12 @@ def _folds(folder: Path) -> bool:
 
 @contextmanager
 def arriving(path: Place, max_unpacked: int) -> Iterator[Arrival]:
-    """Open a checkpoint and put its bundle into quarantine. Raises NoSnapshot, BadSnapshot."""
+    """Open a checkpoint and begin to unpack its code. Raises NoSnapshot, BadSnapshot."""
     checkpoint = Checkpoint.open(path)
-    with unpacked(checkpoint, max_unpacked) as incoming:
-        arrival = Arrival(path, checkpoint, incoming)
+    with suppress(BadSnapshot):
+        _ = checkpoint.manifest  # read before another thread reads the same remote file
+    with unpacking(checkpoint, max_unpacked) as quarantine:
+        arrival = Arrival(path, checkpoint, quarantine)
         arrival.warnings.extend(arrival.left_out())
         yield arrival
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from jellyml import files
 from jellyml.code.repository import Repository
-from jellyml.errors import UsageError
 from jellyml.workspace import asides, health, past, recovery, stage, words, worktrees
 from jellyml.workspace.disk import Left
 from jellyml.workspace.journal import Move, Operation, Verb, stacks
@@ -26,160 +25,130 @@ if TYPE_CHECKING:
     from jellyml.workspace.loading import Arrival, Target
 
 
-class Workspace:
-    """The repository and working tree that hold a folder.
+def load(
+    folder: Path,
+    model: "str | os.PathLike[str]",
+    to: "str | os.PathLike[str] | None",
+    *,
+    dry_run: bool,
+    max_unpacked: int,
+) -> Outcome:
+    """Bring the code in a checkpoint into the repository around ``folder``, or into ``to``."""
+    # Late: undo and the others need none of it, and formats take long to import.
+    from jellyml.remote.address import given_place
+    from jellyml.workspace.loading import arriving, load_target
 
-    Every method raises JellyError (NotARepository, GitError, BadSnapshot, UnsafeToContinue)
-    with the workspace as it was, and first rolls back what an interrupted one left behind.
+    checkpoint = given_place("model", model, files.given)
+    with arriving(checkpoint, max_unpacked) as arrival:
+        place = files.given("to", to) if to is not None else folder
+        known = arrival.quarantine.object_format
+        with (
+            load_target(place, known, fresh=to is not None, dry_run=dry_run) as target,
+            _held(target.repository, leave_nothing=dry_run) as (session, repaired),
+        ):
+            outcome = _load(session, arrival, target, dry_run=dry_run)
+    return _told(outcome, repaired)
+
+
+def undo(repository: Repository) -> Outcome:
+    """Go back to the state before the last load, restore or redo."""
+    with _held(repository) as (session, repaired):
+        if repaired:
+            return words.rolled_back(session.repository.root, repaired, alone=True)
+        entries = _with_state(session, stacks(session.journal.operations()).undo)
+        if not entries:
+            return words.nothing("undo", session.repository.root)
+        last = entries[-1]
+        return _go(session, "undo", last.before, last)
+
+
+def redo(repository: Repository) -> Outcome:
+    """Go back to the state before the last undo."""
+    with _held(repository) as (session, repaired):
+        entries = _with_state(session, stacks(session.journal.operations()).redo)
+        if not entries:
+            return _told(words.nothing("redo", session.repository.root), repaired)
+        last = entries[-1]
+        return _told(_go(session, "redo", last.before, last), repaired)
+
+
+def restore(repository: Repository, number: int) -> Outcome:
+    """Go to any state that is held."""
+    with _held(repository) as (session, repaired):
+        if number not in session.store.numbers():
+            raise words.no_such_state(number)
+        return _told(_go(session, "restore", number, None), repaired)
+
+
+def repair(repository: Repository) -> Outcome | None:
+    """Roll back what an interrupted operation left behind; None where there is nothing."""
+    with _looked_at(repository) as (session, repaired):
+        root = session.repository.root
+        if repaired is None and session.is_read_only and session.journal.unfinished():
+            return words.waiting(root)
+        return words.rolled_back(root, repaired, alone=True) if repaired else None
+
+
+def history(repository: Repository) -> list[Entry]:
+    """Every state that can be gone back to, newest first."""
+    with _looked_at(repository) as (session, _):
+        return past.entries(session)
+
+
+def forget(repository: Repository, *, everything: bool) -> Outcome:
+    """Take the last entry, or all, off the undo stack."""
+    with _held(repository) as (session, repaired):
+        return _told(past.forget(session, everything=everything), repaired)
+
+
+def prune(
+    repository: Repository,
+    older_than: float | None,
+    larger_than: int | None,
+    *,
+    everything: bool,
+) -> Outcome:
+    """Give up states; with ``everything`` all of ours."""
+    with _held(repository) as (session, repaired):
+        outcome = past.prune(session, older_than, larger_than, everything=everything)
+        session.is_last = everything
+    return _told(outcome, repaired)
+
+
+def doctor(repository: Repository) -> list[Finding]:
+    """Check store, journal, locks and leftovers; repair what is safe, and say the rest."""
+    with _looked_at(repository) as (session, repaired):
+        return health.examine(session, repaired)
+
+
+@contextmanager
+def _held(
+    repository: Repository, *, leave_nothing: bool = False
+) -> Iterator[tuple[Session, Repair | None]]:
+    """The workspace, repaired. ``leave_nothing``: no store where there was none.
+
+    Nor is there one where what was asked for could not even begin.
     """
-
-    def __init__(self, folder: "str | os.PathLike[str]" = ".") -> None:
-        self._asked = files.given("folder", folder)
-
-    def load(
-        self,
-        model: "str | os.PathLike[str]",
-        *,
-        to: "str | os.PathLike[str] | None" = None,
-        dry_run: bool = False,
-        max_unpacked: int = 4 << 30,
-    ) -> Outcome:
-        """Bring back the code in a checkpoint, here or at an address such as ``s3://...``.
-
-        ``to`` names a missing or empty folder for it.
-
-        With ``dry_run`` only say what would change. ``max_unpacked`` (bytes) bounds what a
-        stranger's snapshot may unpack to.
-        """
-        # Late: undo and the others need none of it, and formats take long to import.
-        from jellyml.remote.address import given_place
-        from jellyml.workspace.loading import arriving, load_target
-
-        checkpoint = given_place("model", model, files.given)
-        with arriving(checkpoint, max_unpacked) as arrival:
-            folder = files.given("to", to) if to is not None else self._asked
-            known = arrival.incoming.object_format
-            with (
-                load_target(folder, known, fresh=to is not None, dry_run=dry_run) as target,
-                self._held(target.repository, leave_nothing=dry_run) as (session, repaired),
-            ):
-                outcome = _load(session, arrival, target, dry_run=dry_run)
-        return _told(outcome, repaired)
-
-    def undo(self) -> Outcome:
-        """Go back to the state before the last load, restore or redo."""
-        with self._held(self._repository()) as (session, repaired):
-            if repaired:
-                return words.rolled_back(session.repository.root, repaired, alone=True)
-            entries = _held(session, stacks(session.journal.operations()).undo)
-            if not entries:
-                return words.nothing("undo", session.repository.root)
-            last = entries[-1]
-            return _go(session, "undo", last.before, last)
-
-    def redo(self) -> Outcome:
-        """Go back to the state before the last undo, edits made there included."""
-        with self._held(self._repository()) as (session, repaired):
-            entries = _held(session, stacks(session.journal.operations()).redo)
-            if not entries:
-                return _told(words.nothing("redo", session.repository.root), repaired)
-            last = entries[-1]
-            return _told(_go(session, "redo", last.before, last), repaired)
-
-    def restore(self, number: int) -> Outcome:
-        """Go to any state that ``history`` lists; that can be undone like a load."""
-        with self._held(self._repository()) as (session, repaired):
-            if number not in session.store.numbers():
-                raise UsageError(f"There is no state {number}.", "jellyml history")
-            return _told(_go(session, "restore", number, None), repaired)
-
-    def repair(self) -> Outcome | None:
-        """Roll back what an interrupted operation left behind; None where there is nothing."""
-        repository = self._repository()
-        if not past.has_any(repository):
-            return None
-        with self._looked_at(repository) as (session, repaired):
-            root = session.repository.root
-            if repaired is None and session.is_read_only and session.journal.unfinished():
-                return words.waiting(root)
-            return words.rolled_back(root, repaired, alone=True) if repaired else None
-
-    def history(self) -> list[Entry]:
-        """Every state that can be gone back to, newest first."""
-        repository = self._repository()
-        if not past.has_any(repository):
-            return []
-        with self._looked_at(repository) as (session, _):
-            return past.entries(session)
-
-    def forget_last(self) -> Outcome:
-        """Take the last entry off the undo stack; its state stays reachable by ``restore``."""
-        with self._held(self._repository()) as (session, repaired):
-            return _told(past.forget(session, everything=False), repaired)
-
-    def forget_all(self) -> Outcome:
-        """Empty the undo stack; the states stay reachable by ``restore``."""
-        with self._held(self._repository()) as (session, repaired):
-            return _told(past.forget(session, everything=True), repaired)
-
-    def prune(
-        self,
-        *,
-        older_than: float | None = None,
-        larger_than: int | None = None,
-        everything: bool = False,
-    ) -> Outcome:
-        """Give up states: older than so many seconds, or until the store fits so many bytes.
-
-        With ``everything`` nothing of ours stays in the repository.
-        """
-        repository = self._repository()
-        if not past.has_any(repository):
-            return words.nothing("prune", repository.root)
-        with self._held(repository) as (session, repaired):
-            outcome = past.prune(session, older_than, larger_than, everything=everything)
-            session.is_last = everything
-        return _told(outcome, repaired)
-
-    def doctor(self) -> list[Finding]:
-        """Check store, journal, locks and leftovers; repair what is safe, and say the rest."""
-        repository = self._repository()
-        if not past.has_any(repository):
-            return []
-        with self._looked_at(repository) as (session, repaired):
-            return health.examine(session, repaired)
-
-    @property
-    def folder(self) -> Path:
-        """The journal's folder, whether anything lies there yet or not."""
-        return past.folder(self._repository())
-
-    def _repository(self) -> Repository:
-        if not self._asked.is_dir():
-            raise UsageError(f"{self._asked} is not a folder.", "pass a folder in a repository.")
-        return Repository.find(self._asked)
-
-    @contextmanager
-    def _held(
-        self, repository: Repository, *, leave_nothing: bool = False
-    ) -> Iterator[tuple[Session, Repair | None]]:
-        """The workspace, repaired. ``leave_nothing``: no store where there was none."""
-        fresh = not Store(repository).base.exists()
-        with held(repository) as session:
+    fresh = not Store(repository).base.exists()
+    with held(repository) as session:
+        try:
             yield session, recovery.repair(session)
-            session.is_last |= leave_nothing and fresh
-
-    @contextmanager
-    def _looked_at(self, repository: Repository) -> Iterator[tuple[Session, Repair | None]]:
-        """As ``_held``; on a medium that cannot be written as it is, unrepaired."""
-        if can_be_written(repository):
-            with self._held(repository) as both:
-                yield both
-        else:
-            yield Session(repository, Store(repository), is_read_only=True), None
+        finally:
+            begun = any(session.journal.folder.glob("*"))
+            session.is_last |= fresh and (leave_nothing or not begun)
 
 
-def _held(session: Session, entries: Iterable[Operation]) -> list[Operation]:
+@contextmanager
+def _looked_at(repository: Repository) -> Iterator[tuple[Session, Repair | None]]:
+    """As ``_held``; on a medium that cannot be written as it is, unrepaired."""
+    if can_be_written(repository):
+        with _held(repository) as both:
+            yield both
+    else:
+        yield Session(repository, Store(repository), is_read_only=True), None
+
+
+def _with_state(session: Session, entries: Iterable[Operation]) -> list[Operation]:
     """Those whose state was not pruned."""
     numbers = session.store.numbers()
     return [entry for entry in entries if entry.before in numbers]
@@ -189,7 +158,7 @@ def _load(session: Session, arrival: "Arrival", target: "Target", *, dry_run: bo
     """The snapshot's tree over the working tree, HEAD at its commit."""
     root = session.repository.root
     mine = arrival.inside(root)
-    with session.draft(objects=(arrival.incoming.objects,), keep=target.lying) as drafted:
+    with session.draft(objects=(arrival.quarantine.objects,), keep=target.lying) as drafted:
         session.mover.prepare()
         arrival.check_fits(session)
         staged = arrival.stage(session, drafted)
@@ -242,6 +211,8 @@ def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> O
         plan = replace(plan, moves=staged.moves)
         files.sync_tree(session.mover.stage)
         head, notes = _reachable(session, target)
+        if head.commit:
+            session.store.lend_snapshot(head.commit)
         session.store.lend_objects(target.staged)
         wanted = Wanted(
             head,

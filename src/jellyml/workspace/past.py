@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from jellyml import files
-from jellyml.code.repository import Repository
 from jellyml.errors import JellyError
 from jellyml.workspace import asides, lfs, words
 from jellyml.workspace.asides import lying
@@ -16,19 +15,6 @@ from jellyml.workspace.lfs import Pointer
 from jellyml.workspace.outcome import Entry, Outcome
 from jellyml.workspace.session import Session
 from jellyml.workspace.store import Store
-
-
-def has_any(repository: Repository) -> bool:
-    """True where an operation was ever begun: to ask must not make a folder."""
-    store = Store(repository)
-    if store.removed.exists() and not store.base.exists():
-        store.finish_removal()
-    return store.private.is_dir()
-
-
-def folder(repository: Repository) -> Path:
-    """Where the journal lies, or would."""
-    return Store(repository).private / "ops"
 
 
 def entries(session: Session) -> list[Entry]:

@@ -16,7 +16,7 @@ from jellyml.workspace.apply import Around, files_below
 from jellyml.workspace.disk import parents
 from jellyml.workspace.journal import Move, Operation, Side
 from jellyml.workspace.plan import not_folders, obstacles
-from jellyml.workspace.session import Session, standing
+from jellyml.workspace.session import Session
 from jellyml.workspace.state import Head, State, head_of, operation_files
 
 
@@ -42,7 +42,7 @@ def repair(session: Session) -> Repair | None:
     moves = _three_way(session, operation, kept)
     around = _around(session, operation, before, moves, kept)
     _stage(session, moves, before)
-    session.mover.move(moves, around, standing())
+    session.mover.move(moves, around, files.standing())
     kept += (str(place) for _, place in session.mover.stayed)
     kept += map(str, session.mover.rescue(operation.known, where))
     kept += _restore_operation(session, operation, before)

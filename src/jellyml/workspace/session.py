@@ -93,6 +93,8 @@ class Session:
         left = state.left_lying(selection, inherited)
         seen = (*objects, self.store.bare / "objects")
         with scratch(selection.scan, objects=seen, near=self.private) as place:
+            # An index of 5 MB is written in half the time, and takes a hundredth more.
+            place = replace(place, git=place.git.configured(core__compression="1"))
             head = state.head_of(self.repository)
             yield Drafted(place, state.draft(place, selection, left, head, self.repository))
 
@@ -122,10 +124,8 @@ class Session:
         """Do what was staged; returns where bytes that somebody typed meanwhile were saved."""
         self.mover.check_writable(plan.moves)
         self.journal.write(operation)
-        self.mover.move(plan.moves, plan.around, standing())
+        self.mover.move(plan.moves, plan.around, files.standing())
         gitdir.put_operation(self.repository.git_dir, wanted.operation)
-        if wanted.head.commit:
-            self.store.lend_snapshot(wanted.head.commit)
         reason = f"jellyml: {operation.verb}"
         branch = operation.facts.get("branch")
         if isinstance(branch, str):
@@ -190,22 +190,16 @@ def held(repository: Repository) -> Iterator[Session]:
         session.store.finish_removal()
         for place in (repository.git_dir / "HEAD.lock", repository.common_dir / PACKED_LOCK):
             gitdir.drop(place, session.private)
-        with gitdir.lock(repository.git_dir / "index.lock", session.private):
-            session.store.clear_litter()
-            yield session
-        if session.is_last:
-            session.store.remove()
+        try:
+            with gitdir.lock(repository.git_dir / "index.lock", session.private):
+                session.store.clear_litter()
+                yield session
+        finally:
+            if session.is_last:
+                session.store.remove()
 
 
 def can_be_written(repository: Repository) -> bool:
     """False on a medium or in a folder where our lock cannot be taken: there one can look."""
     store = Store(repository)
     return all(os.access(one, os.W_OK) for one in (repository.git_dir, store.base))
-
-
-def standing() -> Path | None:
-    """The current folder, which stays although nothing is left in it."""
-    try:
-        return Path.cwd()
-    except OSError:
-        return None

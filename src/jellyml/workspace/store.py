@@ -72,12 +72,11 @@ class Store:
 
     @cached_property
     def base(self) -> Path:
-        return self.repository.common_dir / "jellyml"
+        return identity.base_of(self.repository)
 
     @cached_property
     def removed(self) -> Path:
-        """Where all of ours lies for the moment that its removal takes."""
-        return self.repository.common_dir / "jellyml-removed"
+        return identity.removed_of(self.repository)
 
     @cached_property
     def bare(self) -> Path:

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from jellyml.errors import JellyError, UnsafeToContinue, pasteable
-from jellyml.workspace.journal import Operation
+from jellyml import files
+from jellyml.errors import JellyError, UnsafeToContinue, UsageError, pasteable
 from jellyml.workspace.outcome import Change, Outcome
-from jellyml.workspace.recovery import Repair
-from jellyml.workspace.session import standing
-from jellyml.workspace.state import Head
 
 if TYPE_CHECKING:
     from jellyml.remote.address import Place
+    from jellyml.workspace.journal import Operation
     from jellyml.workspace.loading import Arrival
+    from jellyml.workspace.recovery import Repair
+    from jellyml.workspace.state import Head
 
 Kind = Literal["add", "modify", "delete", "move aside"]
 _SHORT = 8
@@ -23,6 +23,10 @@ _SHORT = 8
 def nothing(verb: str, root: Path) -> Outcome:
     """Said even when all else is quiet: somebody expected something."""
     return Outcome(verb, root, warnings=(f"There is nothing to {verb}.",))
+
+
+def no_such_state(number: int) -> JellyError:
+    return UsageError(f"There is no state {number}.", "jellyml history")
 
 
 def loaded(root: Path, arrival: "Arrival", commit: str, *, new: bool) -> tuple[str, ...]:
@@ -58,7 +62,7 @@ def other_files_there(root: Path, aside: Mapping[str, str], model: "Place") -> J
     )
 
 
-def went(verb: str, root: Path, head: Head, entry: Operation | None) -> tuple[str, ...]:
+def went(verb: str, root: Path, head: "Head", entry: "Operation | None") -> tuple[str, ...]:
     """Where the user is after an undo, redo or restore."""
     done = {
         "undo": f"The {entry.verb if entry else ''} is undone",
@@ -84,13 +88,13 @@ def went(verb: str, root: Path, head: Head, entry: Operation | None) -> tuple[st
 
 def _there(root: Path, option: str) -> str:
     """What makes a command act there when it is pasted here."""
-    here = standing()
+    here = files.standing()
     if here is not None and here.resolve().is_relative_to(root.resolve()):
         return ""
     return f" {option} {pasteable(root)}"
 
 
-def rolled_back(root: Path, repaired: Repair, *, alone: bool) -> Outcome:
+def rolled_back(root: Path, repaired: "Repair", *, alone: bool) -> Outcome:
     """An interrupted operation was taken back; what was not is named."""
     verb = repaired.operation.verb
     said = f"A {verb} that was interrupted was rolled back ({repaired.put_back} paths put back)."
@@ -105,7 +109,7 @@ def waiting(root: Path) -> Outcome:
     return Outcome("undo", root, warnings=(said,))
 
 
-def failed(verb: str, error: OSError, repaired: Repair | None = None) -> JellyError:
+def failed(verb: str, error: OSError, repaired: "Repair | None" = None) -> JellyError:
     """A fault of the system, after everything was put back."""
     where = f" ({error.filename})" if error.filename else ""
     left = "".join(f" {path} was left as it is." for path in repaired.kept) if repaired else ""

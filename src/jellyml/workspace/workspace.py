@@ -1,0 +1,145 @@
+"""A workspace as its user has it: one method for all that can be asked of it.
+
+What does the work is imported when there is some: to find out that there is none is quicker.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jellyml import files
+from jellyml.code.identity import folder_of, has_any
+from jellyml.code.repository import Repository
+from jellyml.errors import UsageError
+from jellyml.workspace import words
+from jellyml.workspace.outcome import Entry, Finding, Outcome
+
+if TYPE_CHECKING:
+    import os
+
+
+class Workspace:
+    """The repository and working tree that hold a folder.
+
+    Every method raises JellyError (NotARepository, GitError, BadSnapshot, UnsafeToContinue)
+    with the workspace as it was, and first rolls back what an interrupted one left behind.
+    """
+
+    def __init__(self, folder: "str | os.PathLike[str]" = ".") -> None:
+        self._asked = files.given("folder", folder)
+
+    def load(
+        self,
+        model: "str | os.PathLike[str]",
+        *,
+        to: "str | os.PathLike[str] | None" = None,
+        dry_run: bool = False,
+        max_unpacked: int = 4 << 30,
+    ) -> Outcome:
+        """Bring back the code in a checkpoint, here or at an address such as ``s3://...``.
+
+        ``to`` names a missing or empty folder for it.
+
+        With ``dry_run`` only say what would change. ``max_unpacked`` (bytes) bounds what a
+        stranger's snapshot may unpack to.
+        """
+        from jellyml.workspace import operations
+
+        return operations.load(self._asked, model, to, dry_run=dry_run, max_unpacked=max_unpacked)
+
+    def undo(self) -> Outcome:
+        """Go back to the state before the last load, restore or redo."""
+        repository = self._repository()
+        if not has_any(repository):
+            return words.nothing("undo", repository.root)
+        from jellyml.workspace import operations
+
+        return operations.undo(repository)
+
+    def redo(self) -> Outcome:
+        """Go back to the state before the last undo, edits made there included."""
+        repository = self._repository()
+        if not has_any(repository):
+            return words.nothing("redo", repository.root)
+        from jellyml.workspace import operations
+
+        return operations.redo(repository)
+
+    def restore(self, number: int) -> Outcome:
+        """Go to any state that ``history`` lists; that can be undone like a load."""
+        repository = self._repository()
+        if not has_any(repository):
+            raise words.no_such_state(number)
+        from jellyml.workspace import operations
+
+        return operations.restore(repository, number)
+
+    def repair(self) -> Outcome | None:
+        """Roll back what an interrupted operation left behind; None where there is nothing."""
+        repository = self._repository()
+        if not has_any(repository):
+            return None
+        from jellyml.workspace import operations
+
+        return operations.repair(repository)
+
+    def history(self) -> list[Entry]:
+        """Every state that can be gone back to, newest first."""
+        repository = self._repository()
+        if not has_any(repository):
+            return []
+        from jellyml.workspace import operations
+
+        return operations.history(repository)
+
+    def forget_last(self) -> Outcome:
+        """Take the last entry off the undo stack; its state stays reachable by ``restore``."""
+        return self._forget(everything=False)
+
+    def forget_all(self) -> Outcome:
+        """Empty the undo stack; the states stay reachable by ``restore``."""
+        return self._forget(everything=True)
+
+    def _forget(self, *, everything: bool) -> Outcome:
+        repository = self._repository()
+        if not has_any(repository):
+            return words.nothing("forget", repository.root)
+        from jellyml.workspace import operations
+
+        return operations.forget(repository, everything=everything)
+
+    def prune(
+        self,
+        *,
+        older_than: float | None = None,
+        larger_than: int | None = None,
+        everything: bool = False,
+    ) -> Outcome:
+        """Give up states: older than so many seconds, or until the store fits so many bytes.
+
+        With ``everything`` nothing of ours stays in the repository.
+        """
+        repository = self._repository()
+        if not has_any(repository):
+            return words.nothing("prune", repository.root)
+        from jellyml.workspace import operations
+
+        return operations.prune(repository, older_than, larger_than, everything=everything)
+
+    def doctor(self) -> list[Finding]:
+        """Check store, journal, locks and leftovers; repair what is safe, and say the rest."""
+        repository = self._repository()
+        if not has_any(repository):
+            return []
+        from jellyml.workspace import operations
+
+        return operations.doctor(repository)
+
+    @property
+    def folder(self) -> Path:
+        """The journal's folder, whether anything lies there yet or not."""
+        return folder_of(self._repository()) / "ops"
+
+    def _repository(self) -> Repository:
+        if not self._asked.is_dir():
+            raise UsageError(f"{self._asked} is not a folder.", "pass a folder in a repository.")
+        return Repository.find(self._asked)
