@@ -557,6 +557,37 @@ def test_eight_at_once_write_one_bundle(repo: Folder, home: Path, tmp_path: Path
     assert len(list((home / ".cache/jellyml/captures").iterdir())) == 1
 
 
+def test_the_next_one_looks_while_the_first_one_packs(
+    repo: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And packs nothing itself: who came during the first look needs one of its own."""
+    repo.write("train.py", "edited")
+    log = tmp_path / "log"
+    shim = tmp_path / "bin" / "git"
+    shim.parent.mkdir()
+    shim.write_text(
+        '#!/bin/sh\ncase "$*" in\n'
+        f"*' status '*) echo look >> '{log}' ;;\n"
+        f"*' pack-objects '*) echo pack >> '{log}'; sleep 2; echo packed >> '{log}' ;;\n"
+        f"esac\nexec '{GIT}' \"$@\"\n"
+    )
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+    command = [sys.executable, "-c", "import jellyml; print(jellyml.create_snapshot().commit)"]
+
+    def begun() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(command, cwd=repo.path, stdout=subprocess.PIPE)
+
+    first = begun()
+    while not log.exists() or "pack" not in log.read_text():
+        time.sleep(0.01)
+    second = begun()
+    answers = {one.communicate()[0] for one in (first, second)}
+
+    assert len(answers) == 1
+    assert log.read_text().split() == ["look", "pack", "look", "packed"]
+
+
 @pytest.mark.parametrize(
     "moments", [12, pytest.param(max(1, round(300 * TORTURE)), marks=pytest.mark.torture)]
 )

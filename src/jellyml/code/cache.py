@@ -21,7 +21,7 @@ from jellyml import files, locks
 LIMIT = 2_000_000_000  # bytes of captures kept; the least recently used go first
 WAIT = 30.0  # seconds to wait for another process before capturing alone
 _TURNS = 256  # so that a folder full of repositories leaves no more files than that
-_TURN = b"3"  # what a turn leaves has this form
+_TURN = b"4"  # what a turn leaves has this form
 _START = 64  # bytes that hold the first line: a checksum and a length
 _OLD = 3600.0  # seconds after which what a killed process left half written is litter
 
@@ -84,6 +84,17 @@ class Cache:
                 lock = place.with_suffix(".lock")
                 held.enter_context(locks.locked(lock, wait=wait, unless=turn.awaited))
             yield turn
+
+    @contextmanager
+    def building(self, key: str, *, wait: float = WAIT) -> Iterator[None]:
+        """Wait for the right to build a capture, or until it is there; then, or after ``wait``
+        seconds, go on."""
+        lock = self.folder / "turns" / f"{int(key, 16) % _TURNS:02x}.build"
+        with ExitStack() as held:
+            with suppress(OSError):
+                there = (self._captures / key).exists
+                held.enter_context(locks.locked(lock, wait=wait, unless=there))
+            yield
 
     @property
     def _captures(self) -> Path:
@@ -169,6 +180,14 @@ class Turn:
         with suppress(OSError):
             self._asked_for.unlink(missing_ok=True)
             files.replace(self.record, [json.dumps(record).encode()], durable=False)
+
+    def add(self, name: str, value: object) -> None:
+        """Something else about what lies there, learned since; nothing depends on it."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            record = json.loads(self.record.read_bytes())
+            if record["name"] == self.name and record["result"].get(name) != value:
+                record["result"][name] = value
+                files.replace(self.record, [json.dumps(record).encode()], durable=False)
 
 
 Kept = tuple[bytes, dict[str, object]]

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from jellyml.code import cache, filling, names
 from jellyml.code.build import Dates, build
-from jellyml.code.cache import Cache, Kept
+from jellyml.code.cache import Cache, Kept, Turn
 from jellyml.code.contents import Contents
 from jellyml.code.glance import PlainIndexes
 from jellyml.code.guard import LeftOut
@@ -93,7 +93,6 @@ class _Look:
     store: Cache | None
     meanwhile: Meanwhile
     plain: PlainIndexes = field(default_factory=PlainIndexes)
-
     dates: Dates = field(default_factory=dict)
     expected: str | None = None  # the name of the last capture, most likely this one's too
     ahead: dict[str, Kept | None] = field(default_factory=dict)
@@ -108,79 +107,131 @@ class _Look:
             self.ahead[self.expected] = self.store.get(self.expected)
 
     def seen_before(self, name: str) -> Kept | None:
-        if name in self.ahead:
-            return self.ahead[name]
-        return self.store.get(name) if self.store else None
+        if name not in self.ahead:
+            self.ahead[name] = self.store.get(name) if self.store else None
+        return self.ahead[name]
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What a look found, before anything is built of it; ``name`` is the capture's to be."""
+
+    selection: Selection
+    signatures: "list[_Signature]"
+    contents: Contents
+    name: str
+
+    @property
+    def seen(self) -> CodeFacts:
+        return _seen(self.selection, self.contents.unreadable)
 
 
 def _kept(look: _Look, entered: float) -> Capture:
     """The capture, kept for others where there is a place for it."""
-    found = _in_turn(look, look.store, entered) if look.store else _again(look)[0]
+    found = _in_turn(look, look.store, entered) if look.store else _again(look)
     return replace(found, interrupted=is_interrupted(look.place))
 
 
 def _in_turn(look: _Look, store: Cache, entered: float) -> Capture:
+    """Look when it is this process's turn; what is new in it one builds, and all take.
+
+    The next look begins while that is built: who came during the first needs one of their own.
+    """
     options = look.options
     limits = options.max_file_size, options.max_untracked, options.model
     asked = options.history, options.budget, *limits
-    wait = min(cache.WAIT, options.timeout / 2)
+    wait = min(cache.WAIT, options.timeout / 3)
+    looked: _Looked | None = None
     with store.turn(look.place.root, repr(asked), entered=entered, wait=wait) as turn:
         new = turn.result()
-        hit = store.get(str(new["key"])) if new else None
-        if new and hit:
-            return _rebuilt(hit, cast("dict[str, object]", new["seen"]), look.place)
-        last = turn.last()
-        if last:
-            look.plain.before = cast("dict[str, bool]", last["plain"])
-            look.dates = cast("Dates", last["dates"])
-            look.expected = str(last["key"])
-        began = cache.now()
-        found, name = _again(look)
-        if name:
-            seen = _seen_as_json(found.facts)
-            date = {one: date for one, date in look.dates.items() if one == found.facts.base}
-            left: dict[str, object] = {
-                "key": name,
-                "seen": seen,
-                "plain": look.plain.now,
-                "dates": date,
-            }
-            turn.leave(began, left)
-    return found
+        if not new:
+            looked = _looked_in(turn, look)
+    name = str(new["key"]) if new else looked.name if looked else ""
+    if name and look.seen_before(name) is None:
+        with store.building(name, wait=wait):
+            look.ahead.pop(name, None)  # somebody may have built it meanwhile
+            if looked and (found := _tried(look, looked)):
+                turn.add("dates", look.dates)
+                return found
+    elif looked and (found := _tried(look, looked)):
+        return found
+    hit = look.seen_before(name) if new else None
+    if new and hit:
+        return _rebuilt(hit, cast("dict[str, object]", new["seen"]), look.place)
+    return _again(look)
 
 
-def _again(look: _Look) -> tuple[Capture, str | None]:
+def _looked_in(turn: Turn, look: _Look) -> _Looked | None:
+    """This process's own look, left for those who wait; None where something changed meanwhile."""
+    last = turn.last()
+    if last:
+        look.plain.before = cast("dict[str, bool]", last["plain"])
+        look.dates = cast("Dates", last["dates"])
+        look.expected = str(last["key"])
+    began = cache.now()
+    try:
+        looked = _looked(look)
+    except ChangedMeanwhile:
+        return None
+    seen = _seen_as_json(looked.seen)
+    base = looked.seen.base
+    look.dates = {one: date for one, date in look.dates.items() if one == base}
+    left: dict[str, object] = {
+        "key": looked.name,
+        "seen": seen,
+        "plain": look.plain.now,
+        "dates": look.dates,
+    }
+    turn.leave(began, left)
+    return looked
+
+
+def _tried(look: _Look, looked: _Looked) -> Capture | None:
+    try:
+        return _taken(look, looked)
+    except ChangedMeanwhile:
+        return None
+
+
+def _again(look: _Look) -> Capture:
     """Look until nothing changes meanwhile."""
     for left in reversed(range(_TRIES)):
         try:
-            return _once(look)
+            return _taken(look, _looked(look))
         except ChangedMeanwhile:
             if not left:
                 raise
     raise AssertionError("the last try raises or returns")
 
 
-def _once(look: _Look) -> tuple[Capture, str | None]:
-    """Scan; then take the capture from the cache or build it. The name is None if not kept."""
-    options, store = look.options, look.store
-    selection = selected(look.scan(), options)
-    before = _signatures(selection)
+def _looked(look: _Look) -> _Looked:
+    selection = selected(look.scan(), look.options)
+    signatures = _signatures(selection)
     contents = Contents(selection)
-    asked = options.history, options.budget
-    name: str | None = key(selection, contents, *asked)
-    hit = look.seen_before(str(name))
+    name = key(selection, contents, look.options.history, look.options.budget)
+    return _Looked(selection, signatures, contents, name)
+
+
+def _taken(look: _Look, looked: _Looked) -> Capture:
+    """What was looked at: from the cache, or built, and kept if it stood still meanwhile."""
+    selection, contents = looked.selection, looked.contents
+    hit = look.seen_before(looked.name)
     if hit is None:
+        asked = look.options.history, look.options.budget
         with scratch(selection.scan) as place:
             hit = build(place, selection, contents, *asked, look.dates)
-        still = not contents.unreadable and _signatures(selection) == before
-        if still and _is_fresh(before):
-            still = key(selection, Contents(selection), *asked) == name
         # Only what stood still while it was read may be found again under this name.
-        if not still:
-            name = None
-        elif store:
-            store.put(str(name), *hit)
-    return _captured(hit, _seen(selection, contents.unreadable)), name
+        if look.store and _stood_still(looked, *asked):
+            look.store.put(looked.name, *hit)
+    return _captured(hit, looked.seen)
+
+
+def _stood_still(looked: _Looked, *asked: object) -> bool:
+    selection = looked.selection
+    still = not looked.contents.unreadable and _signatures(selection) == looked.signatures
+    if still and _is_fresh(looked.signatures):
+        return key(selection, Contents(selection), *asked) == looked.name
+    return still
 
 
 def selected(found: Scan, options: Options) -> Selection:

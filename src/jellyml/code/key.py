@@ -15,7 +15,7 @@ def key(selection: Selection, contents: Contents, *options: object) -> str:
     """A name for the code: equal for equal code, on any machine, whatever the index says."""
     scan = selection.scan
     digest = hashlib.sha256()
-    _add(digest, b"jellyml-2", scan.repository.object_format, repr(options))
+    _add(digest, b"jellyml-3", scan.repository.object_format, repr(options))
     for prefix, layer in scan.layers():
         _add(digest, b"layer", prefix, layer.head or b"")
         if layer.attributes:
