@@ -573,7 +573,8 @@ def test_the_next_one_looks_while_the_first_one_packs(
     )
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
-    command = [sys.executable, "-c", "import jellyml; print(jellyml.create_snapshot().commit)"]
+    code = "import jellyml; print(jellyml.create_snapshot(history='full').commit)"
+    command = [sys.executable, "-c", code]
 
     def begun() -> "subprocess.Popen[bytes]":
         return subprocess.Popen(command, cwd=repo.path, stdout=subprocess.PIPE)
