@@ -241,7 +241,8 @@ class UserAndJelly(RuleBasedStateMachine):
     def note(self, before: dict[str, object]) -> None:
         last = self.operations()[-1]
         self.states[last.before] = before
-        self.states[last.after] = self.seen()
+        if last.after:
+            self.states[last.after] = self.seen()
 
     def seen(self) -> dict[str, object]:
         """What must come back: files, index, where HEAD stands, and the stash."""
