@@ -1,6 +1,6 @@
 """Checkpoints to measure on, as ``torch.save`` writes them. A program: torch stays out of the rest.
 
-python -m benchmarks.checkpoints PROJECT MODEL BYTES TENSORS
+python -m benchmarks.checkpoints PROJECT MODEL BYTES TENSORS [--bare]
 """
 
 import sys
@@ -12,11 +12,12 @@ import torch
 import jellyml
 
 
-def main(project: str, model: str, size: int, tensors: int) -> int:
-    """Save so many tensors of so many bytes in all, and the project's snapshot."""
+def main(project: str, model: str, size: int, tensors: int, *, bare: bool) -> int:
+    """Save so many tensors of so many bytes in all, and the project's snapshot unless ``bare``."""
     with tempfile.NamedTemporaryFile() as file:
         state = _tensors(Path(file.name), size // tensors, tensors)
-        torch.save({"model": state, **jellyml.create_snapshot(project)}, model)
+        snapshot = {} if bare else jellyml.create_snapshot(project)
+        torch.save({"model": state, **snapshot}, model)
     return 0
 
 
@@ -37,4 +38,5 @@ def _seeded() -> torch.Generator:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    project, model, size, tensors, *rest = sys.argv[1:]
+    sys.exit(main(project, model, int(size), int(tensors), bare=rest == ["--bare"]))

@@ -52,8 +52,8 @@ def checkpoint(project: Path, model: Path, size: int = 1 << 20, tensors: int = 1
     return model
 
 
-def save(project: Path, model: Path, size: int, tensors: int) -> None:
-    words = ["-m", "benchmarks.checkpoints", project, model, size, tensors]
+def save(project: Path, model: Path, size: int, tensors: int, *, bare: bool = False) -> None:
+    words = ["-m", "benchmarks.checkpoints", project, model, size, tensors, *["--bare"] * bare]
     subprocess.run([sys.executable, *map(str, words)], cwd=ROOT, check=True)
 
 
