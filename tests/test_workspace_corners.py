@@ -68,6 +68,30 @@ def test_a_bad_snapshot_leaves_nothing_behind(repo: Folder, case: str, tmp_path:
     assert not (repo.path / ".git/jellyml").exists()
 
 
+def test_a_git_that_is_killed_in_the_first_load_leaves_no_lock(
+    repo: Folder, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = fingerprint.workspace(repo)
+    git, shim = shutil.which("git"), tmp_path / "bin" / "git"
+    shim.parent.mkdir()
+    shim.write_text(
+        f'#!/bin/sh\ncase "$*" in *" update-ref --stdin"*)\n'
+        f"mkdir -p '{repo.path}/.git/refs/jellyml/keep'\n"
+        f"touch '{repo.path}/.git/refs/jellyml/keep/half.lock'\nkill -9 $$ ;; esac\n"
+        f"exec '{git}' \"$@\"\n"
+    )
+    shim.chmod(0o755)
+
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+        with pytest.raises(JellyError):
+            Workspace(repo.path).load(model)
+
+    assert fingerprint.workspace(repo) == before
+    assert not (repo.path / ".git/jellyml").exists()
+    assert not (repo.path / ".git/refs/jellyml").exists()
+
+
 def test_pruning_here_leaves_the_states_of_other_worktrees(
     repo: Folder, linked: Folder, model: Path
 ) -> None:

@@ -196,6 +196,7 @@ def held(repository: Repository) -> Iterator[Session]:
                 yield session
         finally:
             if session.is_last:
+                session.store.clear_litter()  # of a git that was killed just now
                 session.store.remove()
 
 
