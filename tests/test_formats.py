@@ -319,6 +319,17 @@ def test_every_record_is_tried_in_the_end() -> None:
     assert our_filling() in [each.head(file, 1 << 20) for each in torch_zip.records(file, CODE)]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.int8])
+def test_records_are_tried_only_where_one_may_hold_bytes(dtype: torch.dtype) -> None:
+    """A read of each of ten thousand would take minutes where the file is not in memory."""
+    state = {str(number): torch.ones(2000, dtype=dtype) for number in range(300)}
+    file = Counting(saved(state))
+    size = 2000 * dtype.itemsize
+    tried = [one for one in torch_zip.records(file, CODE) if one.size == size]
+    assert len(tried) == (0 if dtype == torch.float32 else 300)
+    assert (file.times < 20) == (dtype == torch.float32)
+
+
 def test_ten_thousand_records_take_few_bytes() -> None:
     big = bytes(10_000)
     members = [Member(f"m/data/{index}", big) for index in range(10_000)]

@@ -62,7 +62,7 @@ def _fetching(bench: Bench, model: Path, remote: Remote, what: str, state: str) 
     )
     requests, fetched = map(max, zip(*counted, strict=True))
     asked = (
-        Check("requests", requests, REQUESTS, "requests"),
+        Check("asks S3", requests, REQUESTS, "times"),
         Check("fetches beyond it", fetched - own, BEYOND, "bytes"),
     )
     return compared(what, "from the same file here", taken, *asked, state=state)
@@ -77,9 +77,12 @@ def _read(checkpoint: Checkpoint) -> None:
 
 @contextmanager
 def _served(model: Path) -> Iterator[Remote]:
+    import logging
+
     import boto3
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for each request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

@@ -1,6 +1,6 @@
 """What ``torch.save`` and TorchScript write today: a zip archive with one record per tensor."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import nlargest
 from typing import BinaryIO
 
@@ -15,6 +15,8 @@ name = "torch zip"
 _LIKELY = 4
 # It is held whole; of a larger one, only the beginning is looked into.
 _LARGEST_PICKLE = 8 << 20
+# Storages that bytes may lie in, as pickles name them (torch/storage.py).
+_OF_BYTES = (b"ByteStorage", b"CharStorage", b"UntypedStorage", b"uint8", b"int8")
 
 
 def recognises(file: BinaryIO) -> bool:
@@ -46,7 +48,13 @@ def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
     yield from scan.inside(file, data_pkl, kind)  # saved as bytes, not as a tensor
     if is_far(file):  # a request for each
         return
-    yield from _located(directory, reversed(directory))
+    rest = reversed(directory)
+    # A read of each tensor of a large file would take minutes where the file is not in memory.
+    told = uses or any(kind in pickle for kind in _OF_BYTES)
+    if len(pickle) == data_pkl.size > 0 and not told:
+        numbered = _numbered(directory)
+        rest = (entry for entry in rest if not numbered(entry))
+    yield from _located(directory, rest)
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
@@ -88,18 +96,21 @@ def _sure(directory: Directory, entries: Iterable[Entry]) -> Iterator[Record]:
 def _appended(directory: Directory, kind: Kind) -> Iterator[Entry]:
     """Records added beside the pickle, the newest first; TorchScript's ``_extra_files`` too."""
     ending = b"/" + kind.key.encode()
+    if ending not in directory.data:
+        return iter(())
     return (entry for entry in reversed(directory) if entry.name.endswith(ending))
 
 
 def _last_numbered(directory: Directory) -> list[Entry]:
-    start = _inside(directory, b"data/")
-    numbered = (
-        entry
-        for entry in directory
-        if entry.name.startswith(start) and entry.name[len(start) :].isdigit()
-    )
+    numbered = filter(_numbered(directory), directory)
     # torch 1 wrote them in the order of their names, so that 10 came before 9.
     return nlargest(_LIKELY, numbered, key=lambda entry: (len(entry.name), entry.name))
+
+
+def _numbered(directory: Directory) -> Callable[[Entry], bool]:
+    """Whether an entry is called as the storage of a tensor is."""
+    start = _inside(directory, b"data/")
+    return lambda entry: entry.name.startswith(start) and entry.name[len(start) :].isdigit()
 
 
 def _keyed(directory: Directory, tensors: list[pickle_walk.Tensor]) -> Iterator[Record]:

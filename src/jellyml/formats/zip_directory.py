@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, overload
+from weakref import WeakKeyDictionary
 
 from jellyml.formats.record import Record, expect, may_begin_with, read_at, size_of
 
@@ -88,8 +89,19 @@ def read_directory(file: BinaryIO, length: int | None = None) -> Directory | Non
     end = _end(file, size_of(file) if length is None else length)
     if not end or end.start + end.size != end.stop or end.size > _LARGEST:
         return None
-    directory = Directory(file, end.start, end.size, end.comment)
+    directory = _known(file, end)
     return directory if len(directory) == end.entries else None
+
+
+def _known(file: BinaryIO, end: "_End") -> Directory:
+    """One that was read before, if the file still ends with it: it is asked for again and again."""
+    known = _READ.get(file)
+    if not known or known[0] != end:
+        known = _READ[file] = end, Directory(file, end.start, end.size, end.comment)
+    return known[1]
+
+
+_READ: "WeakKeyDictionary[BinaryIO, tuple[_End, Directory]]" = WeakKeyDictionary()
 
 
 def end_of(directory_size: int, start: int, entries: int, comment: bytes, *, wide: bool) -> bytes:
