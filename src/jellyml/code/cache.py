@@ -9,7 +9,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -70,15 +70,21 @@ class Cache:
 
     @contextmanager
     def turn(
-        self, repository: Path, options: str, *, entered: float | None = None, wait: float = WAIT
+        self,
+        repository: Path,
+        options: str,
+        *,
+        entered: float | None = None,
+        wait: float = WAIT,
+        idle: Callable[[], None] = lambda: None,
     ) -> Iterator["Turn"]:
         """Wait for this repository's turn, or for what another finds that began after ``entered``.
 
-        After ``wait`` seconds go on without.
+        After ``wait`` seconds go on without. ``idle`` is called if there is anything to wait for.
         """
         name = sha256(b"\0".join((_TURN, os.fsencode(repository), options.encode()))).hexdigest()
         place = self.folder / "turns" / f"{int(name, 16) % _TURNS:02x}"
-        turn = Turn(place, name, now() if entered is None else entered)
+        turn = Turn(place, name, now() if entered is None else entered, idle)
         with ExitStack() as held:
             with suppress(OSError):  # a file system without locks: everybody captures alone
                 lock = place.with_suffix(".lock")
@@ -125,6 +131,7 @@ class Turn:
     place: Path
     name: str
     entered: float
+    _idle: Callable[[], None] | None = None
     _looked_at: int = -1  # the time of the record that was there last
 
     @property
@@ -146,6 +153,9 @@ class Turn:
 
     def awaited(self) -> bool:
         """Ask whoever's turn it is for the record; True when it is there."""
+        if self._idle:
+            idle, self._idle = self._idle, None
+            idle()
         try:
             written = self.record.stat().st_mtime_ns
         except OSError:

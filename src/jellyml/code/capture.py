@@ -70,8 +70,8 @@ def capture(
 ) -> Capture:
     """Capture the working tree that holds ``folder``; ``kept`` is the cache's folder.
 
-    ``meanwhile`` is called with the root while git is at work, unless another process's
-    capture is taken. Raises NotARepository, GitError, TookTooLong, OSError. Changes nothing.
+    ``meanwhile`` is called with the root while git, or another process, is at work. Raises
+    NotARepository, GitError, TookTooLong, OSError. Changes nothing.
     """
     entered = cache.now()
     deadline = time.monotonic() + options.timeout
@@ -100,9 +100,14 @@ class _Look:
     def scan(self) -> Scan:
         return scan(self.place, plain=self.plain, meanwhile=self._meanwhile)
 
+    def idle(self) -> None:
+        """What can be done while others are at work, once."""
+        self.meanwhile(self.place.root)
+        self.meanwhile = lambda _: None
+
     def _meanwhile(self, found: Repository) -> None:
         self.meanwhile(found.root)
-        self.meanwhile = lambda _: None  # once is enough
+        self.meanwhile = lambda _: None
         if self.store and self.expected and not self.ahead:
             self.ahead[self.expected] = self.store.get(self.expected)
 
@@ -142,7 +147,8 @@ def _in_turn(look: _Look, store: Cache, entered: float) -> Capture:
     asked = options.history, options.budget, *limits
     wait = min(cache.WAIT, options.timeout / 3)
     looked: _Looked | None = None
-    with store.turn(look.place.root, repr(asked), entered=entered, wait=wait) as turn:
+    root, words = look.place.root, repr(asked)
+    with store.turn(root, words, entered=entered, wait=wait, idle=look.idle) as turn:
         new = turn.result()
         if not new:
             looked = _looked_in(turn, look)
