@@ -4,14 +4,16 @@ It maps two keys to one-dimensional uint8 tensors: the filling (the code) and th
 (how the model was made).
 """
 
+import warnings
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
+from jellyml.code import filling
 from jellyml.code.guard import LeftOut
-from jellyml.code.manifest import CodeFacts
-from jellyml.errors import JellyError
+from jellyml.code.manifest import CodeFacts, with_notes
+from jellyml.errors import JellyError, JellyWarning
 from jellyml.formats import KEY, MANIFEST_KEY
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class Snapshot(dict[str, "Tensor"]):
     left_out: tuple[LeftOut, ...]  #: what was left out, with size and reason
     filling: bytes  #: header and git bundle; empty when nothing could be captured
     manifest: bytes  #: header and JSON: how the model was made
+    _facts: CodeFacts
 
     def __init__(self, filling: bytes, manifest: bytes, facts: CodeFacts) -> None:
         self.filling = filling
@@ -38,10 +41,25 @@ class Snapshot(dict[str, "Tensor"]):
         self.commit = facts.commit
         self.error = facts.error
         self.left_out = facts.left_out
+        self._facts = facts
         records = {KEY: filling, MANIFEST_KEY: manifest}
         self._unmade = {key: record for key, record in records.items() if record}
         # Places only: without them len() and ``in`` would not know of the keys.
         super().__init__(dict.fromkeys(self._unmade))  # type: ignore[arg-type]
+
+    def with_notes(self, notes: "Mapping[str, object]") -> "Snapshot":
+        """The same with notes that training has shown, besides those given when it was taken.
+
+        ``torch.save({..., **snapshot.with_notes({"loss": loss})}, path)``. Of one name the new
+        one counts. Notes that cannot be recorded are a JellyWarning: what is trained is saved.
+        """
+        try:
+            made = with_notes(filling.parse_manifest(self.manifest), notes)
+            return Snapshot(self.filling, filling.manifest_record(made), self._facts)
+        except Exception as error:  # noqa: BLE001 (hours of training are not lost for a note)
+            reason = error.problem if isinstance(error, JellyError) else f"{error!r}"
+            warnings.warn(f"The notes were not recorded. {reason}", JellyWarning, stacklevel=2)
+            return self
 
     @property
     def safetensors_metadata(self) -> dict[str, str]:

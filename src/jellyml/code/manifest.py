@@ -15,6 +15,7 @@ from pathlib import Path
 from jellyml.code import environment
 from jellyml.code.guard import LeftOut
 from jellyml.code.masking import mask_data, mask_text, mask_url
+from jellyml.errors import UsageError
 
 SCHEMA = 1
 # The record is to stay small, whatever lies in the folder.
@@ -90,6 +91,15 @@ def record(
         "bundle_sha256": code.bundle_sha256,
     }
     return head | {name: facts for name, facts in made.items() if facts is not None}
+
+
+def with_notes(made: Mapping[str, object], notes: Mapping[str, object]) -> dict[str, object]:
+    """The record with these notes besides its own; of one name the new one counts."""
+    if not isinstance(notes, Mapping):
+        raise UsageError("notes is not a dictionary.", 'pass one, such as {"note": "a text"}.')
+    before, more = made.get("notes"), mask_data(_plain(notes))
+    both = [each for each in (before, more) if isinstance(each, dict)]
+    return {**made, "notes": {name: each[name] for each in both for name in each}}
 
 
 def surroundings(root: Path) -> Surroundings:
