@@ -9,6 +9,8 @@
 #   make bench-quick   the same on small repositories, under two minutes
 #   make test-formats  every format with the libraries that write and read it, and real trainers;
 #                  writes the tables in docs/formats.md; in .venv-formats
+#   make docs-example  a fine-tune, shown, compared and logged: writes docs/fine-tune.md anew;
+#                  in .venv-bench
 #   make format    put the code into the one format
 #   make clean     remove the environment and all caches
 #
@@ -22,7 +24,7 @@ ROWS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 
-.PHONY: test test-formats demo torture check-1.0 bench bench-quick format clean
+.PHONY: test test-formats demo torture check-1.0 bench bench-quick docs-example format clean
 .DEFAULT_GOAL := test
 
 test: .venv/ready
@@ -52,6 +54,9 @@ bench: .venv-bench/trackers
 
 bench-quick: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks --quick $(ROWS)
+
+docs-example: .venv-bench/ready
+	.venv-bench/bin/python demo/fine_tune.py
 
 # Not in `make test`: the libraries fill gigabytes, and what they warn of is not ours.
 test-formats: .venv-formats/ready

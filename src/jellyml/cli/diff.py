@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jellyml.cli import weights_view
+from jellyml.cli import weights_table, weights_view
 from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked
 from jellyml.compare.comparison import PARTS, Comparison, Parts, diff
 from jellyml.compare.sides import opened
@@ -55,7 +55,7 @@ def run(args: Namespace, terminal: Terminal) -> None:
             args.a, args.b, only=args.only, folder=args.code_dir, max_unpacked=args.max_unpacked
         )
         terminal.result(json.dumps(_as_json(made), indent=2))
-        _plot(args.plot, made.weights)
+        _plot(args.plot, made.weights, made.before, made.after)
         return
     with opened(args.a, args.b, args.code_dir, args.max_unpacked) as (before, after):
         parts = Parts(before, after, args.only)
@@ -66,7 +66,7 @@ def run(args: Namespace, terminal: Terminal) -> None:
             terminal.note(note)
         if weights and any(each.amount for each in weights.differences) and not as_numpy.is_here():
             terminal.note("By how much, in numbers, needs numpy: pip install 'jellyml[weights]'")
-        _plot(args.plot, weights)
+        _plot(args.plot, weights, before.name, after.name)
 
 
 def _show(
@@ -77,10 +77,12 @@ def _show(
 ) -> None:
     """Into a pipe the difference of the code is exactly git's, before all else."""
     rest = list(_environment(environment, terminal)) if environment else []
-    rest += weights_view.lines(weights, terminal) if weights else []
     if is_terminal(terminal.out):
+        if weights:
+            rest += [*([""] if rest else []), *weights_table.lines(weights, terminal)]
         terminal.paged(_all(code, rest, terminal))
         return
+    rest += weights_view.lines(weights) if weights else []
     if code:
         terminal.exact(code.patch())
     for line in rest:
@@ -124,14 +126,14 @@ def _fact(fact: "Fact", terminal: Terminal, called: str) -> str:
     return terminal.painted(f"! {name} {safe(fact.before)} -> {safe(fact.after)}", _YELLOW)
 
 
-def _plot(path: Path | None, weights: "Weights | None") -> None:
+def _plot(path: Path | None, weights: "Weights | None", before: str, after: str) -> None:
     if path is None:
         return
     if weights is None:
         raise UsageError("There are no weights on both sides to draw.", "name two checkpoints")
     from jellyml.cli import weights_plot
 
-    weights_plot.draw(weights, path)
+    weights_plot.draw(weights, path, f"{before} -> {after}")
 
 
 def _as_json(made: Comparison) -> dict[str, object]:

@@ -99,7 +99,7 @@ def _facts(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
     command = _dict(manifest, "command")
     if words := command.get("launched") or command.get("argv"):
         yield "command", shlex.join(map(str, words)) if isinstance(words, list) else str(words)
-    if cwd := command.get("cwd"):
+    if (cwd := command.get("cwd")) and cwd != ".":
         yield "in folder", str(cwd)
     yield from _environment(manifest)
     for name, value in _dict(manifest, "notes").items():

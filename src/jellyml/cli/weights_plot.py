@@ -12,7 +12,7 @@ _MOST = 200  # modules; more could not be told apart
 _LONGEST_NAME = 60
 
 
-def draw(weights: Weights, path: Path) -> None:
+def draw(weights: Weights, path: Path, title: str) -> None:
     """Write the picture, in the format that the file's name ends with."""
     try:
         from matplotlib import figure
@@ -29,6 +29,7 @@ def draw(weights: Weights, path: Path) -> None:
     axes.barh(places, [module.change for module in shown], color="#c2185b")
     names = [safe(module.name)[-_LONGEST_NAME:] for module in shown]
     axes.set_yticks(places, names, parse_math=False, fontsize=8)
+    axes.set_title(safe(title), parse_math=False, fontsize=10)
     axes.invert_yaxis()
     axes.margins(y=0.01)
     relative = shown[0].measure == "relative"
