@@ -260,6 +260,38 @@ def test_the_state_of_an_optimizer_does_not_hide_the_model(tmp_path: Path) -> No
     assert "2 changed in the state of the optimizer" in shown.out
 
 
+def test_on_a_terminal_a_bar_for_each_module_comes_before_its_arrays(tmp_path: Path) -> None:
+    one = {"a": {"w": W, "b": W}, "c": {"w": W, "b": W, "gone": W}, "d.1.w": W, "d.1.x": W}
+    other = {
+        "a": {"w": W * 1.5, "b": W},
+        "c": {"w": W * 1.25, "b": W.bfloat16(), "new": W[:1]},
+        "e.1.w": W,
+        "e.1.x": W,
+    }
+    for name, content in (("one.pt", one), ("other.pt", other)):
+        torch.save(content, tmp_path / name)
+    plain = {"NO_COLOR": "1", "GIT_PAGER": "cat"}
+    words = ("diff", "one.pt", "other.pt", "--only", "weights")
+    shown = type_on_terminal(*words, cwd=tmp_path, more=plain).out
+    lines = shown.split("\n")
+    shape = "x".join(map(str, W.shape))
+    bars = [line for line in lines if "█" in line]
+    assert [line.split()[0] for line in bars] == ["a", "c"]
+    assert bars[0].split() == ["a", "█" * 20, "0.5", "1", "changed"]
+    assert bars[1].rstrip().endswith(" 0.25    1 changed, 1 retyped, 1 added, 1 removed")
+    table = lines[lines.index("") + 1 :]
+    changed = next(line for line in table if line.startswith("  changed    w"))
+    assert changed.split()[:4] == ["changed", "w", "float32", shape]
+    assert changed[: table[0].index("by") + 2].endswith("  0.5")
+    retyped = next(line for line in table if "retyped" in line)
+    assert f"float32 -> bfloat16 {shape}" in retyped
+    assert "  renamed    2 arrays (were in d.1)" in [line.rstrip() for line in table]
+    assert max(map(len, lines)) <= 100
+    piped = type_command(*words, cwd=tmp_path).out
+    assert "█" not in piped
+    assert f"changed    a.w float32 {shape} by 0.5 at most" in piped
+
+
 def test_a_module_changes_as_one_array_would(tmp_path: Path) -> None:
     """A bias of next to nothing that doubles is not the change of the module."""
     one = {"a.weight": W, "a.bias": torch.full((3,), 1e-6), "b.weight": W}

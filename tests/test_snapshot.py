@@ -214,3 +214,25 @@ def test_its_texts_are_what_fill_puts_into_safetensors(snapshot: Snapshot) -> No
     header = json.loads(filled[8 : 8 + int.from_bytes(filled[:8], "little")])
     assert header["__metadata__"] == {"format": "pt", **snapshot.safetensors_metadata}
     assert Snapshot(b"", b"m", CodeFacts(Path())).safetensors_metadata == {MANIFEST_KEY: "bQ=="}
+
+
+def test_notes_that_come_later(repo: Folder) -> None:
+    early = taken(repo.path, notes={"lr": 0.1, "epoch": 0})
+    late = early.with_notes({"epoch": 3, "loss": torch.tensor(0.5), "api_key": "s3cr3t-of-mine"})
+    before, after = (filling.parse_manifest(each.manifest) for each in (early, late))
+    assert before["notes"] == {"lr": 0.1, "epoch": 0}
+    assert after.pop("notes") == {"lr": 0.1, "epoch": 3, "loss": 0.5, "api_key": "***"}
+    before.pop("notes")
+    assert after == before
+    assert (late.filling, late.commit, late.error) == (early.filling, early.commit, None)
+    assert holds(pickle.loads(pickle.dumps(late)), late)
+    assert filling.parse_manifest(taken(repo.path).with_notes({"a": 1}).manifest)["notes"] == {
+        "a": 1
+    }
+
+
+@pytest.mark.parametrize("notes", ["a text", None, {"deep": "x" * (5 << 20)}])
+def test_a_trained_model_is_not_lost_for_a_note(repo: Folder, notes: object) -> None:
+    snapshot = taken(repo.path, notes={"lr": 0.1})
+    with pytest.warns(jellyml.JellyWarning, match="The notes were not recorded"):
+        assert snapshot.with_notes(notes) is snapshot  # type: ignore[arg-type]

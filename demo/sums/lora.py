@@ -3,10 +3,10 @@
 import argparse
 
 import torch
-from net import WIDTH, Net
 from tasks import CHARACTERS, LONGEST, accuracy, examples, loss_of
 from torch import nn
 from torch.nn.utils import parametrize
+from transformer import WIDTH, Net
 
 import jellyml
 
@@ -39,7 +39,7 @@ class Added(nn.Module):
 net = Net(len(CHARACTERS), LONGEST)
 net.load_state_dict(torch.load(asked.start, weights_only=True)["model"])
 net.requires_grad_(False)
-adapted = [part for block in net.blocks for part in (block.attention.query, block.attention.value)]
+adapted = [part for name, part in net.named_modules() if name.endswith((".query", ".value"))]
 added = [Added() for _ in adapted]
 for part, addition in zip(adapted, added, strict=True):
     parametrize.register_parametrization(part, "weight", addition)

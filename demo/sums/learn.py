@@ -3,8 +3,8 @@
 import argparse
 
 import torch
-from net import Net
 from tasks import CHARACTERS, LONGEST, accuracy, examples, loss_of
+from transformer import Net
 
 import jellyml
 

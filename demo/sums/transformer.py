@@ -13,8 +13,8 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         parts = (made(x) for made in (self.query, self.key, self.value))
-        heads = [each.unflatten(-1, (HEADS, -1)).transpose(1, 2) for each in parts]
-        mixed = nn.functional.scaled_dot_product_attention(*heads, is_causal=True)
+        query, key, value = (each.unflatten(-1, (HEADS, -1)).transpose(1, 2) for each in parts)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         result: torch.Tensor = self.out(mixed.transpose(1, 2).flatten(-2))
         return result
 
