@@ -105,7 +105,7 @@ def test_checkpoints_and_large_files(repo: Folder, monkeypatch: pytest.MonkeyPat
     token = PLANTED["a GitHub token"]
     repo.write("large.txt", b"word word\n" * 1_800_000 + token.encode() + b"\n")
     repo.commit()
-    monkeypatch.setattr("jellyml.check.MAX_FILE_SIZE", 19_000_000)
+    monkeypatch.setattr("jellyml.searched.MAX_FILE_SIZE", 19_000_000)
     model = save_model(repo)
     found = named(check(model))
     assert ("weights.pt", None, "a checkpoint") in found

@@ -123,6 +123,11 @@ def snapshot_for(
     return _recorded(taken, None)
 
 
+def on_secrets(git_repo_path: "str | os.PathLike[str] | None") -> OnSecrets:
+    """What ``[tool.jellyml]`` says, for who looks further than a capture."""
+    return settings(_folder(git_repo_path), {})[0].on_secrets
+
+
 def without_code(
     git_repo_path: "str | os.PathLike[str] | None",
     error: Exception,

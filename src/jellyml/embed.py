@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from jellyml import amend, files, throwaway
 from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint, found
 from jellyml.code import filling
-from jellyml.create import snapshot_for
+from jellyml.create import on_secrets, snapshot_for
 from jellyml.errors import CannotCarry, JellyError, NoSnapshot, UsageError, pasteable
 from jellyml.formats import CODE, KEY, MANIFEST, MANIFEST_KEY, Format, Payload, Record, format_of
 from jellyml.formats.edit import Steps
+from jellyml.guarded import guarded
 from jellyml.recut import without_history
 from jellyml.remote.address import Remote, place_of
 from jellyml.snapshot import Snapshot
@@ -71,6 +72,10 @@ def fill(
                   ``"none"`` or how many commits below the snapshot are kept
     replace       also where the run itself put one in: it is wiped
     follow_links  also through a symbolic link, or into a file that has several names
+
+    All of the code that is taken now or comes from ``source`` is looked through for secrets
+    before, with the extra ``secrets``: a JellyWarning, or SecretsFound where ``[tool.jellyml]``
+    says ``on_secrets = "error"``.
 
     A snapshot that an earlier ``fill`` put in is replaced. Every other reader of the file goes
     on as before, and a kill leaves the old file or the new one. Raises CannotCarry where the
@@ -146,11 +151,16 @@ def _payload(
     """The records to put in, read before the file is touched: it may be its own source."""
     if source is not None:
         records = _of_source(Checkpoint.open(place_of(source)), history)
+        # Nothing is refused here: to leave the history out is what helps against what is in it.
+        if on_secrets(code_dir) != "ignore":
+            records = guarded(records, place, "warn")
     else:
         if not place.exists():
             raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")
         taken = snapshot or snapshot_for(place, code_dir, history)
         records = (taken.filling, taken.manifest)
+        if snapshot is None:
+            records = guarded(records, place, on_secrets(code_dir))
     if not records[0]:
         raise UsageError("The snapshot holds no code: capturing it failed.", "take it anew.")
     return {key: record for key, record in zip(_KEYS, records, strict=True) if record}

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from jellyml.check import Checked, Place, check
+from jellyml.check import Checked, check
 from jellyml.cli.parser import Parser
 from jellyml.errors import pasteable
 from jellyml.remote.address import Remote, place_of
+from jellyml.searched import Place
 from jellyml.terminal import Terminal, safe
 
 DESCRIPTION = """

@@ -20,9 +20,11 @@ _WANDB = (
     rb"(?i:[._ -]?(?:login|(?:api[_-]?)?key))[^\n\w]{0,6}(?:key[^\n\w]{1,4})?"
     rb"[0-9a-f]{40}(?![0-9A-Za-z])"
 )
+_PRIVATE_KEY = "a private key"
+_LONGEST_KEY = 16 << 10  # bytes
 # Each form begins with one certain byte, so that the search stops at few others.
 _FORMS: dict[str, tuple[bytes, ...]] = {
-    "a private key": (
+    _PRIVATE_KEY: (
         rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
         rb"(?:\\[rn]|[\s\"'+,#*]){0,40}(?:[A-Za-z0-9+/]{32}|Proc-Type|Version|Comment)",
     ),
@@ -113,6 +115,26 @@ def in_content(content: bytes | Path) -> Iterator[tuple[int, str]]:
                     yield found
             before = data[-_LONGEST:]
             line += data.count(b"\n", 0, len(data) - len(before))
+
+
+def masked(data: bytes) -> bytes:
+    """The same with ``***`` in the place of each credential, for what is made to be passed on."""
+    expression, kinds = _expression()
+    parts: list[bytes] = []
+    done = 0
+    for found in expression.finditer(data):
+        if found.start() < done or _is_example(found) or _is_allowed(found):
+            continue
+        kind = kinds[int(str(found.lastgroup).removeprefix("form"))]
+        parts += [data[done : found.start()], b"***"]
+        done = _end_of_key(data, found.end()) if kind == _PRIVATE_KEY else found.end()
+    return b"".join([*parts, data[done:]])
+
+
+def _end_of_key(data: bytes, begun: int) -> int:
+    """Of a private key only the beginning has a form."""
+    end = data.find(b"-----END", begun, begun + _LONGEST_KEY)
+    return end if end >= 0 else min(begun + _LONGEST_KEY, len(data))
 
 
 def _is_example(found: re.Match[bytes]) -> bool:

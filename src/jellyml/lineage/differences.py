@@ -147,4 +147,6 @@ def _patch(one: Side, other: Side) -> Patch:
             if len(patch) > _LONGEST_PATCH:
                 break
     cut = len(patch) > _LONGEST_PATCH or len(files) > _MOST_FILES
-    return Patch(tuple(files[:_MOST_FILES]), bytes(patch[:_LONGEST_PATCH]), cut)
+    # Between lines, so that no credential is torn and passes for none.
+    end = patch.rfind(b"\n", 0, _LONGEST_PATCH) + 1 if len(patch) > _LONGEST_PATCH else None
+    return Patch(tuple(files[:_MOST_FILES]), bytes(patch[:end]), cut)

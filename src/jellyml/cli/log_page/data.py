@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jellyml.cli import weights_view
+from jellyml.code.credentials import masked
 from jellyml.compare import environment
 from jellyml.compare.weights import Difference, Weights
 from jellyml.errors import pasteable
@@ -101,7 +102,8 @@ def _short(text: str | None) -> str:
 def _code(found: Patch | str) -> dict[str, object]:
     if isinstance(found, str):
         return {"problem": safe(found)}
-    lines = found.patch.decode("utf-8", "surrogateescape").split("\n")
+    # A page is made to be passed on; jellyml diff shows the code as it is.
+    lines = masked(found.patch).decode("utf-8", "surrogateescape").split("\n")
     files = [
         (each.status, safe(f"{each.before} -> {each.path}" if each.before else each.path))
         for each in found.files
