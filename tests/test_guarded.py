@@ -80,7 +80,9 @@ def test_it_can_be_an_error(leaky: Folder, plain: Path) -> None:
         jellyml.fill(plain, code_dir=leaky.path)
     assert "--history none" in refused.value.fix
     assert plain.read_bytes() == before
-    filled = jellyml.fill(plain, code_dir=leaky.path, history="none")  # our own setting is no secret
+    filled = jellyml.fill(
+        plain, code_dir=leaky.path, history="none"
+    )  # our own setting is no secret
     assert filled.commit
 
 
@@ -110,7 +112,9 @@ def test_code_from_another_checkpoint_is_looked_through(leaky: Folder, plain: Pa
     jellyml.fill(plain, taken(leaky.path))
     said = type_command("fill", "--from", plain, plain, cwd=leaky.path)
     assert said.status == 0
-    assert "Secret Keyword in line 2 of settings.py, a GitHub token in line 1 of old.env" in said.err
+    assert (
+        "Secret Keyword in line 2 of settings.py, a GitHub token in line 1 of old.env" in said.err
+    )
     said = type_command("fill", "--from", plain, "--history", "none", plain, cwd=leaky.path)
     assert said.err == ""  # what is left was told, and is noted
 
@@ -137,7 +141,8 @@ def test_what_is_passed_on_is_masked(kind: str) -> None:
     secret = PLANTED[kind]
     whole = f"+x = '{secret}'\n+y = 1\n".encode()
     if kind == credentials._PRIVATE_KEY:
-        whole = f"+{secret}\n+{'x' * 60}\n+-----END RSA PRIVATE KEY-----\n+y = 1\n".encode()
+        more = f"+{'x' * 60}\n+{'x' * 12}==\n+-----END RSA PRIVATE KEY-----\n+y = 1\n"
+        whole = f"+{secret}\n{more}".encode()
     masked = credentials.masked(whole)
     assert b"***" in masked
     assert masked.endswith(b"+y = 1\n")

@@ -21,7 +21,11 @@ _WANDB = (
     rb"[0-9a-f]{40}(?![0-9A-Za-z])"
 )
 _PRIVATE_KEY = "a private key"
-_LONGEST_KEY = 16 << 10  # bytes
+# Only its beginning has a form: what follows are lines of base64, perhaps in a difference.
+_REST_OF_KEY = re.compile(
+    rb"[^\n]*(?:\n[+ -]?[\"'#*\t ]*(?:[A-Za-z0-9+/=]{0,100}|[A-Z][\w-]{1,20}: [^\n]{0,100})"
+    rb"(?:\\[nr])?[\"',\t\r ]*(?=\n|\Z))*"
+)
 # Each form begins with one certain byte, so that the search stops at few others.
 _FORMS: dict[str, tuple[bytes, ...]] = {
     _PRIVATE_KEY: (
@@ -127,14 +131,10 @@ def masked(data: bytes) -> bytes:
             continue
         kind = kinds[int(str(found.lastgroup).removeprefix("form"))]
         parts += [data[done : found.start()], b"***"]
-        done = _end_of_key(data, found.end()) if kind == _PRIVATE_KEY else found.end()
+        done = found.end()
+        if kind == _PRIVATE_KEY and (rest := _REST_OF_KEY.match(data, done)):
+            done = rest.end()
     return b"".join([*parts, data[done:]])
-
-
-def _end_of_key(data: bytes, begun: int) -> int:
-    """Of a private key only the beginning has a form."""
-    end = data.find(b"-----END", begun, begun + _LONGEST_KEY)
-    return end if end >= 0 else min(begun + _LONGEST_KEY, len(data))
 
 
 def _is_example(found: re.Match[bytes]) -> bool:
