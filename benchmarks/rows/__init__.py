@@ -16,6 +16,7 @@ from benchmarks.rows import (
     large_history,
     loading,
     processes,
+    recording,
     remote,
     startup,
     thousand,
@@ -34,6 +35,7 @@ class Row(Protocol):
 ROWS: tuple[Row, ...] = (
     startup,
     capture,
+    recording,
     processes,
     loading,
     finding,

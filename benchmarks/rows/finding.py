@@ -1,4 +1,4 @@
-"""Find the snapshot in a large checkpoint and write it out, beside reading its own bytes."""
+"""Find the snapshot in a large checkpoint, write it out and describe it."""
 
 import shutil
 import statistics
@@ -39,6 +39,7 @@ def lines(bench: Bench) -> Iterator[Line]:
         model = project.parent / "model.pth"
         loading.save(project, model, size, TENSORS)
         yield _extracting(bench, model, what, state)
+        yield _showing(bench, model, f"jellyml show, {TENSORS:,} tensors", state)
 
 
 def _extracting(bench: Bench, model: Path, what: str, state: str) -> Line:
@@ -65,6 +66,19 @@ def _extracting(bench: Bench, model: Path, what: str, state: str) -> Line:
     note = f"The snapshot's own bytes: {length / 1e6:.1f} MB."
     against = "copying the snapshot's own bytes"
     return compared(what, against, taken, *asked, state=state, as_call=False, note=note)
+
+
+def _showing(bench: Bench, model: Path, what: str, state: str) -> Line:
+    taken = interleaved(
+        {
+            "ours": process(("jellyml", "show", model), folder=model.parent),
+            "theirs": process((sys.executable, "-c", "pass"), folder=model.parent),
+        },
+        bench.runs(),
+    )
+    memory = max(sample.memory for sample in taken["ours"])
+    asked = at_most(taken, SECONDS), Check("memory", memory, MEMORY, "bytes")
+    return compared(what, "python -c pass", taken, *asked, state=state, as_call=False)
 
 
 def _extract(model: Path, out: Path) -> None:
