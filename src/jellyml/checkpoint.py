@@ -121,13 +121,15 @@ class Checkpoint:
 
     @cached_property
     def others(self) -> int:
-        """How many more snapshots lie in the file; only a search to its end can tell.
+        """How many more snapshots lie in the file, as a search to its end tells.
 
-        A remote one is not searched.
+        A remote one is not searched, nor an archive that names one alone.
         """
         if isinstance(self.path, Remote) or is_folder(self.path, SIDECAR):
             return 0
         with reading(self.path) as file:
+            if self.format == torch_zip.name and not torch_zip.may_hold_several(file, CODE):
+                return 0
             return max(0, sum(1 for _ in found(file, CODE, filling.prove, [])) - 1)
 
     def is_of_the_code_of(self, other: "Checkpoint") -> bool:

@@ -57,6 +57,15 @@ def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
     yield from _located(directory, rest)
 
 
+def may_hold_several(file: BinaryIO, kind: Kind) -> bool:
+    """Whether a search to the end is worth it: names and uses of the key say so at once."""
+    directory = read_directory(file)
+    if not directory:
+        return False
+    uses = _pickle(directory).head(file, _LARGEST_PICKLE).count(kind.key.encode())
+    return uses + sum(1 for _ in _appended(directory, kind)) > 1
+
+
 def fill(file: BinaryIO, payload: Payload) -> Edit:
     """Records that the pickle does not know: a loader passes over them, strict ones too.
 
@@ -96,7 +105,7 @@ def _sure(directory: Directory, entries: Iterable[Entry]) -> Iterator[Record]:
 def _appended(directory: Directory, kind: Kind) -> Iterator[Entry]:
     """Records added beside the pickle, the newest first; TorchScript's ``_extra_files`` too."""
     ending = b"/" + kind.key.encode()
-    if ending not in directory.data:
+    if ending not in directory.data:  # quicker than to read ten thousand entries
         return iter(())
     return (entry for entry in reversed(directory) if entry.name.endswith(ending))
 
