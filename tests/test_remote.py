@@ -4,6 +4,7 @@ import io
 import json
 import os
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 import jellyml
-from at_the_keyboard import Said, save_model, type_command
+from at_the_keyboard import Said, environment, save_model, type_command
 from checkpoint_files import Counting, our_filling, saved, tensor
 from conftest import Folder
 from far_server import Server, serving
@@ -467,15 +468,101 @@ def test_load_by_python(repo: Folder, snapshot: jellyml.Snapshot, tmp_path: Path
 
 
 def test_a_difference_with_an_address(repo: Folder) -> None:
-    """Code and environment are compared; the weights stay where they are, and it is said."""
+    """Code and environment are compared; the weights only where that alone is asked for."""
     local = save_model(repo)
     with serving({"m.pth": local.read_bytes()}) as server:
         repo.write("train.py", "another")
         said = type_command("diff", server.url("m.pth"), cwd=repo.path)
         assert said.status == 0, said.err
         assert "+another" in said.out
-        weights = type_command(
-            "diff", server.url("m.pth"), local, "--only", "weights", cwd=repo.path
+        code = type_command("diff", server.url("m.pth"), local, cwd=repo.path)
+        assert code.status == 0
+        assert "all of them would be fetched. Fix: jellyml diff --only weights" in code.err
+        words = ("diff", server.url("m.pth"), local, "--only", "weights")
+        weights = type_command(*words, cwd=repo.path)
+        assert (weights.status, weights.out) == (
+            0,
+            "The weights are the same: 1 array, to the bit.\n",
         )
-        assert weights.status == 1
-        assert "not read from afar" in weights.err
+
+
+def changed(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("name", ["safetensors", "pth"])
+def test_the_weights_of_two_addresses(
+    tmp_path: Path, snapshot: jellyml.Snapshot, name: str
+) -> None:
+    data = safetensors(40, 300_000) if name == "safetensors" else keyed(40, snapshot, 80_000)
+    files = {f"one.{name}": data, f"other.{name}": changed(data, 7_000_000)}
+    with serving(files) as server:
+        words = ("diff", *map(server.url, files), "--only", "weights")
+        said = type_command(*words, cwd=tmp_path)
+        assert (said.status, said.err) == (0, "")
+        assert said.out.startswith("Weights: 1 changed; 39 the same.\nchanged ")
+        # To name what lies in an archive it is read once, and small enough to be.
+        assert server.sent <= (2 if name == "safetensors" else 4) * len(data) + (20 << 20)
+        assert len(server.asked) < 60
+
+
+def test_arrays_at_an_address(tmp_path: Path) -> None:
+    array = numpy.arange(6, dtype="<f4").reshape(2, 3)
+    made = io.BytesIO()
+    numpy.savez(made, w=array)
+    with serving({"w.npz": made.getvalue()}) as server, jellyml.open(server.url("w.npz")) as model:
+        assert (model.arrays["w"].numpy() == array).all()
+
+
+def test_an_archive_too_large_to_be_fetched_twice_is_told(
+    tmp_path: Path, snapshot: jellyml.Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jellyml.remote.weights._TWICE", 1_000_000)
+    local = tmp_path / "local.pth"
+    local.write_bytes(keyed(3, snapshot))
+    with serving({"m.pth": local.read_bytes()}) as server:
+        words = ("diff", server.url("m.pth"), local, "--only", "weights")
+        said = type_command(*words, cwd=tmp_path)
+        assert said.status == 1
+        assert "cannot be named without fetching all of it (torch zip)" in said.err
+        assert "Fix: download it" in said.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="The peak is read from /proc.")
+def test_the_memory_is_bounded_at_an_address(tmp_path: Path) -> None:
+    data = safetensors(30, 3_000_000)
+    program = """
+import sys
+from jellyml.cli import main
+main(["diff", *sys.argv[1:], "--only", "weights"])
+print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+"""
+    with serving({"a.safetensors": data, "b.safetensors": changed(data, 50_000_000)}) as server:
+        words = [sys.executable, "-c", program, *map(server.url, server.files)]
+        done = subprocess.run(words, capture_output=True, check=True, env=environment())
+    summary, _, peak = done.stdout.decode().splitlines()
+    assert summary == "Weights: 1 changed; 29 the same."
+    assert int(peak) < 64_000
+
+
+def test_log_of_addresses(repo: Folder) -> None:
+    """A file by HTTP, a folder by fsspec; what a page would fetch of weights it does not."""
+    base = save_model(repo)
+    torch.save(
+        {"w": torch.ones(3), **jellyml.create_snapshot(repo.path, notes={"parent": "model.pth"})},
+        repo.path / "next.pth",
+    )
+    with serving(
+        {name: (repo.path / name).read_bytes() for name in ("model.pth", "next.pth")}
+    ) as server:
+        urls = [server.url(name) for name in server.files]
+        said = type_command("log", "--by", "parent", *urls, cwd=repo.path.parent)
+        assert (said.status, said.err) == (0, "")
+        first, second = said.out.splitlines()
+        assert first.startswith(f"● {urls[0]}  ")
+        assert second.startswith(f"● {urls[1]}  ")
+        page = repo.path.parent / "page.html"
+        said = type_command("log", "--html", page, *urls, cwd=repo.path.parent)
+        assert said.status == 0
+        assert f"The weights at {urls[0]} are not fetched." in page.read_text()
+    assert base.exists()

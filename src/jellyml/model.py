@@ -129,10 +129,12 @@ class Model:
     @cached_property
     def arrays(self) -> "Arrays":
         """The arrays by their names, none of them read. NoArrays, TooMuch."""
-        from jellyml.tensors import NoArrays, arrays_of
-
         if not isinstance(self.path, Path):
-            raise NoArrays(f"The weights at {self.path} are not read from afar.", "download it.")
+            from jellyml.remote.weights import arrays_at
+
+            return arrays_at(self.path)
+        from jellyml.tensors import arrays_of
+
         return arrays_of(self.path)
 
     def patch(self) -> Iterator[bytes]:

@@ -72,7 +72,8 @@ def _share_of(differences: Sequence[Difference]) -> float:
 
 def summary(weights: Weights) -> str:
     if not weights.differences:
-        return f"The weights are the same: {weights.same:,} arrays, to the bit."
+        arrays = "array" if weights.same == 1 else "arrays"
+        return f"The weights are the same: {weights.same:,} {arrays}, to the bit."
     return f"Weights: {counted(weights.differences)}; {weights.same:,} the same."
 
 

@@ -107,6 +107,12 @@ class Parts:
     def weights(self) -> "Weights | None":
         if not self._wanted("weights") or not (self.only or self._has("checkpoint")):
             return None
+        if not self.only and (self.before.is_far or self.after.is_far):
+            self.notes.append(
+                "The weights were not compared, for all of them would be fetched."
+                " Fix: jellyml diff --only weights"
+            )
+            return None
         return self._attempt(self._weights)
 
     def _environment(self) -> "Environment":

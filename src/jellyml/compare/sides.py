@@ -28,6 +28,10 @@ class Side:
     model: Model | None = None
     repository: "Repository | None" = None
 
+    @property
+    def is_far(self) -> bool:
+        return self.model is not None and not isinstance(self.model.path, Path)
+
     @contextmanager
     def commit(self) -> "Iterator[Commit]":
         """Its code. NoSnapshot, BadSnapshot, GitError, UsageError."""

@@ -106,8 +106,11 @@ class Comparing:
                 raise _OutOfTime
 
         for one, other in self._weights:
+            far = [each for each in (one, other) if isinstance(each.listed.path, Remote)]
             try:
                 watch(0, 0)
+                if far:
+                    raise JellyError(f"The weights at {far[0].listed.path} are not fetched.")
                 with Model(one.listed.path) as before, Model(other.listed.path) as after:
                     found: Weights | str = weights.compared(before.arrays, after.arrays, watch)
             except _OutOfTime:

@@ -38,7 +38,7 @@ class FarFile(io.RawIOBase):
     """Read as any file. ``requests`` and ``fetched`` count what it took."""
 
     def __init__(self, remote: Remote, ranges: Ranges | None = None) -> None:
-        self._ranges = ranges or _ranges(remote)
+        self._ranges = ranges or ranges_of(remote)
         tail = not remote.name.lower().endswith(_HEAD_FIRST)
         start, data, self.size = self._ranges.first(BLOCK, tail=tail)
         self._pieces: list[tuple[int, bytes]] = [(start, data)]
@@ -110,7 +110,8 @@ class FarFile(io.RawIOBase):
             raise TooFar("")
 
 
-def _ranges(remote: Remote) -> Ranges:
+def ranges_of(remote: Remote) -> Ranges:
+    """By HTTP, or whatever file system knows the scheme."""
     if remote.url:
         from jellyml.remote.http import Http
 

@@ -3,6 +3,7 @@
 import threading
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jellyml.errors import JellyError
@@ -104,7 +105,7 @@ def array(lazy: "LazyArray") -> "Array":
     if lazy.size == 0:
         return numpy.empty(lazy.shape, kind)
     stretch = lazy.placed()
-    if not stretch.plain:
+    if not stretch.plain or not isinstance(stretch.path, Path):  # at an address
         return numpy.frombuffer(lazy.read(), kind).reshape(lazy.shape)
     strides = lazy.strides
     count = lazy.size if strides is None else layout.extent(lazy.shape, strides)
