@@ -2,10 +2,12 @@
 
 import json
 import math
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 
@@ -347,6 +349,32 @@ def test_no_repository_is_needed_for_two_checkpoints(
     assert jellyml.diff(*pair, folder=folder, only="code").code
 
 
+@pytest.mark.parametrize(
+    ("begins", "told"),
+    [
+        (b"\x89HDF\r\n\x1a\n", "(HDF5) is read by its own library alone"),
+        (pickle.dumps({"w": [1.0]}), "(pickle) is read by its own library alone"),
+        (b"a text", "is not known"),
+    ],
+    ids=["HDF5", "pickle", "text"],
+)
+def test_a_format_whose_arrays_are_not_read_is_told(
+    tmp_path: Path, begins: bytes, told: str
+) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).write_bytes(begins)
+    said = type_command("diff", "one", "other", "--only", "weights", cwd=tmp_path)
+    assert said.status == 1
+    assert f"The arrays of one cannot be found: its format {told}.\nFix: save" in said.err
+
+
+def test_an_array_that_is_all_of_its_file_has_no_name(tmp_path: Path) -> None:
+    for name in ("one.npy", "other.npy"):
+        numpy.save(tmp_path / name, numpy.full(3, len(name)))
+    said = type_command("diff", "one.npy", "other.npy", "--only", "weights", cwd=tmp_path)
+    assert "changed    (no name) int64 3 by" in said.out
+
+
 def test_with_the_working_tree(repo: Folder, pair: tuple[Path, Path]) -> None:
     repo.write("train.py", "print('four')\n")
     with untouched(repo.path):
@@ -515,7 +543,7 @@ def test_nothing_differs(repo: Folder, pair: tuple[Path, Path]) -> None:
     shown = type_on_terminal("diff", "one.pth", "one.pth", cwd=repo.path, more=plain)
     assert shown.out.splitlines()[0] == "The code is the same."
     assert "The environment is the same." in shown.out
-    assert "The weights are the same: 1 arrays, to the bit." in shown.out
+    assert "The weights are the same: 1 array, to the bit." in shown.out
 
 
 def test_a_folder_with_the_name_of_a_branch_is_the_branch(repo: Folder) -> None:

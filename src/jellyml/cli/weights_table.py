@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from jellyml.cli.weights_view import (
+    NO_NAME,
     Module,
     by_module,
     counted,
@@ -88,7 +89,7 @@ def _table(modules: Sequence[Module], terminal: Terminal) -> Iterator[str]:
         heads = " ".join(f"{head:>8}" for head in _HEADS)
         yield terminal.painted(f"{'':{2 + 11 + names + 1 + whats}} {heads}", _DIM)
     for module, members in rows:
-        yield terminal.painted(safe(module), _BOLD)
+        yield terminal.painted(safe(module) or NO_NAME, _BOLD)
         for kind, name, shape, amounts, more in members:
             begun = terminal.painted(f"{kind:<10}", _COLOURS[kind])
             told = " ".join(f"{amount:>8}" for amount in amounts) if any(amounts) else ""
@@ -104,7 +105,7 @@ def _rows(differences: Sequence[Difference]) -> Iterator[Row]:
         move = _move(each)
         if move is None or moved[move] < 2:
             short = each.name[len(module_of(each.name)) :].removeprefix(".") or each.name
-            yield each.kind, safe(short), what(each), _amounts(each), _more(each)
+            yield each.kind, safe(short) or NO_NAME, what(each), _amounts(each), _more(each)
         elif move not in told:
             told.add(move)
             yield each.kind, f"{moved[move]} arrays", f"(were in {safe(move[0])})", ("", "", ""), ""

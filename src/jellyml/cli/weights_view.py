@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from jellyml.compare.weights import Difference, Weights
 from jellyml.terminal import safe
 
+NO_NAME = "(no name)"  # an array that is all of its file
 _STATE = re.compile(r"(?:^|\.)optim\w*\.")
 
 
@@ -83,7 +84,7 @@ def counted(differences: Sequence[Difference]) -> str:
 
 
 def _line(each: Difference) -> str:
-    return f"{each.kind:<10} {safe(each.name)} {words_of(each)}"
+    return f"{each.kind:<10} {safe(each.name) or NO_NAME} {words_of(each)}"
 
 
 def words_of(each: Difference) -> str:

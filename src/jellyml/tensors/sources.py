@@ -16,6 +16,7 @@ from jellyml.formats import (
     npy,
     npz,
     safetensors,
+    scan,
     torch_legacy,
     torch_zip,
 )
@@ -99,10 +100,7 @@ def _file(path: Path) -> Iterator[LazyArray]:
         with path.open("rb") as file:
             kind = format_of(file).name
             if kind not in _READERS:
-                raise NoArrays(
-                    f"The arrays of {path} cannot be found: its format ({kind}) is not one of"
-                    " torch, safetensors, GGUF or NumPy."
-                )
+                raise _of_another_kind(path, kind)
             yield from _READERS[kind](file, path)
     except OSError as problem:
         raise NoArrays(
@@ -110,10 +108,20 @@ def _file(path: Path) -> Iterator[LazyArray]:
         ) from None
 
 
+def _of_another_kind(path: Path, kind: str) -> NoArrays:
+    told = "is not known" if kind == scan.name else f"({kind}) is read by its own library alone"
+    return NoArrays(
+        f"The arrays of {path} cannot be found: its format {told}.",
+        "save the weights as .safetensors, .npz or with torch.save as well, then name that file.",
+    )
+
+
 def _folder(folder: Path) -> Iterator[LazyArray]:
     shards = _shards(folder)
     if not shards:
-        raise NoArrays(f"The folder {folder} holds no weights.", "name a file in it.")
+        raise NoArrays(
+            f"The folder {folder} holds no weights in a format that is read.", "name a file in it."
+        )
     several = len(shards) > 1
     for shard in shards:
         for array in _file(shard):
