@@ -9,6 +9,7 @@ import torch
 
 import jellyml
 from at_the_keyboard import type_command, type_on_terminal
+from captures import untouched
 from checkpoint_files import bundle, our_filling, saved, tensor
 from conftest import Folder
 from jellyml.code import filling
@@ -331,3 +332,45 @@ def test_nothing_of_a_checkpoint_steers_the_terminal(evil: Path) -> None:
         assert not set("\x1b\u202e") & set(said.out + said.err)
     shown = type_on_terminal("log", cwd=evil, more={"NO_COLOR": "1"})
     assert not set("\x1b\u202e") & set(shown.out)
+
+
+# A header that lies
+
+
+def lying(repo: Folder, name: str, **said: object) -> None:
+    """A checkpoint of the code as it is, whose header says otherwise."""
+    made = jellyml.create_snapshot(repo.path).filling
+    told = json.loads(made[: filling.HEADER_SIZE].rstrip(b"\0")) | said
+    head = json.dumps(told).encode().ljust(filling.HEADER_SIZE, b"\0")
+    data = torch.frombuffer(bytearray(head + made[filling.HEADER_SIZE :]), dtype=torch.uint8)
+    torch.save({KEY: data}, repo.path / name)
+
+
+def test_a_commit_that_a_header_only_claims_does_no_harm(repo: Folder) -> None:
+    """It is shown as it is said, for nothing is unpacked; whoever wants the code hears of it."""
+    first = repo.git("rev-parse", "HEAD~1").decode().strip()
+    repo.write("train.py", "print('other code')\n")
+    lying(repo, "liar.pth", commit=first)
+    lying(repo, "tree.pth", commit=repo.git("rev-parse", "HEAD^{tree}").decode().strip())
+    lying(repo, "nobody.pth", stands_for="f" * 40)
+    with untouched(repo.path):
+        said = type_command("log", ".", cwd=repo.path)
+        assert f"● {first[:8]}  first" in said.out
+        assert (said.status, said.err.count("snapshot in tree.pth names another")) == (1, 1)
+        assert (
+            type_command("log", "--html", repo.path.parent / "page.html", ".", cwd=repo.path).status
+            == 1
+        )
+        for words in (("show", "liar.pth", "--files"), ("diff", "liar.pth"), ("load", "liar.pth")):
+            refused = type_command(*words, cwd=repo.path)
+            assert "liar.pth names another commit than its bundle holds" in refused.err, words
+            assert "other code" not in refused.out
+
+
+@pytest.mark.parametrize("commit", ["--output=x", "HEAD", "", "f" * 41, 7, ["f" * 40]])
+def test_what_is_no_commit_id_never_comes_to_git(repo: Folder, commit: object) -> None:
+    lying(repo, "liar.pth", commit=commit)
+    said = type_command("log", ".", cwd=repo.path)
+    assert said.status == 1
+    assert "liar.pth holds a JellyML snapshot that cannot be used" in said.err
+    assert not (repo.path / "x").exists()

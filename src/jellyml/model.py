@@ -30,12 +30,17 @@ def unpacking(checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED) -> "It
     BadSnapshot if it is not what its header says.
     """
     from jellyml.code import bundle
+    from jellyml.opened import AGAIN
 
     size = checkpoint.header.size
     with bundle.unpacking(checkpoint.bundle(), size=size, max_unpacked=max_unpacked) as quarantine:
         claimed = checkpoint.header.commit
         if claimed and claimed != quarantine.commit:
-            raise BadSnapshot("The snapshot's header names another commit than its bundle holds.")
+            raise BadSnapshot(
+                f"The header of the snapshot in {checkpoint.path} names another commit than its"
+                " bundle holds.",
+                AGAIN,
+            )
         yield quarantine
 
 
