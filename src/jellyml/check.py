@@ -24,8 +24,8 @@ def check(path: "str | PathLike[str]", *, seconds: float = 60.0) -> Checked:
     seconds  for the thorough search (detect-secrets, the extra ``secrets``); what is left after
              that is searched by form alone
 
-    Credentials are told by file, line and kind, never themselves; so are other checkpoints and
-    files over 50 MB. Raises NoSnapshot, BadSnapshot, GitError.
+    Credentials are told by file, line and kind, never themselves; so are other checkpoints,
+    data of over 1 MB, and files over 50 MB. Raises NoSnapshot, BadSnapshot, GitError.
     """
     with Model(place_of(path)) as model:
         found = search(model.inside, seconds)

@@ -1,5 +1,6 @@
 """All of the code in a bundle, looked through for what should not leave this machine with it."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Literal
 
 from jellyml import throwaway
 from jellyml.code import credentials, thorough
+from jellyml.code.data import looks_like_data
 from jellyml.code.guard import is_checkpoint
 from jellyml.code.inside import File, Inside
 from jellyml.code.selection import MAX_FILE_SIZE
@@ -82,6 +84,8 @@ class _Look:
                 (place / "file").write_bytes(content)
                 if is_checkpoint(place / "file"):
                     yield None, "a checkpoint"
+                elif looks_like_data(os.fsencode(file.path), file.size):
+                    yield None, "data"
         told = set[int]()
         for line, kind in credentials.in_content(content):
             told.add(line)
@@ -103,4 +107,6 @@ class _Look:
                 yield None, "a checkpoint"
             elif file.size > MAX_FILE_SIZE:
                 yield None, "a large file"
+            elif looks_like_data(os.fsencode(file.path), file.size):
+                yield None, "data"
             yield from credentials.in_content(place)

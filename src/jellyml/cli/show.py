@@ -117,14 +117,20 @@ def _code(code: Mapping[str, Any], commit: str | None) -> Iterator[tuple[str, st
         yield "history", f"cut: {cut}"
     left_out = code.get("left_out")
     if isinstance(left_out, list) and left_out:
-        names = [str(each.get("path")) for each in left_out if isinstance(each, dict)]
-        rest = len(left_out) - _MOST_NAMED
-        more = f" and {rest} more" if rest > 0 else ""
-        yield "left out", ", ".join(names[:_MOST_NAMED]) + more
+        yield "left out", _named(left_out)
+    data = code.get("data")
+    if isinstance(data, list) and data:
+        yield "data", f"{_named(data)} went along"
     secrets = code.get("secrets")
     if isinstance(secrets, list) and secrets:
         places = "place" if len(secrets) == 1 else "places"
         yield "secrets", f"{len(secrets)} {places} looked like one when it was saved: jellyml check"
+
+
+def _named(files: list[object]) -> str:
+    names = [str(each.get("path")) for each in files if isinstance(each, dict)]
+    rest = len(files) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _environment(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

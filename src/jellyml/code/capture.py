@@ -16,6 +16,7 @@ from jellyml.code import cache, filling, names
 from jellyml.code.build import Dates, build
 from jellyml.code.cache import Cache, Kept, Turn
 from jellyml.code.contents import Contents
+from jellyml.code.data import Data
 from jellyml.code.glance import PlainIndexes
 from jellyml.code.guard import LeftOut
 from jellyml.code.guess import WrongGuess, guess
@@ -287,6 +288,7 @@ def _seen(selection: Selection, unreadable: Iterable[LeftOut]) -> CodeFacts:
         changed=selection.changed,
         remotes=_remotes(found),
         left_out=tuple(dict.fromkeys((*selection.left_out, *unreadable))),
+        data=selection.data,
         nested=tuple(
             Nested(os.fsdecode(prefix[:-1]), layer.head, layer.branch, _remotes(layer))
             for prefix, layer in found.layers()
@@ -324,7 +326,7 @@ def _captured(hit: tuple[bytes, dict[str, object]], seen: CodeFacts) -> Capture:
 
 
 def _seen_as_json(facts: CodeFacts) -> dict[str, object]:
-    wanted = ("base", "branch", "changed", "remotes", "left_out", "nested")
+    wanted = ("base", "branch", "changed", "remotes", "left_out", "nested", "data")
     return {name: value for name, value in asdict(facts).items() if name in wanted}
 
 
@@ -341,5 +343,6 @@ def _rebuilt(
         remotes=cast("dict[str, str]", seen["remotes"]),
         left_out=tuple(LeftOut(**row) for row in rows["left_out"]),  # type: ignore[arg-type]
         nested=tuple(Nested(**row) for row in rows["nested"]),  # type: ignore[arg-type]
+        data=tuple(Data(**row) for row in rows.get("data", ())),  # type: ignore[arg-type]
     )
     return _captured(hit, facts)

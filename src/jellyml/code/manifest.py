@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from jellyml.code import environment
+from jellyml.code.data import Data
 from jellyml.code.guard import LeftOut
 from jellyml.code.masking import mask_data, mask_text, mask_url
 from jellyml.errors import UsageError
@@ -60,6 +61,7 @@ class CodeFacts:
     nested: tuple[Nested, ...] = ()
     raw: tuple[str, ...] = ()  # files captured as they lie, their filter not run
     secrets: tuple[Credential, ...] = ()  # what looks like one, in files that differ from HEAD
+    data: tuple[Data, ...] = ()  # untracked files that look like it
     cut: str = ""  # why the history is not whole
     commit_texts: Mapping[str, bytes] = field(default_factory=dict)  # true commits, where it is cut
     bundle_sha256: str | None = None
@@ -147,6 +149,7 @@ def _code(code: CodeFacts) -> dict[str, object]:
         "left_out_more": max(0, len(code.left_out) - _MOST_LEFT_OUT),
         "raw": list(code.raw),
         "secrets": [asdict(one) for one in code.secrets],
+        "data": [asdict(one) for one in code.data],
         "cut": code.cut,
         "commit_texts": encoded_texts(code.commit_texts),
         "error": mask_text(code.error or ""),

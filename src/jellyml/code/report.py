@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from jellyml.code.guard import in_words
 from jellyml.code.history import AS_ASKED
 from jellyml.code.manifest import CodeFacts
 
 _NAMED = 10
+_DATA_NAMED = 3
 _WITHHOLD = (
     "take it out of the file before the model leaves this machine, or end the line with"
     " # pragma: allowlist secret"
@@ -32,10 +34,24 @@ def report(facts: CodeFacts, *, interrupted: bool) -> list[str]:
         f"The snapshot holds what looks like a secret: {one}. Fix: {_WITHHOLD}"
         for one in facts.secrets
     ]
+    said += _data(facts)
     said += _first(missing, "more files were left out; the manifest names them.")
     said += _first(raw, "more files were captured as they lie.")
     said += _first(secrets, "more places look like secrets; the manifest names them.")
     return said
+
+
+def _data(facts: CodeFacts) -> list[str]:
+    """One sentence for all: a folder of pictures has thousands."""
+    if not facts.data:
+        return []
+    named = [f"{one.path} ({in_words(one.size)})" for one in facts.data[:_DATA_NAMED]]
+    rest = len(facts.data) - len(named)
+    more = f" and {rest} more" if rest else ""
+    return [
+        f"The snapshot holds what looks like data: {', '.join(named)}{more}."
+        " Fix: name it in .gitignore, or commit it if it is to go with the model"
+    ]
 
 
 def _first(sentences: Sequence[str], more: str) -> list[str]:

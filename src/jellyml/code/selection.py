@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jellyml.code import guard
+from jellyml.code.data import Data, data_among
 from jellyml.code.guard import LeftOut
 from jellyml.code.scan import Found, Scan, status
 
@@ -23,6 +24,7 @@ class Selection:
     scan: Scan
     overlay: dict[bytes, Found | None]  # paths from the outermost root
     left_out: tuple[LeftOut, ...]
+    data: tuple[Data, ...] = ()  # of what git does not know
 
     @property
     def root(self) -> Path:
@@ -58,7 +60,7 @@ def select(
         left_out += (not_read(prefix + path) for path in unreadable)
     root = scan.repository.root
     sized = (guard.Untracked(path, _size(root, path)) for path in sorted(untracked))
-    _, refused = guard.choose(
+    kept, refused = guard.choose(
         sized,
         root=root,
         max_file_size=max_file_size,
@@ -67,7 +69,7 @@ def select(
     )
     # A path may be gone from the index and lie there untracked: then it is a deletion.
     overlay |= dict.fromkeys((os.fsencode(one.path) for one in refused), None)
-    return Selection(scan, overlay, (*left_out, *refused))
+    return Selection(scan, overlay, (*left_out, *refused), data_among(kept))
 
 
 def _inside(root: Path, path: Path) -> bytes | None:
