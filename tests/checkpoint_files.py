@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from conftest import DATE
 from jellyml.code import filling
 from jellyml.formats import KEY
 
@@ -26,12 +27,13 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 @functools.cache
 def bundle() -> bytes:
-    """What ``git bundle create - HEAD`` makes of a small repository."""
+    """What ``git bundle create - HEAD`` makes of a small repository, the same in every process."""
+    dated = os.environ | dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), DATE)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "train.py").write_text("print('two')\n" * 40)
         identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
         for command in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "one")):
-            subprocess.run(["git", *command], cwd=folder, check=True)
+            subprocess.run(["git", *command], cwd=folder, env=dated, check=True)
         made = ["git", "bundle", "create", "-q", "-", "HEAD"]
         return subprocess.run(made, cwd=folder, check=True, capture_output=True).stdout
 
