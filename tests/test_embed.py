@@ -119,7 +119,7 @@ def test_one_behind_the_other_comes_out_in_turn(tmp_path: Path, source: Path) ->
     path.write_bytes(checkpoint())
     with path.open("rb") as file:
         edit = format_of(file).fill(file, {KEY: our_filling()})
-    amend.amend(path, edit)
+    amend.amend(path, edit, path.stat())
     assert Checkpoint.open(path).others == 1
     assert jellyml.strip(path) == embed.Stripped(path, "exact", more=True)
     assert jellyml.strip(path) == embed.Stripped(path, "wiped", more=False)
@@ -293,7 +293,8 @@ def test_a_journal_beside_a_strangers_link_is_none_of_the_file(tmp_path: Path) -
     folder.mkdir()
     (folder / "model").symlink_to(mine)
     nothing = hashlib.sha256(b"").hexdigest()
-    line = b'{"keep": 0, "size": 6, "witness": "%s"}\n' % nothing.encode()
+    inode = mine.stat().st_ino
+    line = b'{"keep": 0, "size": 6, "witness": "%s", "inode": %d}\n' % (nothing.encode(), inode)
     (folder / ".model.jellyml-undo").write_bytes(line + b"theirs")
     amend.mend(folder / "model")
     assert mine.read_bytes() == b"as it is"
@@ -321,7 +322,7 @@ class TestAmend:
             patch.setattr(amend, "_write", write)
             patch.setattr(amend, "_put_back", lambda path, file: False)
             with pytest.raises(KeyboardInterrupt):
-                amend.amend(path, self.EDIT)
+                amend.amend(path, self.EDIT, path.stat())
 
     @pytest.mark.parametrize("at", [0, 1])
     def test_what_a_kill_left_is_put_back(
@@ -376,7 +377,7 @@ class TestAmend:
         with path.open("rb") as file:
             assert locks.hold(file.fileno(), wait=0)
             with pytest.raises(UnsafeToContinue):
-                amend.amend(path, self.EDIT)
+                amend.amend(path, self.EDIT, path.stat())
         assert path.read_bytes() == b"keepOLD"
 
     def test_a_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,6 +393,6 @@ class TestAmend:
 
         monkeypatch.setattr(amend, "_write", write)
         with pytest.raises(OSError, match="No space"):
-            amend.amend(path, self.EDIT)
+            amend.amend(path, self.EDIT, path.stat())
         assert path.read_bytes() == b"keepOLD"
         assert os.listdir(tmp_path) == ["model"]  # noqa: PTH208

@@ -9,21 +9,23 @@ import hashlib
 import json
 import os
 import stat
+import time
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from jellyml import files, locks
-from jellyml.errors import JellyError, JellyWarning, UnsafeToContinue
+from jellyml.errors import JellyError, JellyWarning, NoSnapshot, UnsafeToContinue
 from jellyml.formats.edit import Buffer, Edit
 from jellyml.formats.record import Record, read_at
 
 _WAIT = 3.0  # seconds, for another command that is changing the same file
 _LONGEST_LINE = 1024
+_NO_LINK_NO_PIPE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _LONGEST_NAME = 200  # bytes; file systems take 255
 # What lies before the change tells the file from one that was saved over it since: the end of a
 # checkpoint holds checksums, or the last weights.
@@ -34,11 +36,12 @@ def refuse_links(path: Path, *, follow: bool) -> Path:
     """The file that a path names; UnsafeToContinue where others may go by the same bytes.
 
     Caches of models and of data versions keep files under the digest of their content, and
-    put links to them where they are used.
+    put links to them where they are used. NoSnapshot for what is no file.
     """
     seen = path.stat()
-    several = stat.S_ISREG(seen.st_mode) and seen.st_nlink > 1
-    if not follow and (path.is_symlink() or several):
+    if not stat.S_ISREG(seen.st_mode):  # opening a pipe would wait for ever
+        raise NoSnapshot(f"{path} is not a file.", "name the checkpoint's file or folder.")
+    if not follow and (path.is_symlink() or seen.st_nlink > 1):
         what = "is a symbolic link" if path.is_symlink() else f"has {seen.st_nlink} names"
         raise UnsafeToContinue(
             f"{path} {what}: others may rely on the bytes of that file as they are.",
@@ -47,17 +50,48 @@ def refuse_links(path: Path, *, follow: bool) -> Path:
     return path.resolve()
 
 
-def rewrite(path: Path, chunks: Iterable[bytes]) -> None:
-    """Put a new file in the place of an old one, with its mode and owner. Raises OSError."""
-    files.replace(path, chunks, like=path.stat())
+def refuse_writers(path: Path) -> None:
+    """UnsafeToContinue while somebody has the file open to write: he would write over ours."""
+    until = time.monotonic() + _WAIT
+    while locks.is_written(path):
+        if time.monotonic() > until:
+            raise UnsafeToContinue(
+                f"Another program has {path} open to write.",
+                "wait until it has closed it, then try again.",
+            )
+        time.sleep(0.02)
 
 
-def amend(path: Path, edit: Edit) -> None:
-    """Make the edit in place. Raises OSError, with the file as it was before."""
+def rewrite(path: Path, chunks: Iterable[bytes], seen: os.stat_result) -> None:
+    """Put a new file in the place of an old one, with its mode and owner. Raises OSError.
+
+    ``seen`` is the old one as the new was made of it; UnsafeToContinue if it is that no more.
+    """
+    with files.replacement(path, like=seen) as file:
+        for chunk in chunks:
+            file.write(chunk)
+        _copy_attributes(path, file)
+        _refuse_changed(path, path.stat(), seen)
+
+
+def _copy_attributes(path: Path, file: BinaryIO) -> None:
+    """As far as we may: labels, and who else may read it (ACLs)."""
+    with suppress(AttributeError, OSError):  # not everywhere to be had
+        for name in os.listxattr(path):
+            with suppress(OSError):
+                os.setxattr(file.fileno(), name, os.getxattr(path, name))
+
+
+def amend(path: Path, edit: Edit, seen: os.stat_result) -> None:
+    """Make the edit in place. Raises OSError, with the file as it was before.
+
+    ``seen`` is the file as the edit was made for it; UnsafeToContinue if it is that no more.
+    """
     with _held(path) as file:
-        size = os.fstat(file.fileno()).st_size
+        now = os.fstat(file.fileno())
+        _refuse_changed(path, now, seen)
         if edit.parts:
-            _write_journal(path, file, edit, size)
+            _write_journal(path, file, edit, now)
         try:
             _change(file, edit)
         except BaseException:
@@ -93,6 +127,15 @@ def mend(path: Path) -> None:
         )
 
 
+def _refuse_changed(path: Path, now: os.stat_result, seen: os.stat_result) -> None:
+    one, other = ((it.st_dev, it.st_ino, it.st_size, it.st_mtime_ns) for it in (now, seen))
+    if one != other:
+        raise UnsafeToContinue(
+            f"{path} was changed by another program meanwhile. It is as that left it.",
+            "wait until nobody writes it, then try again.",
+        )
+
+
 @contextmanager
 def _held(path: Path) -> Iterator[BinaryIO]:
     """The file, open for changing it, and no other jellyml command in it."""
@@ -112,6 +155,8 @@ class _Before:
     keep: int
     size: int
     witness: str  # digest of the bytes before ``keep``
+    # Nobody can know it of a file that he has not seen: a journal may come with a stranger's code.
+    inode: int
 
 
 def _journal(path: Path) -> Path:
@@ -121,10 +166,10 @@ def _journal(path: Path) -> Path:
     return path.with_name(f".{name}.jellyml-undo")
 
 
-def _write_journal(path: Path, file: BinaryIO, edit: Edit, size: int) -> None:
-    before = _Before(edit.keep, size, _witness(file, edit.keep))
+def _write_journal(path: Path, file: BinaryIO, edit: Edit, now: os.stat_result) -> None:
+    before = _Before(edit.keep, now.st_size, _witness(file, edit.keep), now.st_ino)
     line = json.dumps(asdict(before)).encode() + b"\n"
-    kept = Record(edit.keep, size - edit.keep).chunks(file)
+    kept = Record(edit.keep, now.st_size - edit.keep).chunks(file)
     files.replace(_journal(path), chain([line], kept))
 
 
@@ -159,13 +204,16 @@ def _put_back(path: Path, file: BinaryIO) -> bool:
     """Make the file what its journal says it was; the lock is held, so nobody else does."""
     journal = _journal(path)
     try:
-        descriptor = os.open(journal, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(journal, os.O_RDONLY | _NO_LINK_NO_PIPE)
     except OSError:  # whoever held the lock has ended well; or it is a link, and none of ours
         return False
     with os.fdopen(descriptor, "rb") as kept:
-        before = _parse(kept.readline(_LONGEST_LINE), os.fstat(descriptor).st_size)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return False
+        before = _parse(kept.readline(_LONGEST_LINE), found.st_size)
         # Otherwise it has been saved anew since, and the journal is of a file that is gone.
-        ours = before is not None and _witness(file, before.keep) == before.witness
+        ours = before is not None and _is_of(before, file)
         if before and ours:
             file.seek(before.keep)
             while chunk := kept.read(1 << 20):
@@ -176,6 +224,12 @@ def _put_back(path: Path, file: BinaryIO) -> bool:
     return ours
 
 
+def _is_of(before: _Before, file: BinaryIO) -> bool:
+    here = os.fstat(file.fileno())
+    same = here.st_ino == before.inode and before.keep <= here.st_size
+    return same and _witness(file, before.keep) == before.witness
+
+
 def _parse(line: bytes, size: int) -> _Before | None:
     """What a journal says, if it is whole: a link or a stranger's file may lie in its place."""
     try:
@@ -183,4 +237,5 @@ def _parse(line: bytes, size: int) -> _Before | None:
         whole = len(line) + before.size - before.keep == size
     except (ValueError, TypeError, RecursionError):
         return None
-    return before if whole and 0 <= before.keep <= before.size else None
+    numbers = type(before.keep) is type(before.size) is int
+    return before if numbers and whole and 0 <= before.keep <= before.size else None

@@ -4,6 +4,7 @@ A file gets it where its format allows, by an edit that ``strip`` takes back to 
 gets two files beside its own.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +24,6 @@ from jellyml.remote.address import Remote, place_of
 from jellyml.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    import os
-
     from jellyml.code.history import History
 
 _KEYS = (KEY, MANIFEST_KEY)
@@ -88,9 +87,7 @@ def fill(
         if place.is_dir():
             throwaway.sweep_beside(place)
             return _fill_folder(place, payload)
-        target = amend.refuse_links(place, follow=follow_links)
-        amend.mend(target)
-        throwaway.sweep_beside(target.parent)
+        target = _target(place, follow=follow_links)
         return _fill_file(place, target, payload, replace)
 
 
@@ -102,6 +99,15 @@ def _here(path: "str | os.PathLike[str]") -> Path:
             f"{place} cannot be changed where it lies.", "download it, then name the file."
         )
     return place
+
+
+def _target(place: Path, *, follow: bool) -> Path:
+    """The file to be changed, whole and at rest."""
+    target = amend.refuse_links(place, follow=follow)
+    amend.refuse_writers(target)
+    amend.mend(target)
+    throwaway.sweep_beside(target.parent)
+    return target
 
 
 def fill_ahead(folder: Path, snapshot: Snapshot) -> Filled:
@@ -123,10 +129,9 @@ def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stri
         if place.is_dir():
             throwaway.sweep_beside(place)
             return _strip_folder(place)
-        target = amend.refuse_links(place, follow=follow_links)
-        amend.mend(target)
-        throwaway.sweep_beside(target.parent)
+        target = _target(place, follow=follow_links)
         with target.open("rb") as file:
+            seen = os.fstat(file.fileno())
             kind, steps = format_of(file), Steps(file)
             how: Literal["exact", "wiped"] = "exact"
             if edit := kind.strip(file, _KEYS):
@@ -137,7 +142,7 @@ def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stri
             else:
                 raise NoSnapshot(f"{place} carries no JellyML snapshot.")
             more = bool(_carried(steps.result))
-            _apply(target, steps)
+            _apply(target, steps, seen)
         return Stripped(place, how, more)
 
 
@@ -179,6 +184,7 @@ def _of_source(checkpoint: Checkpoint, history: "History | None") -> tuple[bytes
 
 def _fill_file(place: Path, target: Path, payload: Payload, replace: bool) -> Filled:
     with target.open("rb") as file:
+        seen = os.fstat(file.fileno())
         kind, steps = format_of(file), Steps(file)
         old = kind.strip(file, _KEYS)
         if old:
@@ -195,7 +201,7 @@ def _fill_file(place: Path, target: Path, payload: Payload, replace: bool) -> Fi
             steps.add(kind.fill(steps.result, payload))
         except CannotCarry as error:
             raise _refused(place, kind, error) from None
-        _apply(target, steps)
+        _apply(target, steps, seen)
     commit = filling.parse_header(bytes(payload[KEY][: filling.HEADER_SIZE])).commit
     size = sum(map(len, payload.values()))
     return Filled(place, kind.name, commit, size, bool(old or carried), steps.caution)
@@ -220,11 +226,11 @@ def _carried(file: BinaryIO) -> list[Record]:
     return code + [record for _, record in found(file, MANIFEST, filling.read_manifest, [])]
 
 
-def _apply(target: Path, steps: Steps) -> None:
+def _apply(target: Path, steps: Steps, seen: os.stat_result) -> None:
     if steps.edit:
-        amend.amend(target, steps.edit)
+        amend.amend(target, steps.edit, seen)
     else:
-        amend.rewrite(target, steps.chunks())
+        amend.rewrite(target, steps.chunks(), seen)
 
 
 def _fill_folder(folder: Path, payload: Payload) -> Filled:
