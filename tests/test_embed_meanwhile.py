@@ -11,7 +11,7 @@ import pytest
 import jellyml
 from checkpoint_files import checkpoint, model, saved
 from jellyml import amend, embed, locks
-from jellyml.errors import NoSnapshot, UnsafeToContinue
+from jellyml.errors import NoSnapshot, UnsafeToContinue, pasteable
 
 NEWER = saved({"weight": bytes(100_000)})
 
@@ -126,3 +126,8 @@ def test_what_is_kept_of_the_file(tmp_path: Path, source: Path) -> None:
     jellyml.fill(path, source=source, replace=True)
     assert path.stat().st_mode & 0o777 == 0o640
     assert os.getxattr(path, "user.origin") == b"run 7"
+
+
+def test_a_name_that_begins_as_an_option_does() -> None:
+    assert pasteable("-rf.pth") == "./-rf.pth"
+    assert pasteable(Path("a b.pth")) == "'a b.pth'"

@@ -407,6 +407,31 @@ def test_two_at_once_in_one_folder_claim_nothing(project: Folder) -> None:
     assert not carried(project.path / "m.pth")
 
 
+@posix_only
+def test_neither_of_two_claims_what_the_other_wrote(project: Folder) -> None:
+    """Whichever ends first, and though the other is gone by then."""
+    inner = "open('ready', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.02)\n"
+    other = start(project, inner + "shutil.copyfile(weights, 'one.pth')")
+    project.write("train.py", "edited since\n")
+    said = recorded(project, "shutil.copyfile(weights, 'two.pth')")
+    assert "two.pth was not filled: another recorded command" in said.err
+    project.write("go")
+    _, told = other.communicate()
+    assert "one.pth was not filled: another recorded command" in told.decode()
+    assert not any(carried(project.path / name) for name in ("one.pth", "two.pth"))
+    assert not (project.path / ".git/jellyml").exists()
+
+
+@posix_only
+def test_a_record_within_a_record(project: Folder) -> None:
+    inner = "[sys.executable, '-m', 'jellyml', 'record', '--', *__import__('shlex').split(words)]"
+    code = f"words = 'cp ' + weights + ' m.pth'; __import__('subprocess').run({inner}, check=True)"
+    said = recorded(project, code)
+    assert "m.pth was not filled: another recorded command" in said.err
+    assert "1 checkpoint carries now" in said.err
+    assert carried(project.path / "m.pth")
+
+
 # After a kill.
 
 
@@ -529,6 +554,20 @@ def test_live_leaves_what_is_being_written(project: Folder, weights: Path) -> No
             assert waited_for(lambda: carried(project.path / "two.pth"))
             assert not carried(project.path / "one.pth")
         assert waited_for(lambda: carried(project.path / "one.pth"))
+
+
+def test_live_claims_nothing_where_another_writes(project: Folder, weights: Path) -> None:
+    from jellyml.code.repository import Repository
+
+    plan = snapshot_of(project)
+    shutil.copy(weights, project.path / "one.pth")
+    with plan.kept(Repository.find(project.path)):
+        plan.mix()
+        live = Live(plan, every=0.05)
+        for _ in range(3):
+            live._look()
+        assert not carried(project.path / "one.pth")
+        plan.done()
 
 
 def test_a_file_that_changed_while_it_was_copied_is_not_replaced(

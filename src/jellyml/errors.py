@@ -18,10 +18,11 @@ import os
 
 
 def pasteable(path: "str | os.PathLike[str]") -> str:
-    """A path as it can be pasted into a command."""
+    """A path as it can be pasted into a command, where it is no option."""
     import shlex
 
-    return shlex.quote(os.fspath(path))
+    text = os.fspath(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 class JellyError(Exception):

@@ -7,6 +7,7 @@ from jellyml.cli.parser import Parser, add_code_dir, add_follow_links
 from jellyml.code.guard import in_words
 from jellyml.code.history import History
 from jellyml.embed import fill
+from jellyml.errors import pasteable
 from jellyml.remote.address import place_of
 from jellyml.terminal import Terminal
 
@@ -73,6 +74,6 @@ def run(args: Namespace, terminal: Terminal) -> None:
     commit = f"commit {filled.commit[:8]}" if filled.commit else "the code"
     terminal.done(
         f"{filled.path} ({filled.format}) {how} {commit}, {in_words(filled.size)}.",
-        f"jellyml strip {filled.path} takes it out again.",
+        f"jellyml strip {pasteable(filled.path)} takes it out again.",
     )
     terminal.warnings([filled.caution] if filled.caution else [])

@@ -4,6 +4,7 @@ from argparse import Namespace
 
 from jellyml.cli.parser import Parser, add_follow_links
 from jellyml.embed import strip
+from jellyml.errors import pasteable
 from jellyml.terminal import Terminal
 
 DESCRIPTION = """
@@ -33,6 +34,5 @@ def run(args: Namespace, terminal: Terminal) -> None:
             "It had been saved with the model, so its bytes are zeros now; all else is as it was.",
         )
     if stripped.more:
-        terminal.warnings(
-            [f"Another snapshot is still in it; jellyml strip {stripped.path} takes it out."]
-        )
+        again = f"jellyml strip {pasteable(stripped.path)} takes it out."
+        terminal.warnings([f"Another snapshot is still in it; {again}"])

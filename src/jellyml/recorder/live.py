@@ -51,6 +51,8 @@ class Live:
             pause = max(self._every, _SHARE * (time.monotonic() - began))
 
     def _look(self) -> None:
+        if self._plan.mixed:  # the end says so
+            return
         written = look(self._plan.folders).written_since(self._plan.before)
         still = [
             path

@@ -92,6 +92,20 @@ class Plan:
         """Whether the command is still at work."""
         return self.child is not None and _identity(self.child[0]) == self.child[1] != ""
 
+    def mix(self) -> None:
+        """Note that another command writes to the same place meanwhile, until all is done."""
+        if self.place:
+            (self.place / "mixed").touch()
+
+    @property
+    def mixed(self) -> bool:
+        return self.place is not None and (self.place / "mixed").exists()
+
+    def is_above(self) -> bool:
+        """Whether we are run by its command."""
+        recorder = int(self.place.name.partition("-")[0], 16) if self.place else 0
+        return recorder in _ancestors()
+
     def overlaps(self, other: "Plan") -> bool:
         return any(
             one.is_relative_to(two) or two.is_relative_to(one)
@@ -124,11 +138,11 @@ def left(repository: Repository) -> Iterator[tuple[Plan, ExitStack]]:
 
 
 def at_work(repository: Repository) -> list[Plan]:
-    """The runs that other processes are recording just now."""
+    """The runs whose command is at work just now, be it that who recorded it was killed."""
     found = []
     for place, plan in _all(repository):
         with locks.locked(place / "alive", wait=0) as free:
-            if not free:
+            if plan.ended is None and (not free or plan.runs()):
                 found.append(plan)
     return found
 
@@ -161,6 +175,18 @@ def _read(place: Path) -> Plan:
 
 def _folder(repository: Repository) -> Path:
     return repository.common_dir / "jellyml" / "records"
+
+
+def _ancestors() -> Iterator[int]:
+    """The processes that started us, one the other, as far as the system says."""
+    process = os.getppid()
+    while process > 1:
+        yield process
+        try:
+            state = Path(f"/proc/{process}/stat").read_text()
+            process = int(state.rpartition(")")[2].split()[1])
+        except (OSError, IndexError, ValueError):
+            return
 
 
 def _identity(process: int) -> str:

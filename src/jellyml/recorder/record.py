@@ -55,6 +55,7 @@ def record(
     with ExitStack() as held:
         repository = _kept(run, code_dir, held, recorded) if run else None
         if run and repository:
+            _note_others(run, repository)
             _note_left(run, repository, say)
         watching = Live(run) if run and live else None
         with watching.meanwhile() if watching else nullcontext():
@@ -66,7 +67,7 @@ def record(
                 raise
         if run:
             run.has_ended(time.time())
-            _finish(run, _mixed(run, repository), recorded)
+            _finish(run, recorded)
     return recorded
 
 
@@ -81,7 +82,7 @@ def resume(code_dir: Path) -> list[Recorded]:
             )
         run.sweep()
         recorded = Recorded()
-        _finish(run, "", recorded)
+        _finish(run, recorded)
         done.append(recorded)
     return done
 
@@ -130,22 +131,26 @@ def _note_left(run: Plan, repository: Repository, say: Say) -> None:
             say("An earlier record was interrupted; jellyml record --resume finishes it.")
 
 
-def _mixed(run: Plan, repository: Repository | None) -> str:
-    if repository is None:
-        return ""
+def _note_others(run: Plan, repository: Repository) -> None:
+    """Whoever begins second tells both: the other may be gone when we end, or we when he does.
+
+    The command that we are part of may claim what it wrote by us.
+    """
     with suppress(JellyError, OSError):
-        others = [one for one in plan.at_work(repository) if one.place != run.place]
-        if any(run.overlaps(other) for other in others):
-            return _MIXED
-    return ""
+        for other in plan.at_work(repository):
+            if other.place != run.place and run.overlaps(other):
+                run.mix()
+                if not other.is_above():
+                    other.mix()
 
 
-def _finish(run: Plan, mixed: str, recorded: Recorded) -> None:
+def _finish(run: Plan, recorded: Recorded) -> None:
     recorded.commit = run.snapshot.commit
     try:
         seen = look(run.folders)
         if not seen.whole:
             recorded.problems.append("Not all files could be looked at; --watch names where to.")
+        mixed = _MIXED if run.mixed else ""
         for result in fill_written(run.of_the_run(seen), run, mixed=mixed):
             recorded.results.append(result)
         run.done()
