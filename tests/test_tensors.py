@@ -169,6 +169,45 @@ def test_sparse_and_quantised(tmp_path: Path) -> None:
     assert found["s.values"].read() == bytes_of(torch.ones(3))
 
 
+def by_channel(scale: float) -> torch.Tensor:
+    scales = torch.tensor([0.5, scale])
+    return torch.quantize_per_channel(scales[:, None], scales, torch.zeros(2), 0, torch.qint8)
+
+
+def by_one(scale: float) -> torch.Tensor:
+    return torch.quantize_per_tensor(torch.ones(2) * scale, scale, 0, torch.qint8)
+
+
+def with_size(size: int) -> torch.Tensor:
+    return torch.sparse_coo_tensor(torch.zeros(1, 1, dtype=torch.int64), torch.ones(1), (size,))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda: torch.eye(3).to_sparse_csr(), lambda: (torch.eye(3) * 2).to_sparse_csr()),
+        (lambda: by_channel(0.25), lambda: by_channel(0.125)),
+        (lambda: by_one(0.5), lambda: by_one(0.25)),
+        (lambda: with_size(3), lambda: with_size(4)),
+        (lambda: torch.tensor([1 + 2j]), lambda: torch.tensor([1 + 2j]).conj()),
+        (lambda: torch.tensor([1 + 2j]).conj().imag, lambda: torch.tensor([1 + 2j]).imag),
+    ],
+    ids=["csr", "by channel", "by one", "sizes", "conjugated", "negated"],
+)
+def test_what_stands_for_other_numbers_is_another_array(
+    tmp_path: Path, one: Callable[[], torch.Tensor], other: Callable[[], torch.Tensor]
+) -> None:
+    """Though most, or all, of the bytes are the same."""
+    found = []
+    for name, value in (("1.pt", one()), ("2.pt", other()), ("3.pt", one())):
+        torch.save({"a": value}, tmp_path / name)
+        found.append(arrays_of(tmp_path / name))
+    assert list(found[0]) == list(found[1])
+    assert any(found[0][name] != found[1][name] for name in found[0])
+    assert all(found[0][name] == found[2][name] for name in found[0])
+
+
 def test_names_that_would_be_the_same_are_numbered(tmp_path: Path) -> None:
     torch.save({"a.b": W, "a": {"b": W + 1}}, tmp_path / "m.pt")
     found = arrays_of(tmp_path / "m.pt")

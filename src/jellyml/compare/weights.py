@@ -135,4 +135,4 @@ def _only(array: LazyArray, kind: Kind) -> Difference:
 
 
 def _seen(array: LazyArray) -> Seen:
-    return Seen(array.name, array.shape, array.dtype, array.nbytes)
+    return Seen(array.name, array.shape, str(array.type), array.nbytes)

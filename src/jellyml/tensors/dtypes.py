@@ -6,12 +6,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class DType:
-    """``block`` elements take ``size`` bytes. ``swap``: bytes of what an order of bytes is of."""
+    """``block`` elements take ``size`` bytes. ``swap``: bytes of what an order of bytes is of.
+
+    ``meaning`` is what the numbers stand for, where that is not themselves: the same bytes with
+    another one are another array.
+    """
 
     name: str
     size: int
     block: int = 1
     swap: int = 1
+    meaning: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.meaning})" if self.meaning else self.name
 
     def bytes_of(self, count: int) -> int:
         """What so many elements take; a block that is begun is whole."""

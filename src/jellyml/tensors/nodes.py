@@ -28,13 +28,17 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A view of a storage; ``offset`` and ``strides`` are in elements. ``dtype``: torch's name."""
+    """A view of a storage; ``offset`` and ``strides`` are in elements. ``dtype``: torch's name.
+
+    ``meaning`` is what the numbers stand for, where that is not themselves.
+    """
 
     storage: Storage
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     dtype: str | None = None  # where the storage does not say
+    meaning: str = ""
 
 
 class Node:

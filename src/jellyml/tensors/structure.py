@@ -4,7 +4,9 @@ The machine of ``formats/pickle_walk`` with dictionaries, lists and objects kept
 class is looked up and no function called: their names say what would come of it.
 """
 
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from jellyml.formats.pickle_walk import ACTIONS, PLAIN, STOP, Global, Machine, Program
@@ -14,6 +16,7 @@ _MOST_REMEMBERED = 500_000
 _LARGEST_INDEX = 4_000_000
 _MOST_AXES = 64
 _LARGEST = 1 << 48
+_FLOAT = struct.Struct(">d")
 _REBUILDS = ("torch._utils _rebuild_tensor", "torch._utils _rebuild_qtensor")
 # What would only say again that this is a tensor.
 _WRAPPERS = ("torch._utils _rebuild_parameter", "torch._utils _rebuild_parameter_with_state")
@@ -130,6 +133,12 @@ class _Builder(Machine):
         self.stack.pop()
         self.new()
 
+    def floating(self) -> None:
+        data = self.take(_FLOAT.size)
+        if len(data) < _FLOAT.size:
+            raise ValueError("it breaks off")
+        self.push(_FLOAT.unpack(data)[0])
+
     def storage(self) -> None:
         match self.stack.pop():
             case ("storage", Global(name), str(key), _, int(count), *more):
@@ -161,21 +170,52 @@ def _called(name: str, arguments: object) -> object:
         case (Storage() as storage, int(offset), tuple(shape), tuple(strides), *rest) if (
             name.startswith(_REBUILDS)
         ):
-            return _tensor(storage, offset, shape, strides, rest) or Node()
+            made = _tensor(storage, offset, shape, strides, rest)
+            return _with_scales(made, rest) if made else Node()
         case (Tensor() as tensor, *_) if name in _WRAPPERS:
             return tensor
         case (Global(inner), _, tuple(given), *rest) if name.endswith("_rebuild_from_type_v2"):
             return _with_state(_called(inner, given), rest)
         case (tuple(items),) if name == "torch Size":
             return items
-        case (_, (Tensor() as indices, Tensor() as values, *_), *_) if (
+        case (_, (Tensor(), Tensor(), *_) as parts, *_) if (
             name == "torch._utils _rebuild_sparse_tensor"
         ):
-            node = Node()
-            node.put("indices", indices)
-            node.put("values", values)
-            return node
+            return _sparse(parts)
     return _node_of(arguments)
+
+
+def _sparse(parts: Sequence[object]) -> Node:
+    """Indices and values; the rows that are compressed come before both."""
+    found = [each for each in parts if isinstance(each, Tensor)]
+    size = next((each for each in parts if isinstance(each, tuple)), ())
+    found[-1] = replace(found[-1], meaning=f"of {'x'.join(map(str, size[:_MOST_AXES]))}")
+    node = Node()
+    for label, tensor in zip(
+        ("compressed", "indices", "values")[-len(found) :], found, strict=False
+    ):
+        node.put(label, tensor)
+    return node
+
+
+def _with_scales(built: Tensor, rest: list[object]) -> Tensor | Node:
+    """A quantised tensor whose channels have a scale each: those are arrays as well."""
+    match rest:
+        case [(Global(), Tensor() as scales, Tensor() as points, *_), *_]:
+            node = Node()
+            for label, tensor in (("", built), ("scales", scales), ("zero_points", points)):
+                node.put(label, tensor)
+            return node
+    return built
+
+
+def _meaning(rest: list[object]) -> str:
+    match rest:
+        case [(Global(), float(scale), int(point), *_), *_]:
+            return f"scale {scale!r}, zero point {point}"
+    # What torch notes of a view that it has not made yet.
+    views = any(isinstance(each, Node) and each.count for each in rest)
+    return "to be conjugated or negated" if views else ""
 
 
 def _with_state(built: object, state: list[object]) -> object:
@@ -206,7 +246,7 @@ def _tensor(
     named = next((each.name for each in rest if isinstance(each, Global)), "")
     # Of a quantised tensor it is the scheme that stands in this place, in a tuple.
     dtype = named.removeprefix("torch ") if storage.kind == "UntypedStorage" else None
-    return Tensor(storage, offset, sizes, steps, dtype)
+    return Tensor(storage, offset, sizes, steps, dtype, _meaning(rest))
 
 
 def _node_of(arguments: object) -> Node:
@@ -218,6 +258,7 @@ def _node_of(arguments: object) -> Node:
 
 
 _OWN: dict[int, Callable[[_Builder], object]] = {
+    ord("G"): _Builder.floating,  # BINFLOAT
     ord("}"): _Builder.node,  # EMPTY_DICT
     ord("]"): _Builder.node,  # EMPTY_LIST
     ord("a"): _Builder.append,  # APPEND

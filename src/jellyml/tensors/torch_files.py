@@ -1,6 +1,7 @@
 """The arrays in what torch saves: a zip archive today, five pickles and raw storages before."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -123,6 +124,8 @@ def _array(name: str, found: Tensor | Storage, find: Find) -> LazyArray:
     if kind is None:
         unknown = DType(found.dtype or storage.kind, 1)
         return LazyArray(name, found.shape, unknown, None, flaw="its type is not known")
+    if found.meaning:
+        kind = replace(kind, meaning=found.meaning)
     place = find(storage)
     part = place and _part(place, found, kind)
     flaw = "" if part else "its bytes are not in the file"
