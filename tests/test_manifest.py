@@ -23,7 +23,7 @@ import jellyml.code
 from conftest import Folder
 from jellyml.code import environment
 from jellyml.code.guard import LeftOut
-from jellyml.code.manifest import CodeFacts, Nested, commit_texts, record
+from jellyml.code.manifest import CodeFacts, Credential, Nested, commit_texts, record
 
 SOURCE = Path(jellyml.code.__file__).parents[2]
 PAGE = Path(__file__).parents[1] / "docs" / "manifest.md"
@@ -146,6 +146,29 @@ print(json.dumps(record(code, version="2.0.0", notes=notes)))
     assert found["code"]["remotes"] == {"origin": "https://github.com/a/b.git"}
     assert found["code"]["nested"][0]["remotes"] == {"up": "https://h/x"}
     assert found["code"]["error"] == "fatal: unable to access 'https://***@h/a.git/'"
+
+
+def test_names_that_look_like_a_token_are_masked_too(folder: Folder) -> None:
+    token = "ghp_" + "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
+    code = CodeFacts(
+        root=folder.path,
+        commit="1" * 40,
+        branch=f"try/{token}",
+        remotes={token: "https://h/x"},
+        left_out=(LeftOut(f"data/{token}.bin", "too large", 1),),
+        nested=(Nested(token, "2" * 40, token, {}),),
+        raw=(token,),
+        secrets=(Credential(token, 1, "a GitHub token"),),
+        commit_texts={"3" * 40: b"tree ..."},
+    )
+    folder.write(f"requirements-{token}.txt", "")
+    found = record(code, version="2", notes={token: token})
+    assert token not in json.dumps(found)
+    facts = found["code"]
+    assert isinstance(facts, dict)
+    assert facts["branch"] == "try/***"
+    assert facts["commit"] == "1" * 40
+    assert facts["commit_texts"] == {"3" * 40: "tree ..."}
 
 
 def test_only_variables_on_the_list_are_recorded(

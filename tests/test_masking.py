@@ -232,6 +232,7 @@ def test_code_about_keys_and_tokens_stays_as_it_is(code: str) -> None:
         ("file:///srv/x.git", "file:///srv/x.git"),
         (f"https://h/{TOKENS[0]}/simple", "https://h/***/simple"),
         ("bob@secret-host:a.git", "secret-host:a.git"),
+        ("ext::sh -c 'token=abcdefgh12'", "ext::sh -c 'token=***'"),
         ("https://secrets.corp:8443/a", "https://secrets.corp:8443/a"),
         ("", ""),
     ],
@@ -250,6 +251,8 @@ def test_notes_are_masked_at_every_depth() -> None:
         "args": {"api_keys": ["a", "b"], "key": 3, "command": "--password abc"},
         "credentials": {"user": "bob", "value": "abc"},
         "nothing": None,
+        "argv": ["t.py", "--api-key", "abc", "--lr", 0.1, "--pin", "--token", 10**12],
+        "hf_" + "AbCdEfGhIjKlMnOpQrStUvWx": 1,
     }
 
     assert mask_data(notes) == {
@@ -261,6 +264,8 @@ def test_notes_are_masked_at_every_depth() -> None:
         "args": {"api_keys": [MASK, MASK], "key": 3, "command": "--password ***"},
         "credentials": {"user": MASK, "value": MASK},
         "nothing": None,
+        "argv": ["t.py", "--api-key", MASK, "--lr", 0.1, "--pin", "--token", MASK],
+        MASK: 1,
     }
 
 

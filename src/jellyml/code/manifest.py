@@ -15,7 +15,7 @@ from pathlib import Path
 from jellyml.code import environment
 from jellyml.code.data import Data
 from jellyml.code.guard import LeftOut
-from jellyml.code.masking import mask_data, mask_text, mask_url
+from jellyml.code.masking import mask_data, mask_forms, mask_text, mask_url
 from jellyml.errors import UsageError
 
 SCHEMA = 1
@@ -117,7 +117,7 @@ def surroundings(root: Path) -> Surroundings:
         "lock_files": lambda: environment.lock_files(root),
         "variables": environment.variables,
     }
-    return {name: _attempt(look) for name, look in sections.items()}
+    return {name: _without_tokens(_attempt(look)) for name, look in sections.items()}
 
 
 def commit_texts(code: Mapping[str, object]) -> Iterator[bytes]:
@@ -151,10 +151,23 @@ def _code(code: CodeFacts) -> dict[str, object]:
         "secrets": [asdict(one) for one in code.secrets],
         "data": [asdict(one) for one in code.data],
         "cut": code.cut,
-        "commit_texts": encoded_texts(code.commit_texts),
         "error": mask_text(code.error or ""),
     }
-    return facts | {name: value for name, value in further.items() if value}
+    facts |= {name: value for name, value in further.items() if value}
+    texts = encoded_texts(code.commit_texts)
+    masked = {name: _without_tokens(value) for name, value in facts.items()}
+    return masked | ({"commit_texts": texts} if texts else {})
+
+
+def _without_tokens(facts: object) -> object:
+    """Branches, folders and files may be called like a token as well."""
+    if isinstance(facts, str):
+        return mask_forms(facts)
+    if isinstance(facts, list):
+        return [_without_tokens(each) for each in facts]
+    if isinstance(facts, dict):
+        return {mask_forms(name): _without_tokens(each) for name, each in facts.items()}
+    return facts
 
 
 def _without_credentials(remotes: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ One-letter options (``-p``) are not masked: they mean port and path as often as 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Literal
 
@@ -101,15 +101,18 @@ _NAMED_ARGUMENT = re.compile(r"([-+~]{0,2}[A-Za-z_][\w.-]{0,100}=).*", re.DOTALL
 
 def mask_arguments(arguments: Iterable[str]) -> list[str]:
     """A command line, with the values of secret options and all that looks like a secret masked."""
-    masked = []
+    return [_mask_argument(option, word) for option, word in _with_options(arguments)]
+
+
+def _with_options(words: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each word with the option that it may be a value of; empty where there is none."""
     option = ""
-    for word in arguments:
-        masked.append(_mask_argument(option, word))
+    for word in words:
+        yield "" if word.startswith("--") else option, word
         if _OPTION.fullmatch(word):
             option = word
         elif not option.endswith("s"):  # --api-keys takes several
             option = ""
-    return masked
 
 
 def mask_named(name: str, value: str) -> str:
@@ -119,7 +122,7 @@ def mask_named(name: str, value: str) -> str:
 
 def mask_text(text: str) -> str:
     """Any text: what gives itself away as a secret is masked, the rest is as it was."""
-    text = _mask_forms(text)
+    text = mask_forms(text)
     text = _ADDRESS.sub(lambda found: found[1] + _mask_rest(found[2]), text)
     text = _BARE_USER.sub(f"{MASK}@", text)
     return _mask_assigned(text)
@@ -131,17 +134,24 @@ def mask_url(url: str) -> str:
     if mark:
         rest = re.split("[?#]", _without_user(rest, _USER))[0]
         rest = "" if _TORN_USER.match(rest) else rest
+    elif "::" in url:  # ext::COMMAND
+        return mask_text(url)
     else:
         scheme = _without_user(scheme, _SSH_USER)
-    return _mask_forms(scheme + mark + rest)
+    return mask_forms(scheme + mark + rest)
 
 
 def mask_data(value: object, name: str = "") -> object:
     """Notes, as JSON has them: strings, numbers, lists and dictionaries of such."""
     if isinstance(value, dict):
-        return {key: mask_data(item, f"{name}.{key}") for key, item in value.items()}
+        return {mask_forms(key): mask_data(item, f"{name}.{key}") for key, item in value.items()}
     if isinstance(value, list):
-        return [mask_data(item, name) for item in value]
+        # It may be a command line: --token and its value.
+        options = [option for option, _ in _with_options(map(str, value))]
+        return [
+            mask_data(item, option if option and is_secret(option, str(item)) else name)
+            for option, item in zip(options, value, strict=True)
+        ]
     if isinstance(value, str):
         return mask_named(name, value)
     return MASK if is_secret(name, str(value)) else value
@@ -165,8 +175,7 @@ def _secrecy(name: str) -> Literal["none", "perhaps", "sure"]:
 
 
 def _mask_argument(option: str, word: str) -> str:
-    """``option`` is the word before; empty where that was none."""
-    if option and not word.startswith("--") and is_secret(option, word):
+    if option and is_secret(option, word):
         return MASK
     named = _NAMED_ARGUMENT.fullmatch(word)
     if named and is_secret(named[1], word[named.end(1) :]):
@@ -174,7 +183,8 @@ def _mask_argument(option: str, word: str) -> str:
     return mask_text(word)
 
 
-def _mask_forms(text: str) -> str:
+def mask_forms(text: str) -> str:
+    """A name or a path: only what looks like a token whatever it is called."""
     text = _TOKEN.sub(MASK, text)
     return _LONG.sub(lambda found: MASK if _looks_random(found[0]) else found[0], text)
 
