@@ -1,11 +1,14 @@
 """Checkpoints at an address: by few requests and few bytes, and never a credential in a message."""
 
+import contextlib
 import io
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy
@@ -18,6 +21,7 @@ from checkpoint_files import Counting, our_filling, saved, tensor
 from conftest import Folder
 from far_server import Server, serving
 from jellyml.checkpoint import Checkpoint
+from jellyml.cli.show_code import split
 from jellyml.embed import fill
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, UsageError
 from jellyml.formats import KEY
@@ -344,6 +348,46 @@ def test_an_address_that_leads_to_a_file_here_is_not_followed(tmp_path: Path) ->
             looked_at_address(server.url("m.pth"))
 
 
+@pytest.mark.parametrize("where", ["ftp://127.0.0.1/m.pth", "data:text/plain,x", "gopher://h/x"])
+def test_an_address_that_leads_out_of_the_web_is_not_followed(where: str) -> None:
+    with serving({}) as server:
+        server.moved["m.pth"] = where
+        with pytest.raises(JellyError, match=r"no web address|answered 302"):
+            looked_at_address(server.url("m.pth"))
+
+
+def test_a_server_that_sends_a_byte_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jellyml.remote.http._SECONDS", 0.3)
+    monkeypatch.setattr("jellyml.remote.http._SLOWEST", 10**9)
+    ended = threading.Event()
+
+    def trickle(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 206 Parts\r\nContent-Range: bytes 0-99999/100000\r\n\r\n")
+            while not ended.wait(0.02):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=trickle, args=(listening,))
+        thread.start()
+        try:
+            with pytest.raises(JellyError, match="did not answer in time"):
+                looked_at_address(f"http://127.0.0.1:{listening.getsockname()[1]}/m.pth")
+        finally:
+            ended.set()
+            thread.join()
+
+
+def test_the_colon_of_a_port_or_a_password_is_none_before_a_path() -> None:
+    with serving({}) as server:
+        address = f"http://user:{SECRET}@{server.address.removeprefix('http://')}/m.pth"
+        for words in (server.url("m.pth"), address):
+            assert split(words) == (Remote(words), None)
+        assert split(server.url("m.pth:a.py")) == (Remote(server.url("m.pth")), "a.py")
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
@@ -391,7 +435,7 @@ def test_an_empty_file_and_one_that_shrinks(snapshot: jellyml.Snapshot) -> None:
         remote = Remote(server.url("s.pth"))
         remote.file()
         server.files["s.pth"] = server.files["s.pth"][:100_000]
-        with pytest.raises(JellyError):
+        with pytest.raises(JellyError, match="changed while it was read"):
             Checkpoint.open(remote)
 
 

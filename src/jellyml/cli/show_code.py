@@ -22,8 +22,9 @@ def split(words: str) -> tuple[Place, str | None]:
     """``model.pth:src/net.py`` as the checkpoint and the path in it; a file's own colon counts."""
     place = place_of(words)
     if isinstance(place, Remote):
-        before, mark, inside = words.rpartition(":")
-        if not mark or inside.startswith("//") or place.is_there():
+        before, _, inside = words.rpartition(":")
+        # Not that of a port or a password: another host would be asked.
+        if "/" not in before.partition("://")[2] or place.is_there():
             return place, None
         return Remote(before), inside
     if not Path(words).exists():

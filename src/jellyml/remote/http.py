@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from jellyml.remote.address import Remote
 from jellyml.remote.far import forbidden, missing
 
 _SECONDS = 60.0
+_SLOWEST = 10_000  # bytes a second: a server that sends one now and then would never be done
 # A server that knows no ranges sends the whole file: a small one is taken.
 _WHOLE = 64 << 20
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -30,6 +32,7 @@ class Http:
         self._remote = remote
         self._url, self._authorization = _parted(remote)
         self._whole: bytes | None = None
+        self._size: int | None = None
         self._opener = urllib.request.OpenerDirector()
         for handler in (
             urllib.request.ProxyHandler(),
@@ -64,6 +67,9 @@ class Http:
             if not found:
                 raise self._no_parts()
             start, last, size = map(int, found.groups())
+            if size != (self._size or size):
+                raise JellyError(f"{self._remote} changed while it was read.", "try again.")
+            self._size = size
             data = _bounded(answer, min(most, last + 1 - start))
             return start, data, size
 
@@ -108,17 +114,18 @@ class Http:
         )
 
 
-class _Downgraded(Exception):
-    def __str__(self) -> str:
-        return "it leads to an address that is not encrypted"
+class _Misled(Exception):
+    """What the server points to is not followed; the text is ours."""
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """As ever, but not from an encrypted connection to one that is not."""
+    """As ever, but not from an encrypted connection to one that is not, and to HTTP alone."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
         if req.full_url.startswith("https:") and not newurl.startswith("https:"):
-            raise urllib.error.URLError(_Downgraded())
+            raise urllib.error.URLError(_Misled("it leads to an address that is not encrypted"))
+        if not newurl.startswith(("http:", "https:")):
+            raise urllib.error.URLError(_Misled("it leads to what is no web address"))
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -140,15 +147,16 @@ def _reason(error: object) -> str:
     """In the system's own words: those of a library may repeat the address."""
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
-    known = isinstance(error, _Downgraded) or (isinstance(error, OSError) and error.strerror)
-    return (
-        str(error if isinstance(error, _Downgraded) else known) if known else type(error).__name__
-    )
+    known = isinstance(error, _Misled) or (isinstance(error, OSError) and error.strerror)
+    return str(error if isinstance(error, _Misled) else known) if known else type(error).__name__
 
 
 def _bounded(answer: HTTPResponse, size: int) -> bytes:
-    """At most ``size`` bytes, whatever the server goes on sending."""
+    """At most ``size`` bytes, whatever the server goes on sending, and however slowly."""
     data = bytearray()
-    while len(data) < size and (more := answer.read(min(1 << 20, size - len(data)))):
+    until = time.monotonic() + _SECONDS + size / _SLOWEST
+    while len(data) < size and (more := answer.read1(min(1 << 20, size - len(data)))):
         data += more
+        if time.monotonic() > until:
+            raise TimeoutError
     return bytes(data)
