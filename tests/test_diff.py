@@ -556,6 +556,13 @@ def no_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
 
 
+def test_a_picture_takes_no_models_place(repo: Folder, pair: tuple[Path, Path]) -> None:
+    repo.write("model", "weights")
+    said = type_command("diff", "one.pth", "other.pth", "--plot", "model", cwd=repo.path)
+    assert (said.status, repo.read("model")) == (2, b"weights")
+    assert "--plot model.png" in said.err
+
+
 @pytest.mark.usefixtures("no_matplotlib")
 def test_a_picture_needs_matplotlib(repo: Folder, pair: tuple[Path, Path]) -> None:
     said = type_command("diff", "one.pth", "other.pth", "--plot", "x.png", cwd=repo.path)

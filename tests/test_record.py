@@ -502,6 +502,8 @@ def test_a_plan_that_is_not_whole_is_passed_over(project: Folder, what: str) -> 
         assert plan.place
         (plan.place / what).unlink()
     assert recording.resume(project.path) == []
+    # Killed before anything was run, it is nobody's.
+    assert plan.place.exists() == (what != "plan.json")
 
 
 def test_what_is_kept_is_private(project: Folder) -> None:

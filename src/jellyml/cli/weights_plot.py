@@ -14,6 +14,8 @@ _LONGEST_NAME = 60
 
 def draw(weights: Weights, path: Path, title: str) -> None:
     """Write the picture, in the format that the file's name ends with."""
+    if not path.suffix and path.exists():  # a checkpoint, more likely than a picture
+        raise UsageError(f"{safe(str(path))} is there already.", f"--plot {path.name}.png")
     try:
         from matplotlib import figure
     except ImportError:

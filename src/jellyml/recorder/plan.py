@@ -131,10 +131,21 @@ class Plan:
 
 def left(repository: Repository) -> Iterator[tuple[Plan, ExitStack]]:
     """The runs that somebody was killed over, each held while it is looked at."""
+    _sweep(repository)
     for place, plan in _all(repository):
         with ExitStack() as held:
             if held.enter_context(locks.locked(place / "alive", wait=0)):
                 yield plan, held
+
+
+def _sweep(repository: Repository) -> None:
+    """Drop what was left of plans that were never written: nothing had been run as yet."""
+    for place in _folder(repository).glob("*"):
+        with suppress(OSError):
+            if not (place / "plan.json").exists():
+                with locks.locked(place / "alive", wait=0) as free:
+                    if free:
+                        files.remove_tree(place)
 
 
 def at_work(repository: Repository) -> list[Plan]:
