@@ -444,6 +444,8 @@ def test_a_kill_is_resumed(project: Folder) -> None:
         "shutil.copyfile(weights, 'late.pth'); open('pid', 'w').write(str(os.getpid()))\n"
         "os.rename('pid', 'gone')",
     )
+    (noted_in,) = project.path.glob(".git/jellyml/records/*/plan.json")
+    assert waited_for(lambda: b'"child": null' not in noted_in.read_bytes())
     process.kill()
     process.wait()
     if sys.platform == "linux":
