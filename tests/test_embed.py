@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 import jellyml
-from checkpoint_files import checkpoint, model, our_filling, saved, tensor
+from checkpoint_files import bundle, checkpoint, model, our_filling, saved, tensor
 from conftest import Folder
 from jellyml import amend, embed, files, locks
 from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint
@@ -112,6 +113,41 @@ def test_what_came_by_a_key_is_wiped(tmp_path: Path) -> None:
     assert zipfile.ZipFile(path).testzip() is None
     with pytest.raises(NoSnapshot):
         Checkpoint.open(path)
+
+
+BEHIND = b"weights that were saved behind it" * 1000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pickle.dumps({"code": our_filling(), "model": BEHIND}, 4),
+        pickle.dumps({"code": our_filling(), "record": manifest_record(), "model": BEHIND}, 4),
+        pickle.dumps({"record": manifest_record(), "code": our_filling(), "model": BEHIND}, 4),
+        saved(
+            {KEY: tensor(our_filling()), "model": tensor(BEHIND)},
+            _use_new_zipfile_serialization=False,
+        ),
+        saved({KEY: tensor(our_filling() + BEHIND)}),
+        saved({"code": our_filling(), "model": BEHIND}, pickle_protocol=4),
+        b"\x89HDF\r\n\x1a\n" + bytes(2000) + our_filling() + manifest_record() + BEHIND,
+    ],
+    ids=["pickle", "both", "turned", "legacy torch", "one tensor", "in torch's pickle", "HDF5"],
+)
+def test_what_lies_behind_it_is_not_wiped(tmp_path: Path, data: bytes, source: Path) -> None:
+    """Only a search finds it in these, and that does not see where it ends."""
+    path = tmp_path / "model"
+    path.write_bytes(data)
+    assert jellyml.strip(path) == embed.Stripped(path, "wiped", more=False)
+    wiped = path.read_bytes()
+    assert len(wiped) == len(data)
+    assert wiped.count(BEHIND) == 1
+    assert bundle() not in wiped
+    assert b"jelly_ml_manifest" not in wiped
+    if not data.startswith(b"\x89HDF"):
+        path.write_bytes(data)
+        jellyml.fill(path, source=source, replace=True)
+        assert path.read_bytes().count(BEHIND) == 1
 
 
 def test_one_behind_the_other_comes_out_in_turn(tmp_path: Path, source: Path) -> None:

@@ -219,11 +219,18 @@ def _refused(place: Path, kind: Format, error: CannotCarry) -> CannotCarry:
 
 
 def _carried(file: BinaryIO) -> list[Record]:
-    """The records in a file, of both kinds, that prove themselves."""
-    code = [record for _, record in found(file, CODE, filling.prove, [])]
+    """The records in a file, of both kinds, that prove themselves, and not a byte behind them.
+
+    Where a search found them, the place that it gives goes on to the end of the file.
+    """
+    code = [
+        record.part(0, header.offset + header.size) or record
+        for header, record in found(file, CODE, filling.prove, [])
+    ]
     if not code:
         return []
-    return code + [record for _, record in found(file, MANIFEST, filling.read_manifest, [])]
+    manifests = found(file, MANIFEST, filling.size_of_manifest, [])
+    return code + [record.part(0, size) or record for size, record in manifests]
 
 
 def _apply(target: Path, steps: Steps, seen: os.stat_result) -> None:

@@ -239,6 +239,14 @@ def read_manifest(file: BinaryIO, record: Record) -> dict[str, object]:
     return parse_manifest(record.head(file, HEADER_SIZE + LARGEST_MANIFEST))
 
 
+def size_of_manifest(file: BinaryIO, record: Record) -> int:
+    """How many bytes its record has, the header counted, once the manifest has proved itself."""
+    head = record.head(file, HEADER_SIZE)
+    read_manifest(file, record)
+    fields = _fields(head, MANIFEST, MANIFEST_VERSION)
+    return _count(fields, "manifest_offset") + _count(fields, "manifest_size")
+
+
 def _padded(fields: Mapping[str, object]) -> bytes:
     packed = json.dumps(fields).encode("ascii")
     if len(packed) > HEADER_SIZE:
