@@ -179,6 +179,24 @@ def test_code_that_the_run_put_there_itself_stays(project: Folder) -> None:
     assert "recorded" not in manifest
 
 
+def test_what_was_only_fetched_stays_as_it_is(project: Folder, weights: Path) -> None:
+    plan = snapshot_of(project)
+    digest = "0123456789abcdef" * 4
+    fetched = [
+        f"cache/models--a--b/blobs/{digest}",
+        f"cache/files/md5/01/{digest[:30]}",
+        "base/model.safetensors.pth",
+        "base/unet/model.pth",
+    ]
+    for path in (*fetched, "base/mine.pth"):
+        shutil.copy(weights, project.write(path))
+    for path in ("model.safetensors.pth", "unet/model.pth"):
+        project.write(f"base/.cache/huggingface/download/{path}.metadata")
+    results = list(fill_written(plan.of_the_run(look([project.path])), plan))
+    assert [each.path for each in results] == [project.path / "base/mine.pth"]
+    assert not any(carried(project.path / path) for path in fetched)
+
+
 def test_an_earlier_runs_code_is_not_taken_for_this_ones(project: Folder, weights: Path) -> None:
     earlier = Checkpoint.open(jellyml.fill(weights, jellyml.create_snapshot(project.path)).path)
     assert earlier.manifest

@@ -26,6 +26,12 @@ _COMPANION = re.compile(
     r"training_args\.bin|(?:scheduler|scaler|optimizer|sampler)(?:_\d+)?\.(?:pt|bin)"
     r"|rng_state(?:_\d+)?\.pth|random_states_\d+\.pkl"
 )
+# What is called by the digest of its content lies in a cache, which a changed file would break:
+# those of Hugging Face, DVC, Weights & Biases.
+_DIGEST = re.compile(r"[0-9a-f]{30,128}")
+# Where Hugging Face's hub notes what it has put into a folder; it was not made there.
+_FETCHED = Path(".cache", "huggingface", "download")
+_MOST_ABOVE = 4  # folders in which such notes are looked for
 # One of these names, or names that end so, in a folder that is one checkpoint.
 _WHOLE = (
     "trainer_state.json",  # transformers
@@ -58,13 +64,24 @@ def candidates(written: Iterable[Path]) -> Iterator[Candidate | Doubtful]:
     for path in written:
         by_folder.setdefault(path.parent, []).append(path)
     for folder, paths in by_folder.items():
-        new = [path for path in paths if path.name not in _OURS]
+        new = [path for path in paths if path.name not in _OURS and not _is_fetched(path)]
         if new and _is_whole(folder):
             yield Candidate(folder, sum(map(_size, new)), folder=True)
         else:
             for path in new:
                 if found := _judged(path):
                     yield found
+
+
+def _is_fetched(path: Path) -> bool:
+    """Whether it is somebody else's, and was only brought here."""
+    if _DIGEST.fullmatch(path.name):
+        return True
+    notes = (
+        above / _FETCHED / path.relative_to(above).with_name(f"{path.name}.metadata")
+        for above in path.parents[:_MOST_ABOVE]
+    )
+    return any(each.exists() for each in notes)
 
 
 def _is_whole(folder: Path) -> bool:
