@@ -95,7 +95,7 @@ def test_an_ordinary_command_line_stays_as_it_is(line: str) -> None:
         ([r"--config={\"token\": \"x\"}"], [r"--config={\"token\": \"***\"}"]),
         (["logger={name:wandb,api_key:x}"], ["logger={name:wandb,api_key:***}"]),
         (["--db=postgres://me:pw@db/x?ssl=1"], ["--db=postgres://***@db/x?***"]),
-        (["--header", "Authorization: Bearer abc123"], ["--header", "Authorization: *** abc123"]),
+        (["--header", "Authorization: Bearer abc123"], ["--header", "Authorization: *** ***"]),
     ],
 )
 def test_a_command_line(given: list[str], masked: list[str]) -> None:
@@ -165,6 +165,11 @@ def test_long_random_strings_are_masked_and_digests_are_not() -> None:
         (r'password = "a\"b" + c', 'password = "***" + c'),
         ('password = f"a{b}"', 'password = f"***"'),
         ("%env WANDB_API_KEY=abc", "%env WANDB_API_KEY=***"),
+        ("%env WANDB_API_KEY abc", "%env WANDB_API_KEY ***"),
+        ("%set_env HF_TOKEN abc", "%set_env HF_TOKEN ***"),
+        ("%env HF_TOKEN\nlr = 1", "%env HF_TOKEN\nlr = 1"),
+        ("-H 'Authorization: Basic dXNlcjpw'", "-H 'Authorization: *** ***'"),
+        ("{'Authorization': f'Token abc'}", "{'Authorization': f'***'}"),
         ("!python a.py --api-key abc --lr 1", "!python a.py --api-key *** --lr 1"),
         ('run(["a.py", "--token", "abc", "-v"])', 'run(["a.py", "--token", "***", "-v"])'),
         ("export AWS_SECRET_ACCESS_KEY=abc; ls", "export AWS_SECRET_ACCESS_KEY=***; ls"),

@@ -80,14 +80,20 @@ _BARE_USER = re.compile(r"(?<![\w./@:*-])[\w.+-]+:[^\s:@/\"'<>]+@(?!sha\d+:)(?=[
 _GIT_USER = "git@"  # everybody who fetches by ssh is called so
 
 # The name in: name = value, "name": value, os.environ["NAME"] = value, name: str = value;
-# and in: --name value, ["--name", "value"], setdefault("NAME", "value").
+# and in: --name value, ["--name", "value"], setdefault("NAME", "value"), %env NAME value.
 _NAMED = re.compile(
     r"""(?<![\w.-])(?:
         (?P<name>-{0,2}[A-Za-z_][\w.-]{0,100}) \\*["']?\]? \s{0,9}
         (?: :\s{0,9}(?:str|Optional\[str\]|str\s\|\sNone)\s{0,9}= | :=|=>|==?|: ) \s{0,9}
-      | (?P<option>--[A-Za-z][\w.-]{0,100}|(?<=["'])[A-Z][A-Z0-9_]{0,100}(?=["'],)) ["']?[\s,]{1,9}
+      | (?P<option>(?<=%env[ ])\w{1,100}(?=[ ])|(?<=%set_env[ ])\w{1,100}(?=[ ])
+          |--[A-Za-z][\w.-]{0,100}|(?<=["'])[A-Z][A-Z0-9_]{0,100}(?=["'],)) ["']?[\s,]{1,9}
     )""",
     re.VERBOSE,
+)
+# The name of the scheme comes before the secret: Authorization: Basic dXNlcjpwYXNz.
+_SCHEME = re.compile(
+    r"(authorization\\*[\"']?\s{0,9}[:=]\s{0,9}[a-z]{0,2}\\*[\"']?[a-z][\w-]{0,20} )[^\s\"'\\]+",
+    re.IGNORECASE,
 )
 _VALUE = re.compile(
     r"""[A-Za-z]{0,2}(?P<triple>\\*(?:\"""|'''))(?P<block>(?s:.*?)(?=(?P=triple)|\Z))
@@ -125,6 +131,7 @@ def mask_text(text: str) -> str:
     text = mask_forms(text)
     text = _ADDRESS.sub(lambda found: found[1] + _mask_rest(found[2]), text)
     text = _BARE_USER.sub(f"{MASK}@", text)
+    text = _SCHEME.sub(rf"\1{MASK}", text)
     return _mask_assigned(text)
 
 
