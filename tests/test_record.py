@@ -17,7 +17,7 @@ from at_the_keyboard import PROGRAM, Said, environment, start_command, type_on_t
 from checkpoint_files import saved
 from conftest import Folder
 from jellyml.checkpoint import SIDECAR, Checkpoint
-from jellyml.errors import JellyError, NoSnapshot
+from jellyml.errors import JellyError, NoSnapshot, UnsafeToContinue
 from jellyml.recorder import record as recording
 from jellyml.recorder.fills import fill_written, put_beside
 from jellyml.recorder.live import Live
@@ -605,6 +605,10 @@ def test_a_file_that_changed_while_it_was_copied_is_not_replaced(
     assert path.read_bytes() == weights.read_bytes()
     assert not list(project.path.glob(".jellyml-record*"))
     path.chmod(0o640)
+    os.link(path, project.path / "last.pth")
+    with pytest.raises(UnsafeToContinue, match="2 names"):
+        put_beside(path, mark, plan)
+    (project.path / "last.pth").unlink()
     put_beside(path, mark, plan)
     assert carried(path)
     assert path.stat().st_mode & 0o777 == 0o640

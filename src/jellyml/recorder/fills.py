@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from jellyml import files, locks
+from jellyml.amend import refuse_links
 from jellyml.checkpoint import Checkpoint
 from jellyml.code import filling
 from jellyml.embed import fill
@@ -81,8 +82,10 @@ def put(path: Path, snapshot: Snapshot) -> int:
 def put_beside(path: Path, mark: Mark, plan: Plan) -> int:
     """The same through a copy that takes the file's place, if that is still the one of ``mark``.
 
-    Whoever has the old file open goes on reading it.
+    Whoever has the old file open goes on reading it. UnsafeToContinue for one of several names:
+    they would name different files then.
     """
+    refuse_links(path, follow=False)
     beside = path.with_name(f".jellyml-record-{os.getpid():x}-{time.monotonic_ns():x}")
     plan.copying(beside)
     try:
