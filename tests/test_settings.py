@@ -1,5 +1,6 @@
 """The table [tool.jellyml]: found, overruled by the call, and never the end of a run."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 import jellyml
 from conftest import Folder
+from jellyml.code import environment
 from jellyml.errors import JellyWarning, UsageError
 from jellyml.settings import Settings, settings
 
@@ -73,6 +75,21 @@ def test_what_is_wrong_in_the_file_is_said_and_passed_over(
 def test_what_is_wrong_in_the_call_is_an_error(repo: Folder, wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         jellyml.create_snapshot(repo.path, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: Path, **_: object) -> bytes:
+        assert path.is_file(), "this would wait for ever"
+        return b""
+
+    for name in ("pyproject.toml", "uv.toml"):
+        os.mkfifo(tmp_path / name)
+    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(environment, "_configuration_files", lambda root: [root / "uv.toml"])
+    assert settings(tmp_path, {}) == (Settings(), [])
+    assert environment.indexes(tmp_path) == []
 
 
 def test_a_capture_goes_by_the_table(repo: Folder) -> None:

@@ -59,7 +59,8 @@ def _table(folder: Path) -> tuple[Path, dict[str, object], list[str]]:
     for place in (folder, *folder.parents):
         file = place / _FILE
         try:
-            text = file.read_bytes()
+            # A pipe would be waited for, a device may have no end.
+            text = file.read_bytes() if file.is_file() else b""
         except OSError:
             text = b""
         if _TABLE in text:

@@ -147,7 +147,7 @@ def indexes(root: Path) -> list[str]:
     told = [value for name, value in os.environ.items() if _INDEX_VARIABLES.fullmatch(name)]
     for path in _configuration_files(root):
         try:
-            text = path.read_text(errors="replace")
+            text = path.read_text(errors="replace") if path.is_file() else ""
         except OSError:
             continue
         told += (setting[1] for setting in _INDEX_SETTING.finditer(text))
