@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from at_the_keyboard import environment
 from checkpoint_files import our_filling, repacked, tensor
 from jellyml.errors import JellyError
 from jellyml.formats import KEY
-from jellyml.tensors import LazyArray, arrays_of, layout
+from jellyml.tensors import LazyArray, arrays_of, layout, sources
 from jellyml.tensors.as_numpy import numbers
 from jellyml.tensors.sources import NoArrays
 from jellyml.tensors.stretch import Unreadable
@@ -338,7 +339,9 @@ def test_a_folder_without_an_index(tmp_path: Path) -> None:
     assert list(jellyml.open(tmp_path).arrays) == ["w"]
 
 
-@pytest.mark.parametrize("name", ["../out.safetensors", "/etc/passwd", "..", "a\\b", "c:x"])
+@pytest.mark.parametrize(
+    "name", ["../out.safetensors", "/etc/passwd", "..", "a\\b", "c:x", "a\0", "\ud800"]
+)
 def test_an_index_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "m"
     folder.mkdir()
@@ -346,6 +349,15 @@ def test_an_index_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
     with pytest.raises(JellyError, match="outside of its folder"):
         arrays_of(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_an_index_that_is_no_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "a.index.json")
+    (tmp_path / "b.index.json").mkdir()
+    monkeypatch.setattr(sources, "_indexed", lambda index: pytest.fail(f"{index} is no file"))
+    with pytest.raises(NoArrays, match="holds no weights"):
+        arrays_of(tmp_path)
 
 
 # Equality.

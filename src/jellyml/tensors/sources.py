@@ -1,6 +1,7 @@
 """A checkpoint, a file or a folder of shards, as its arrays by name; none of them is read."""
 
 import json
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -131,7 +132,7 @@ def _folder(folder: Path) -> Iterator[LazyArray]:
 
 def _shards(folder: Path) -> list[Path]:
     """The files that an index names, or those that look like weights, in the order of names."""
-    for index in sorted(folder.glob(_INDEX)):
+    for index in sorted(each for each in folder.glob(_INDEX) if each.is_file()):
         if names := _indexed(index):
             return [folder / name for name in names]
     for pattern in _SHARDS:
@@ -155,7 +156,9 @@ def _indexed(index: Path) -> list[str]:
         return []
     names = sorted({str(name) for name in named.values()})
     for name in names:
-        if Path(name).name != name or name in ("", ".", "..") or "\\" in name or ":" in name:
+        # Half a character and NUL are no part of any file's name.
+        odd = any(each in name for each in "\\:\0") or re.search("[\ud800-\udfff]", name)
+        if Path(name).name != name or name in ("", ".", "..") or odd:
             raise TooMuch(f"{index} names a file outside of its folder.")
     return names[:_MOST_SHARDS]
 
