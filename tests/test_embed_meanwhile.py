@@ -12,6 +12,7 @@ import jellyml
 from checkpoint_files import checkpoint, model, saved
 from jellyml import amend, embed, locks
 from jellyml.errors import NoSnapshot, UnsafeToContinue, pasteable
+from nobody import as_nobody
 
 NEWER = saved({"weight": bytes(100_000)})
 
@@ -89,6 +90,28 @@ def test_a_journal_from_a_stranger_changes_nothing(tmp_path: Path) -> None:
             journal.write_text(json.dumps(said | more) + "\n")
             amend.mend(path)  # a warning would be an error
             assert path.read_bytes() == saved(model())
+
+
+def test_a_journal_of_another_file_stops_nobody_who_may_only_read(tmp_path: Path) -> None:
+    place = tmp_path / "shared"
+    place.mkdir()
+    model_file, journal = place / "m.pth", place / ".m.pth.jellyml-undo"
+    model_file.write_bytes(b"keepTORN")
+    said = {"keep": 4, "size": 4, "witness": hashlib.sha256(b"keep").hexdigest()}
+    journal.write_text("no journal")
+
+    def act() -> str:
+        os.chmod(model_file, 0o444)  # noqa: PTH101
+        os.chmod(place, 0o555)  # noqa: PTH101
+        amend.mend(model_file)
+        return "read on"
+
+    assert as_nobody((place,), act) == "read on"
+    place.chmod(0o755)
+    journal.write_text(json.dumps(said | {"inode": model_file.stat().st_ino}) + "\n")
+    assert "cannot be mended" in as_nobody((place,), act)
+    place.chmod(0o755)
+    assert model_file.read_bytes() == b"keepTORN"
 
 
 @pytest.mark.parametrize("number", [1.5, 2**70, -1, True, None, float("nan")])

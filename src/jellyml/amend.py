@@ -113,6 +113,8 @@ def mend(path: Path) -> None:
         with _held(path) as file:
             mended = _put_back(path, file)
     except OSError as error:
+        if not _is_torn(path):
+            return
         raise JellyError(
             f"{path} is half changed, since jellyml was interrupted, and cannot be mended: "
             f"{error.strerror or error}.",
@@ -202,32 +204,52 @@ def _write(file: BinaryIO, data: Buffer) -> None:
 
 def _put_back(path: Path, file: BinaryIO) -> bool:
     """Make the file what its journal says it was; the lock is held, so nobody else does."""
-    journal = _journal(path)
-    try:
-        descriptor = os.open(journal, os.O_RDONLY | _NO_LINK_NO_PIPE)
-    except OSError:  # whoever held the lock has ended well; or it is a link, and none of ours
+    kept = _open_journal(path)
+    if kept is None:  # whoever held the lock has ended well
         return False
-    with os.fdopen(descriptor, "rb") as kept:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            return False
-        before = _parse(kept.readline(_LONGEST_LINE), found.st_size)
-        # Otherwise it has been saved anew since, and the journal is of a file that is gone.
-        ours = before is not None and _is_of(before, file)
-        if before and ours:
+    with kept:
+        # None where it has been saved anew since, and the journal is of a file that is gone.
+        before = _before(kept, file)
+        if before:
             file.seek(before.keep)
             while chunk := kept.read(1 << 20):
                 _write(file, chunk)
             file.truncate(before.size)
             os.fsync(file.fileno())
-    journal.unlink(missing_ok=True)
-    return ours
+    _journal(path).unlink(missing_ok=True)
+    return before is not None
 
 
-def _is_of(before: _Before, file: BinaryIO) -> bool:
+def _is_torn(path: Path) -> bool:
+    """Whether a journal is of this file, as far as it can be read."""
+    with suppress(OSError):
+        kept = _open_journal(path)
+        if kept:
+            with kept, path.open("rb", buffering=0) as file:
+                return _before(kept, cast("BinaryIO", file)) is not None
+    return False
+
+
+def _open_journal(path: Path) -> BinaryIO | None:
+    """None where there is none, or something that none of ours is: a link, a pipe."""
+    try:
+        descriptor = os.open(_journal(path), os.O_RDONLY | _NO_LINK_NO_PIPE)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    return None
+
+
+def _before(kept: BinaryIO, file: BinaryIO) -> _Before | None:
+    """What a journal says, if it is whole and of this file; what it keeps is read next."""
+    before = _parse(kept.readline(_LONGEST_LINE), os.fstat(kept.fileno()).st_size)
+    if before is None:
+        return None
     here = os.fstat(file.fileno())
     same = here.st_ino == before.inode and before.keep <= here.st_size
-    return same and _witness(file, before.keep) == before.witness
+    return before if same and _witness(file, before.keep) == before.witness else None
 
 
 def _parse(line: bytes, size: int) -> _Before | None:
