@@ -269,3 +269,78 @@ def test_numbers_are_never_given_twice(repo: Folder, model: Path) -> None:
     (repo.path / "fresh.py").unlink()
     assert fingerprint.files(repo.path) == now["files"]
     shutil.rmtree(repo.path)
+
+
+def checkpoint_folder(folder: Path, step: str) -> dict[str, bytes]:
+    """Of files so small that none would be taken for a checkpoint."""
+    (folder / "shards").mkdir(parents=True)
+    (folder / "config.json").write_text(step)
+    (folder / "shards" / "rank_0.pt").write_bytes(b"weights")
+    jellyml.fill(folder)
+    return fingerprint_of(folder)
+
+
+def fingerprint_of(folder: Path) -> dict[str, bytes]:
+    return {str(one): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+
+
+def test_folders_that_carry_code_stay_whole(repo: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that is loaded, and those beside it, of which the snapshot knows nothing."""
+    monkeypatch.chdir(repo.path)
+    repo.write("train.py", "as it trained\n")
+    one = repo.path / "out" / "checkpoint-1"
+    first = checkpoint_folder(one, "1")
+    second = checkpoint_folder(repo.path / "out" / "checkpoint-2", "2")
+    repo.write("train.py", "later\n")
+    repo.write("notes.txt", "of no checkpoint")
+    before = fingerprint.workspace(repo)
+
+    outcome = Workspace(repo.path).load(one)
+
+    assert {change.path for change in outcome.changes} == {"train.py", "notes.txt"}
+    assert fingerprint_of(repo.path / "out") == first | second
+    assert not any("changed" in warning for warning in outcome.warnings)
+    Workspace(repo.path).undo()
+    assert fingerprint.workspace(repo) == before
+    Workspace(repo.path).redo()
+    repo.git("add", "out/checkpoint-2/config.json")
+    Workspace(repo.path).undo()
+    assert fingerprint_of(repo.path / "out") == first | second
+
+
+def test_a_folder_whose_code_lies_in_a_file_stays_whole(
+    repo: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for what git knows in it: that is code."""
+    monkeypatch.chdir(repo.path)
+    repo.write("out/train.py", "as it trained\n")
+    repo.git("add", "out")
+    repo.git("commit", "-qm", "code in the folder")
+    repo.write("out/config.json", "of an earlier run")
+    snapshot = jellyml.create_snapshot()
+    torch.save(dict(snapshot), repo.path / "out" / "0.pt")
+    repo.write("out/config.json", "of this run")
+    repo.write("out/train.py", "later\n")
+
+    outcome = Workspace(repo.path).load("out")
+
+    assert [change.path for change in outcome.changes] == ["out/train.py"]
+    assert repo.read("out/train.py") == b"as it trained\n"
+    assert repo.read("out/config.json") == b"of this run"
+    assert (repo.path / "out" / "0.pt").exists()
+    assert not outcome.warnings
+    Workspace(repo.path).undo()
+    assert repo.read("out/train.py") == b"later\n"
+    assert repo.read("out/config.json") == b"of this run"
+
+
+def test_what_lies_there_as_it_is_to_be_is_nothing_that_was_typed(
+    repo: Folder, tmp_path: Path
+) -> None:
+    repo.write("data.txt", "numbers")
+    repo.git("add", "data.txt")
+    model = saved(repo, tmp_path / "model.pth")
+    repo.write(".gitignore", "data.txt\n")
+    repo.write("data.txt", "numbers")
+
+    assert not Workspace(repo.path).load(model).warnings

@@ -62,6 +62,12 @@ class Arrival:
         inside = [place for place in places if place.is_relative_to(root)]
         return tuple(os.fsencode(place.relative_to(root)) for place in inside)
 
+    def files_inside(self, root: Path) -> set[bytes]:
+        """What lies in the checkpoint's folder, in a working tree."""
+        places = (root / os.fsdecode(place) for place in self.inside(root))
+        found = (one for place in places if place != root for one in place.rglob("*"))
+        return {os.fsencode(one.relative_to(root)) for one in found if not one.is_dir()}
+
     def check_fits(self, session: Session) -> None:
         """Refuse what this repository or file system cannot hold, before anything moves."""
         if self.incoming.object_format != session.repository.object_format:

@@ -158,20 +158,24 @@ def _load(session: Session, arrival: "Arrival", target: "Target", *, dry_run: bo
     """The snapshot's tree over the working tree, HEAD at its commit."""
     root = session.repository.root
     mine = arrival.inside(root)
-    with session.draft(objects=(arrival.quarantine.objects,), keep=target.lying) as drafted:
+    parts = arrival.files_inside(root)
+    objects = (arrival.quarantine.objects,)
+    with session.draft(objects=objects, keep=(*target.lying, *parts)) as drafted:
         session.mover.prepare()
         arrival.check_fits(session)
         staged = arrival.stage(session, drafted)
+        parts -= {move.path for move in staged.moves if move.before}  # those that git knows
         operation = session.journal.next("load")
         plan = in_the_way(
             root,
             Plan(staged.moves),
             operation.number,
             object_format=session.repository.object_format,
-            staying=mine,
+            staying=(*mine, *parts),
         )
         if target.new and plan.around.aside:
             raise words.other_files_there(root, plan.around.aside, arrival.path)
+        stage.drop(staged.moves, plan.moves, session.mover.stage)
         if dry_run:
             session.mover.sweep()
             return words.would_load(root, arrival, _changes(plan))

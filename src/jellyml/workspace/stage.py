@@ -79,6 +79,12 @@ def write_snapshot(
     return Staged(tuple(move for move in written if move.before != move.after), tuple(pointers))
 
 
+def drop(moves: Iterable[Move], wanted: Iterable[Move], stage: Path) -> None:
+    """Take out what is not wanted after all: left there, it would pass for bytes of the user's."""
+    for path in {move.path for move in moves if move.after} - {move.path for move in wanted}:
+        at(stage, path).unlink()
+
+
 def _as_written(move: Move, stage: Path, object_format: str) -> Move:
     if move.after is None:
         return move

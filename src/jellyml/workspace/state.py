@@ -40,6 +40,7 @@ _EMPTY_BLOB = {
     "sha1": "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
     "sha256": "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
 }
+_SIDECAR = b"jellyml_code_snapshot.bundle"  # checkpoint.SIDECAR, which takes long to import
 _OBJECT_ID = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
 
 
@@ -111,7 +112,7 @@ def look(repository: Repository, inherited: Left, also_left: tuple[bytes, ...] =
     for one in selection.left_out:
         if one.reason == "unreadable" and _may_be_read(selection.root, one.path):
             raise _unreadable(one.path)
-    staying = Left((*inherited.paths, *also_left))
+    staying = Left((*inherited.paths, *also_left, *_of_checkpoints(selection)))
     untracked = _untracked(selection)
     overlay = {
         path: entry
@@ -141,9 +142,18 @@ def _untracked(selection: Selection) -> frozenset[bytes]:
     )
 
 
+def _of_checkpoints(selection: Selection) -> Iterator[bytes]:
+    """The files of a folder that carries a snapshot: together one checkpoint, small ones too."""
+    untracked = _untracked(selection)
+    folders = {parent for path in untracked for parent in disk.parents(path)}
+    filled = {one for one in folders if os.path.lexists(at(selection.root, one + b"/" + _SIDECAR))}
+    return (path for path in untracked if not filled.isdisjoint(disk.parents(path)))
+
+
 def left_lying(selection: Selection, inherited: Left) -> Left:
     """All that a state leaves where it is: ignored, left out, inherited."""
     paths = [os.fsencode(one.path) for one in selection.left_out]
+    paths += _of_checkpoints(selection)
     for prefix, layer in selection.scan.layers():
         paths += (prefix + path for path in layer.ignored)
     root = selection.root
