@@ -16,7 +16,7 @@ import torch
 import jellyml
 from checkpoint_files import bundle, checkpoint, model, our_filling, saved, tensor
 from conftest import Folder
-from jellyml import amend, embed, files, locks
+from jellyml import amend, beside, embed, files, locks
 from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint
 from jellyml.code import filling
 from jellyml.code.cache import Cache
@@ -282,6 +282,50 @@ class TestFolder:
         assert (Checkpoint.open(folder).manifest or {})["notes"] == {"lr": 1}
         (folder / SIDECAR).write_bytes(newer)
         assert (Checkpoint.open(folder).manifest or {})["notes"] == "new"
+
+    @pytest.mark.parametrize("searched", [64 << 20, 0])
+    def test_what_the_run_put_into_a_file_is_the_truth(
+        self, folder: Path, source: Path, searched: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Wiped only when that is said. A file that is too large to search is looked at."""
+        monkeypatch.setattr(beside, "_SEARCHED", searched)
+        part, weights = folder / "custom_checkpoint_0.pkl", torch.arange(4)
+        notes = tensor(manifest_record(notes="of the run"))
+        torch.save({"w": weights, KEY: tensor(our_filling()), MANIFEST_KEY: notes}, part)
+        before = part.read_bytes()
+        with pytest.raises(CannotCarry, match=r"custom_checkpoint_0.pkl .* truth") as refused:
+            jellyml.fill(folder, source=source)
+        assert "--replace" in refused.value.fix
+        assert part.read_bytes() == before
+        assert not (folder / SIDECAR).exists()
+        assert jellyml.fill(folder, source=source, replace=True).replaced
+        assert (Checkpoint.open(folder).manifest or {})["notes"] == {"lr": 1}
+        assert torch.equal(torch.load(part)["w"], weights)
+        with pytest.raises(NoSnapshot):
+            Checkpoint.open(part)
+        jellyml.fill(folder, source=source)
+
+    def test_what_fill_put_into_a_file_is_no_hindrance(self, folder: Path, source: Path) -> None:
+        part = folder / "adapter_model.bin"
+        part.write_bytes(saved({"w": torch.arange(4)}))
+        jellyml.fill(part, source=source)
+        assert not jellyml.fill(folder, source=source).replaced
+        assert Checkpoint.open(part).filling_size
+
+    def test_shards_too_large_to_search(self, folder: Path, source: Path) -> None:
+        """torch.distributed.checkpoint says by name what is in them."""
+        (folder / ".metadata").write_bytes(b"..." + KEY.encode() + b"...")
+        with pytest.raises(CannotCarry, match="truth"):
+            jellyml.fill(folder, source=source)
+        for replace in (True, False):
+            jellyml.fill(folder, source=source, replace=replace)
+
+    def test_a_checkpoint_below_is_its_own(self, folder: Path, source: Path) -> None:
+        below = folder / "checkpoint-1"
+        below.mkdir()
+        (below / "model.bin").write_bytes(b"weights")
+        jellyml.fill(below, source=source)
+        jellyml.fill(folder, source=source)
 
     def test_a_repository_is_no_checkpoint(self, folder: Path, source: Path) -> None:
         (folder / ".git").mkdir()

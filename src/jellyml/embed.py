@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from jellyml import amend, files, throwaway
-from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint, found
+from jellyml import amend, beside, throwaway
+from jellyml.checkpoint import Checkpoint, found
 from jellyml.code import filling
 from jellyml.create import on_secrets, snapshot_for
 from jellyml.errors import CannotCarry, JellyError, NoSnapshot, UsageError, pasteable
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from jellyml.code.history import History
 
 _KEYS = (KEY, MANIFEST_KEY)
-# In the order in which they go: without the bundle the others are nothing.
-_SIDECARS = (SIDECAR, MANIFEST_COMING, MANIFEST_SIDECAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ def fill(
         payload = _payload(place, snapshot, code_dir, source, history)
         if place.is_dir():
             throwaway.sweep_beside(place)
-            return _fill_folder(place, payload)
+            return _fill_folder(place, payload, replace, follow_links)
         target = _target(place, follow=follow_links)
         return _fill_file(place, target, payload, replace)
 
@@ -116,6 +114,13 @@ def fill_ahead(folder: Path, snapshot: Snapshot) -> Filled:
         return _beside(folder, _payload(folder, snapshot))
 
 
+def fill_saved(folder: Path, snapshot: Snapshot) -> Filled:
+    """Into a folder that the run itself has saved: what may lie in its files is the same code."""
+    with _told(folder):
+        beside.refuse_what_is_none(folder)
+        return _beside(folder, _payload(folder, snapshot))
+
+
 def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stripped:
     """Take a snapshot out of a checkpoint.
 
@@ -128,7 +133,8 @@ def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stri
     with _told(place):
         if place.is_dir():
             throwaway.sweep_beside(place)
-            return _strip_folder(place)
+            beside.take_out(place)
+            return Stripped(place, "exact", more=False)
         target = _target(place, follow=follow_links)
         with target.open("rb") as file:
             seen = os.fstat(file.fileno())
@@ -202,19 +208,19 @@ def _fill_file(place: Path, target: Path, payload: Payload, replace: bool) -> Fi
         except CannotCarry as error:
             raise _refused(place, kind, error) from None
         _apply(target, steps, seen)
-    commit = filling.parse_header(bytes(payload[KEY][: filling.HEADER_SIZE])).commit
     size = sum(map(len, payload.values()))
-    return Filled(place, kind.name, commit, size, bool(old or carried), steps.caution)
+    replaced = bool(old or carried)
+    return Filled(place, kind.name, _commit_of(payload), size, replaced, steps.caution)
 
 
 def _refused(place: Path, kind: Format, error: CannotCarry) -> CannotCarry:
     folder = place.absolute().parent
-    beside = f"jellyml fill {pasteable(folder)} puts it beside the file."
+    fix = f"jellyml fill {pasteable(folder)} puts it beside the file."
     if (folder / ".git").exists():
-        beside = "move the file into a folder of its own; jellyml fill puts it beside it there."
+        fix = "move the file into a folder of its own; jellyml fill puts it beside it there."
     return CannotCarry(
         f"A snapshot cannot be put into {place} ({kind.name}). {error.problem}",
-        error.fix or beside,
+        error.fix or fix,
     )
 
 
@@ -240,40 +246,38 @@ def _apply(target: Path, steps: Steps, seen: os.stat_result) -> None:
         amend.rewrite(target, steps.chunks(), seen)
 
 
-def _fill_folder(folder: Path, payload: Payload) -> Filled:
-    if (folder / ".git").exists() or not any(folder.iterdir()):
-        what = "is a git repository" if (folder / ".git").exists() else "is empty"
-        raise CannotCarry(f"{folder} {what}, not a checkpoint.", "name the checkpoint's folder.")
-    return _beside(folder, payload)
-
-
-def _beside(folder: Path, payload: Payload) -> Filled:
-    """Two files beside the folder's own, such that a kill leaves the old pair or the new one."""
-    header = filling.parse_header(bytes(payload[KEY][: filling.HEADER_SIZE]))
-    bundle = bytes(payload[KEY][header.offset : header.offset + header.size])
-    manifest = filling.sidecar_manifest(payload.get(MANIFEST_KEY), bundle)
-    replaced = (folder / SIDECAR).exists()
-    # The new manifest waits under a name of its own: with the new bundle in place it counts.
-    coming = folder / MANIFEST_COMING
-    files.replace(coming, [manifest], mode=0o666)
-    files.replace(folder / SIDECAR, [bundle], mode=0o666)
-    coming.replace(folder / MANIFEST_SIDECAR)
-    files.sync_folder(folder)
-    return Filled(folder, "folder", header.commit, len(bundle) + len(manifest), replaced)
-
-
-def _strip_folder(folder: Path) -> Stripped:
-    # A strip that was killed may have left the manifests.
-    lying = [folder / name for name in _SIDECARS if (folder / name).exists()]
-    if not lying:
-        raise NoSnapshot(
-            f"No snapshot lies beside the files of {folder}.",
-            f"jellyml show {pasteable(folder)} says whether one of them carries it: name that one.",
+def _fill_folder(folder: Path, payload: Payload, replace: bool, follow: bool) -> Filled:
+    beside.refuse_what_is_none(folder)
+    own = list(beside.parts_of_the_run(folder))
+    if not replace and (own or beside.may_be_in_shards(folder)):
+        what = "wipes that one" if own else "puts another one beside it, which counts"
+        raise CannotCarry(
+            f"{(own or [folder])[0]} carries the snapshot that its run put there: the truth"
+            " about it.",
+            f"jellyml fill --replace {pasteable(folder)} {what}.",
         )
-    for path in lying:
-        path.unlink(missing_ok=True)
-    files.sync_folder(folder)
-    return Stripped(folder, "exact", more=False)
+    targets = [_target(one, follow=follow) for one in own]
+    filled = _beside(folder, payload, instead=bool(own))
+    for target in targets:
+        _wipe(target)
+    return filled
+
+
+def _wipe(target: Path) -> None:
+    """What the run put there itself becomes zeros."""
+    with target.open("rb") as file:
+        seen, steps = os.fstat(file.fileno()), Steps(file)
+        steps.add(format_of(file).wipe(file, _carried(file)))
+        _apply(target, steps, seen)
+
+
+def _beside(folder: Path, payload: Payload, *, instead: bool = False) -> Filled:
+    size, replaced = beside.put(folder, payload)
+    return Filled(folder, "folder", _commit_of(payload), size, replaced or instead)
+
+
+def _commit_of(payload: Payload) -> str | None:
+    return filling.parse_header(bytes(payload[KEY][: filling.HEADER_SIZE])).commit
 
 
 @contextmanager

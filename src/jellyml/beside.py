@@ -1,0 +1,82 @@
+"""The two files that a folder gets beside its own: a bundle that git clones, and plain JSON."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from jellyml import files
+from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint
+from jellyml.code import filling
+from jellyml.errors import CannotCarry, JellyError, NoSnapshot, pasteable
+from jellyml.formats import KEY, MANIFEST_KEY, Payload, format_named
+from jellyml.parts import files_of
+
+# In the order in which they go: without the bundle the others are nothing.
+_SIDECARS = (SIDECAR, MANIFEST_COMING, MANIFEST_SIDECAR)
+# torch.distributed.checkpoint names there what lies in its shards, which are too large to search.
+_DCP_NAMES = ".metadata"
+_SEARCHED = 64 << 20  # bytes; of larger files only the likely places are looked at
+
+
+def refuse_what_is_none(folder: Path) -> None:
+    """CannotCarry for a folder that is no checkpoint."""
+    if (folder / ".git").exists() or not any(folder.iterdir()):
+        what = "is a git repository" if (folder / ".git").exists() else "is empty"
+        raise CannotCarry(f"{folder} {what}, not a checkpoint.", "name the checkpoint's folder.")
+
+
+def put(folder: Path, payload: Payload) -> tuple[int, bool]:
+    """Put both in, such that a kill leaves the old pair or the new one.
+
+    Returns their size in bytes, and whether they take the place of others.
+    """
+    header = filling.parse_header(bytes(payload[KEY][: filling.HEADER_SIZE]))
+    bundle = bytes(payload[KEY][header.offset : header.offset + header.size])
+    manifest = filling.sidecar_manifest(payload.get(MANIFEST_KEY), bundle)
+    replaced = (folder / SIDECAR).exists()
+    # The new manifest waits under a name of its own: with the new bundle in place it counts.
+    coming = folder / MANIFEST_COMING
+    files.replace(coming, [manifest], mode=0o666)
+    files.replace(folder / SIDECAR, [bundle], mode=0o666)
+    coming.replace(folder / MANIFEST_SIDECAR)
+    files.sync_folder(folder)
+    return len(bundle) + len(manifest), replaced
+
+
+def take_out(folder: Path) -> None:
+    """NoSnapshot where there is none of them; a strip that was killed may have left manifests."""
+    lying = [folder / name for name in _SIDECARS if (folder / name).exists()]
+    if not lying:
+        raise NoSnapshot(
+            f"No snapshot lies beside the files of {folder}.",
+            f"jellyml show {pasteable(folder)} says whether one of them carries it: name that one.",
+        )
+    for path in lying:
+        path.unlink(missing_ok=True)
+    files.sync_folder(folder)
+
+
+def parts_of_the_run(folder: Path) -> Iterator[Path]:
+    """Its files in which the run itself put its code, as far as a few reads of each can tell."""
+    for path in files_of(folder, SIDECAR):
+        if not path.is_dir() and _is_of_the_run(path):
+            yield path
+
+
+def may_be_in_shards(folder: Path) -> bool:
+    """Whether code was saved in shards that are too large to search; False once it was filled."""
+    names = folder / _DCP_NAMES
+    if (folder / SIDECAR).exists() or not names.is_file():
+        return False
+    with names.open("rb") as file:
+        return KEY.encode() in file.read(_SEARCHED)
+
+
+def _is_of_the_run(path: Path) -> bool:
+    try:
+        is_small = path.stat().st_size <= _SEARCHED
+        found = Checkpoint.open(path) if is_small else Checkpoint.glance(path)
+        form = format_named(found.format)
+        with path.open("rb") as file:
+            return form is not None and not form.strip(file, (KEY, MANIFEST_KEY))
+    except (JellyError, OSError):
+        return False
