@@ -20,6 +20,7 @@ from format_samples import safetensors
 from jellyml.checkpoint import Checkpoint
 from jellyml.code import filling
 from jellyml.code.manifest import CodeFacts
+from jellyml.errors import JellyWarning
 from jellyml.formats import KEY, MANIFEST_KEY, format_of
 from jellyml.snapshot import Snapshot
 
@@ -236,3 +237,15 @@ def test_a_trained_model_is_not_lost_for_a_note(repo: Folder, notes: object) -> 
     snapshot = taken(repo.path, notes={"lr": 0.1})
     with pytest.warns(jellyml.JellyWarning, match="The notes were not recorded"):
         assert snapshot.with_notes(notes) is snapshot  # type: ignore[arg-type]
+
+
+def test_code_too_large_for_a_safetensors_header() -> None:
+    """No run ends over it, and no file is saved that the hub cannot read."""
+    most = 18_000_000
+    assert set(Snapshot(bytes(most - 1), b"m", CodeFacts(Path())).safetensors_metadata) == {
+        KEY,
+        MANIFEST_KEY,
+    }
+    with pytest.warns(JellyWarning, match="too large"):
+        texts = Snapshot(bytes(most), b"m", CodeFacts(Path())).safetensors_metadata
+    assert set(texts) == {MANIFEST_KEY}

@@ -58,7 +58,7 @@ def take_out(folder: Path) -> None:
 def parts_of_the_run(folder: Path) -> Iterator[Path]:
     """Its files in which the run itself put its code, as far as a few reads of each can tell."""
     for path in files_of(folder, SIDECAR):
-        if not path.is_dir() and _is_of_the_run(path):
+        if _is_of_the_run(path):
             yield path
 
 
@@ -77,6 +77,7 @@ def _is_of_the_run(path: Path) -> bool:
         found = Checkpoint.open(path) if is_small else Checkpoint.glance(path)
         form = format_named(found.format)
         with path.open("rb") as file:
+            # A folder below that was filled is a checkpoint of its own.
             return form is not None and not form.strip(file, (KEY, MANIFEST_KEY))
     except (JellyError, OSError):
         return False

@@ -11,13 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 from jellyml.code import filling
-from jellyml.code.guard import LeftOut
+from jellyml.code.guard import LeftOut, in_words
 from jellyml.code.manifest import CodeFacts, with_notes
 from jellyml.errors import JellyError, JellyWarning
-from jellyml.formats import KEY, MANIFEST_KEY
+from jellyml.formats import KEY, MANIFEST_KEY, safetensors
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# In base64, which takes four bytes for three; the rest of the header is for the tensors' names.
+_LARGEST_TEXTS = safetensors.LONGEST_HEADER - 1_000_000
 
 
 class Snapshot(dict[str, "Tensor"]):
@@ -66,9 +69,20 @@ class Snapshot(dict[str, "Tensor"]):
         """Key -> the record in base64, for a format whose metadata are texts.
 
         ``save_file(tensors, path, metadata={"format": "pt", **snapshot.safetensors_metadata})``:
-        no loader takes it for a tensor. The Hugging Face hub reads headers up to 25,000,000 bytes.
+        no loader takes it for a tensor. The Hugging Face hub reads headers up to 25,000,000
+        bytes: code that is too large for one is left out, with a JellyWarning.
         """
         records = {KEY: self.filling, MANIFEST_KEY: self.manifest}
+        if sum(map(len, records.values())) * 4 > _LARGEST_TEXTS * 3:
+            size = in_words(len(self.filling))
+            warnings.warn(
+                f"The code is too large for the header of a safetensors file: {size}. The file will"
+                ' carry none. Fix: save it without its past, create_snapshot(history="none"), or'
+                " fill the folder that the file lies in.",
+                JellyWarning,
+                stacklevel=2,
+            )
+            records[KEY] = b""
         return {key: b64encode(record).decode() for key, record in records.items() if record}
 
     def _made(self) -> "dict[str, Tensor]":

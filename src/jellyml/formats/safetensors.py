@@ -19,7 +19,7 @@ from jellyml.formats.record import CHUNK, Kind, Record, expect, read_at, size_of
 
 name = "safetensors"
 
-_LONGEST_HEADER = 25_000_000  # what the Hugging Face hub reads
+LONGEST_HEADER = 25_000_000  # what the Hugging Face hub reads
 _LONGEST_READABLE = 100_000_000  # what safetensors reads
 # An escaped quote before it, and it is the end of some longer name.
 _METADATA = re.compile(rb'(?<!\\)"__metadata__"\s*:\s*\{')
@@ -68,7 +68,7 @@ def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
     size = _header_size(file)
-    header = read_at(file, 8, min(size, _LONGEST_HEADER))
+    header = read_at(file, 8, min(size, LONGEST_HEADER))
     metadata = _METADATA.search(header)
     at = metadata.end() if metadata else 1
     entries = b",".join(
@@ -78,7 +78,7 @@ def fill(file: BinaryIO, payload: Payload) -> Edit:
     if not header[at:].lstrip().startswith(b"}"):
         text += b","
     text += b" " * (-(len(text) + 1) % 8) + b"\n"
-    if size + len(text) > _LONGEST_HEADER:
+    if size + len(text) > LONGEST_HEADER:
         raise CannotCarry(
             "With the snapshot its header would be over 25,000,000 bytes, "
             "more than the Hugging Face hub reads."
@@ -88,7 +88,7 @@ def fill(file: BinaryIO, payload: Payload) -> Edit:
 
 def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
     size = _header_size(file)
-    if size > _LONGEST_HEADER:  # fill makes none
+    if size > LONGEST_HEADER:  # fill makes none
         return None
     header = read_at(file, 8, size)
     names = b"|".join(re.escape(key.encode()) for key in keys)
