@@ -470,6 +470,9 @@ def test_a_kill_is_resumed(project: Folder) -> None:
         said = start_command("record", "--resume", cwd=project.path)
         assert said.status == 3
         assert "still runs" in said.err
+        said = start_command("doctor", cwd=project.path)
+        assert said.status == 0
+        assert "still runs" in said.out
     project.write("go")
     await_file(project.path / "gone")
     await_end(int(project.read("gone")))
@@ -477,6 +480,9 @@ def test_a_kill_is_resumed(project: Folder) -> None:
     process.communicate()
     noted = recorded(project, "pass", "--watch", "lib")
     assert "jellyml record --resume finishes it" in noted.err
+    said = start_command("doctor", "-c", project.path, cwd=project.path.parent)
+    assert said.status == 1
+    assert f"Fix: jellyml record --resume -c {project.path}" in said.out
 
     said = start_command("record", "--resume", cwd=project.path)
 
@@ -489,6 +495,7 @@ def test_a_kill_is_resumed(project: Folder) -> None:
     assert not (project.path / ".git/jellyml").exists()
     again = start_command("record", "--resume", cwd=project.path)
     assert (again.status, again.err) == (0, "There is nothing to finish.\n")
+    assert start_command("doctor", cwd=project.path).out == "All is well.\n"
 
 
 def test_a_kill_while_filling_is_resumed(project: Folder, weights: Path) -> None:

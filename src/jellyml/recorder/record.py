@@ -1,7 +1,7 @@
 """``jellyml record``: capture, run the command, fill what it wrote. The command's status stands."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +9,14 @@ from pathlib import Path
 from jellyml.code.masking import mask_arguments
 from jellyml.code.repository import Repository
 from jellyml.create import create_snapshot
-from jellyml.errors import JellyError, UnsafeToContinue
+from jellyml.errors import JellyError, UnsafeToContinue, pasteable
 from jellyml.recorder import child, plan
 from jellyml.recorder.described import of_command
 from jellyml.recorder.fills import Result, fill_written
 from jellyml.recorder.live import Live
 from jellyml.recorder.plan import Plan
 from jellyml.recorder.watch import look
+from jellyml.workspace.outcome import Finding
 
 _MIXED = (
     "another recorded command writes below the same folder, and nobody can tell whose it is. "
@@ -85,6 +86,21 @@ def resume(code_dir: Path) -> list[Recorded]:
         _finish(run, recorded)
         done.append(recorded)
     return done
+
+
+def unfinished(code_dir: Path) -> Iterator[Finding]:
+    """What ``resume`` would finish, or cannot finish yet. Raises NotARepository."""
+    here = "" if code_dir == Path() else f" -c {pasteable(code_dir)}"
+    with suppress(OSError):  # a medium that cannot be written has none that could be finished
+        for run, _ in plan.left(Repository.find(code_dir)):
+            name = pasteable(" ".join(run.command))
+            if run.runs():
+                said = f"The record of {name} was interrupted; the command itself still runs."
+                fix = f"when it has ended: jellyml record --resume{here}"
+                yield Finding(said, False, fix, expected=True)
+            else:
+                said = f"The record of {name} was interrupted, so not all it wrote carries code."
+                yield Finding(said, False, f"jellyml record --resume{here}")
 
 
 def _prepared(
