@@ -1,5 +1,8 @@
 """Checkpoints that are folders, as their libraries write and read them."""
 
+import subprocess
+import sys
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +109,7 @@ def _tf_load(path: Path) -> object:
     return module.weight.numpy().tolist()
 
 
-def _gpt(seed: int) -> Any:
+def small_gpt(seed: int) -> Any:
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -116,7 +119,7 @@ def _gpt(seed: int) -> Any:
 
 
 def _sharded_save(path: Path) -> None:
-    _gpt(0).save_pretrained(path, max_shard_size="2KB")
+    small_gpt(0).save_pretrained(path, max_shard_size="2KB")
     assert len(list(path.glob("model-*-of-*.safetensors"))) > 1
 
 
@@ -136,7 +139,7 @@ def _trained(output: Path, steps: int, seed: int) -> Any:
         str(output), max_steps=steps, save_steps=1, report_to=[], use_cpu=True,
         per_device_train_batch_size=1, disable_tqdm=True,
     )  # fmt: skip
-    return Trainer(_gpt(seed), args, train_dataset=[row] * 8)
+    return Trainer(small_gpt(seed), args, train_dataset=[row] * 8)
 
 
 def _trainer_save(path: Path) -> None:
@@ -171,6 +174,80 @@ def _accelerate_load(path: Path) -> object:
     return {name: value.tolist() for name, value in net.state_dict().items()}
 
 
+def _deepspeed(verb: str, path: Path, stage: int) -> None:
+    script = Path(__file__).with_name("with_deepspeed.py")
+    subprocess.run(
+        [sys.executable, "-W", "ignore", script, verb, path, str(stage)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+
+
+def _deepspeed_saved(stage: int) -> Callable[[Path], None]:
+    return lambda path: _deepspeed("save", path, stage)
+
+
+def _deepspeed_read(stage: int) -> Callable[[Path], object]:
+    def read(path: Path) -> object:
+        _deepspeed("load", path, stage)
+        return (path.parent / "read").read_text()
+
+    return read
+
+
+def _megatron_save(path: Path) -> None:
+    """As its checkpointing lays it out; Megatron-LM itself wants a GPU."""
+    import torch
+
+    for rank in range(2):
+        place = path / "iter_0000010" / f"mp_rank_{rank:02}"
+        place.mkdir(parents=True)
+        whole = {"args": Namespace(lr=0.1), "iteration": 10, "model": state(), "optimizer": {}}
+        torch.save(whole, place / "model_optim_rng.pt")
+    (path / "latest_checkpointed_iteration.txt").write_text("10")
+
+
+def _megatron_load(path: Path) -> object:
+    import torch
+
+    latest = int((path / "latest_checkpointed_iteration.txt").read_text())
+    places = sorted((path / f"iter_{latest:07}").glob("mp_rank_*/model_optim_rng.pt"))
+    return [str(torch.load(place, weights_only=False)) for place in places]
+
+
+def _peft_save(path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    get_peft_model(small_gpt(0), LoraConfig(target_modules=["c_attn"], r=2)).save_pretrained(path)
+    assert (path / "adapter_model.safetensors").exists()
+
+
+def _peft_load(path: Path) -> object:
+    from peft import PeftModel, get_peft_model_state_dict
+
+    model = PeftModel.from_pretrained(small_gpt(0), path)
+    return str(model.peft_config), str(get_peft_model_state_dict(model))
+
+
+def _diffusers_save(path: Path) -> None:
+    import torch
+    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+
+    torch.manual_seed(0)
+    blocks = {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}
+    unet = UNet2DModel(
+        sample_size=8, block_out_channels=(8,), layers_per_block=1, norm_num_groups=4, **blocks
+    )
+    DDPMPipeline(unet, DDPMScheduler()).save_pretrained(path)
+    assert (path / "model_index.json").exists()
+
+
+def _diffusers_load(path: Path) -> object:
+    from diffusers import DDPMPipeline
+
+    pipeline = DDPMPipeline.from_pretrained(path)
+    return str(pipeline.config), str(pipeline.unet.state_dict())
+
+
 FOLDERS = (
     Folder("torch.distributed.checkpoint", ("torch",), ("load", "dcp_to_torch_save"), _dcp_save,
            _dcp_load,
@@ -194,6 +271,17 @@ FOLDERS = (
            _saved_model_load, "`tf.saved_model.save(module, folder)`, then fill the folder"),
     Folder("TensorFlow checkpoint", ("tensorflow",), ("Checkpoint.restore",), _tf_save, _tf_load,
            "`checkpoint.save(prefix)`, then fill the folder"),
+    Folder("DeepSpeed", ("deepspeed", "torch"), ("load_checkpoint", "zero_to_fp32"),
+           _deepspeed_saved(1), _deepspeed_read(1),
+           "`engine.save_checkpoint(folder, client_state=dict(snapshot))`"),
+    Folder("DeepSpeed, ZeRO 3", ("deepspeed", "torch"), ("load_checkpoint", "zero_to_fp32"),
+           _deepspeed_saved(3), _deepspeed_read(3), ""),
+    Folder("PEFT adapter", ("peft", "transformers"), ("PeftModel.from_pretrained",), _peft_save,
+           _peft_load, "`model.save_pretrained(folder)`, then fill the folder"),
+    Folder("diffusers pipeline", ("diffusers", "torch"), ("from_pretrained",), _diffusers_save,
+           _diffusers_load, "`pipeline.save_pretrained(folder)`, then fill the folder"),
+    Folder("files laid out as Megatron-LM does", ("torch",), ("torch.load",), _megatron_save,
+           _megatron_load, ""),
 )  # fmt: skip
 
 
@@ -207,7 +295,7 @@ def _dcp_keyed(path: Path, records: Records) -> None:
 
 
 def _sharded_keyed(path: Path, records: Records) -> None:
-    model = _gpt(0)
+    model = small_gpt(0)
     state_dict = {**model.state_dict(), **as_tensors(records)}
     model.save_pretrained(path, state_dict=state_dict, max_shard_size="2KB")
 
@@ -235,9 +323,17 @@ def _tf_keyed(path: Path, records: Records) -> None:
     tf.train.Checkpoint(module=_tf_module(), **carried).save(str(path / "ckpt"))
 
 
+def _deepspeed_keyed(path: Path, records: Records) -> None:
+    import torch
+
+    torch.save(as_tensors(records), path.with_name("records.pt"))
+    _deepspeed("save", path, 1)
+
+
 KEYED = {
     "dcp.save": (("torch",), _dcp_keyed),
     "save_pretrained(state_dict=...)": (("transformers", "safetensors"), _sharded_keyed),
     "accelerate, register_for_checkpointing": (("accelerate", "torch"), _accelerate_keyed),
     "tf.train.Checkpoint": (("tensorflow",), _tf_keyed),
+    "DeepSpeed, client_state": (("deepspeed", "torch"), _deepspeed_keyed),
 }

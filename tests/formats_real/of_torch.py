@@ -1,5 +1,7 @@
 """What torch and safetensors write."""
 
+import tarfile
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,18 @@ def _torch_save_legacy(path: Path) -> None:
     torch.save(state(), path, _use_new_zipfile_serialization=False)
 
 
+def _torch_save_whole(path: Path) -> None:
+    import torch
+
+    torch.save(_module(), path)
+
+
+def _torch_whole(path: Path) -> object:
+    import torch
+
+    return torch.load(path, weights_only=False)(_input()).tolist()
+
+
 _MODES = {
     f"torch.load(weights_only={safe}, mmap={mapped})": _torch_load(weights_only=safe, mmap=mapped)
     for safe in (True, False)
@@ -103,6 +117,79 @@ def _export_load(path: Path) -> object:
     return torch.export.load(path).module()(_input()).tolist()
 
 
+def _lightning_model() -> Any:
+    import torch
+    from lightning import LightningModule
+
+    class Net(LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = _module()
+
+        def training_step(self, batch: Any, _: int) -> Any:
+            return self.layer(batch).sum()
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+        def train_dataloader(self) -> Any:
+            rows: Any = _Rows()
+            return torch.utils.data.DataLoader(rows)
+
+    return Net
+
+
+class _Rows:
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, at: int) -> Any:
+        return _input()[0]
+
+
+def _lightning_fit(epochs: int, **options: Any) -> Any:
+    from lightning import Trainer
+
+    trainer = Trainer(
+        max_epochs=epochs, accelerator="cpu", devices=1, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    net = _lightning_model()()
+    trainer.fit(net, **options)
+    return trainer
+
+
+def _lightning_save(path: Path) -> None:
+    _lightning_fit(1).save_checkpoint(path)
+
+
+def _lightning_load(path: Path) -> object:
+    return _lists(_lightning_model().load_from_checkpoint(path).state_dict())
+
+
+def _lightning_resume(path: Path) -> object:
+    trainer = _lightning_fit(2, ckpt_path=path, weights_only=True)
+    return trainer.global_step, _lists(trainer.model.state_dict())
+
+
+def _bin_save(path: Path) -> None:
+    import torch
+    from of_folders import small_gpt
+
+    model = small_gpt(0)
+    model.config.save_pretrained(path.parent)
+    torch.save(model.state_dict(), path)
+
+
+def _bin_load(path: Path) -> object:
+    from transformers import GPT2LMHeadModel
+
+    model, info = GPT2LMHeadModel.from_pretrained(
+        path.parent, use_safetensors=False, output_loading_info=True
+    )
+    return str(info), str(model.state_dict())
+
+
 TORCH = (
     Case(
         "torch state_dict", "torch zip", "model.pth", "torch", _torch_save,
@@ -111,6 +198,15 @@ TORCH = (
     ),
     Case("torch checkpoint", "torch zip", "model.ckpt", "torch", _torch_save_nested,
          {"torch.load(weights_only=True)": _torch_nested}),
+    Case("torch module, whole", "torch zip", "model.pt", "torch", _torch_save_whole,
+         {"torch.load(weights_only=False)": _torch_whole}),
+    Case("Lightning", "torch zip", "model.ckpt", "lightning", _lightning_save,
+         {"load_from_checkpoint": _lightning_load, "fit(ckpt_path=...)": _lightning_resume},
+         line="`Trainer(plugins=[JellyMLLightningPlugin()])`, of `jellyml_lightning`",
+         needs=("torch",)),
+    Case("Hugging Face pytorch_model.bin", "torch zip", "pytorch_model.bin", "transformers",
+         _bin_save, {"from_pretrained": _bin_load}, needs=("torch",),
+         line="`torch.save(model.state_dict(), path)`, then fill"),
     Case(
         "torch before 1.6", "torch before 1.6", "old.pth", "torch", _torch_save_legacy,
         {f"torch.load(weights_only={safe})": _torch_load(weights_only=safe)
@@ -190,7 +286,32 @@ def _dcp_file(path: Path) -> None:
     path.write_bytes(next(path.parent.glob("dcp/*.distcp")).read_bytes())
 
 
+def _nemo(path: Path) -> None:
+    """A tar of a configuration and weights."""
+    _torch_save(path.with_name("model_weights.ckpt"))
+    with tarfile.open(path, "w") as archive:
+        archive.add(path.with_name("model_weights.ckpt"), "./model_weights.ckpt")
+
+
+def _mar(path: Path) -> None:
+    from model_archiver.model_packaging import package_model
+    from model_archiver.model_packaging_utils import ModelExportUtils
+
+    _jit_save(path.with_name("model.pt"))
+    args = Namespace(
+        model_name=path.stem, serialized_file=str(path.with_name("model.pt")), model_file=None,
+        handler="image_classifier", extra_files=None, version="1.0", export_path=str(path.parent),
+        force=False, archive_format="default", requirements_file=None, runtime="python",
+        config_file=None, source_vocab=None,
+    )  # fmt: skip
+    package_model(args, ModelExportUtils.generate_manifest_json(args))
+
+
 PARTS = (
     Case("one file of a DCP folder", "scan", "__0_0.distcp", "torch", _dcp_file, {},
+         refused="not one that is known"),
+    Case("TorchServe archive", "scan", "served.mar", "torch-model-archiver", _mar, {},
+         refused="not one that is known", needs=("torch",)),
+    Case("a tar, as of NeMo", "scan", "model.nemo", "torch", _nemo, {},
          refused="not one that is known"),
 )  # fmt: skip
