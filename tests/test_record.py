@@ -153,7 +153,11 @@ def test_the_environment_is_that_of_the_program(project: Folder, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "mark", ["model.safetensors.index.json", "trainer_state.json", "x.distcp", "saved_model.pb"]
+    "mark",
+    [
+        *("model.safetensors.index.json", "trainer_state.json", "x.distcp", "saved_model.pb"),
+        "zero_pp_rank_0_mp_rank_00_optim_states.pt",
+    ],
 )
 def test_a_folder_that_is_one_checkpoint_is_filled_as_one(project: Folder, mark: str) -> None:
     said = recorded(

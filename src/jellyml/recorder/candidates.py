@@ -32,14 +32,15 @@ _DIGEST = re.compile(r"[0-9a-f]{30,128}")
 # Where Hugging Face's hub notes what it has put into a folder; it was not made there.
 _FETCHED = Path(".cache", "huggingface", "download")
 _MOST_ABOVE = 4  # folders in which such notes are looked for
-# One of these names, or names that end so, in a folder that is one checkpoint.
+# One of these names, or names that end so, in a folder that is one checkpoint. The last are
+# DeepSpeed's, a file for each process.
 _WHOLE = (
     "trainer_state.json",  # transformers
     "saved_model.pb",  # TensorFlow
     "_CHECKPOINT_METADATA",  # Orbax
     "random_states_0.pkl",  # accelerate
 )
-_WHOLE_ENDING = (".safetensors.index.json", ".bin.index.json", ".distcp")
+_WHOLE_ENDING = (".safetensors.index.json", ".bin.index.json", ".distcp", "_optim_states.pt")
 
 
 @dataclass(frozen=True, slots=True)
