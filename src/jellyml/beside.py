@@ -17,11 +17,12 @@ _DCP_NAMES = ".metadata"
 _SEARCHED = 64 << 20  # bytes; of larger files only the likely places are looked at
 
 
-def refuse_what_is_none(folder: Path) -> None:
-    """CannotCarry for a folder that is no checkpoint."""
-    if (folder / ".git").exists() or not any(folder.iterdir()):
-        what = "is a git repository" if (folder / ".git").exists() else "is empty"
-        raise CannotCarry(f"{folder} {what}, not a checkpoint.", "name the checkpoint's folder.")
+def refuse_repository(folder: Path) -> None:
+    """CannotCarry: it is the code itself."""
+    if (folder / ".git").exists():
+        raise CannotCarry(
+            f"{folder} is a git repository, not a checkpoint.", "name the checkpoint's folder."
+        )
 
 
 def put(folder: Path, payload: Payload) -> tuple[int, bool]:

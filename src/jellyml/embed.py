@@ -108,16 +108,13 @@ def _target(place: Path, *, follow: bool) -> Path:
     return target
 
 
-def fill_ahead(folder: Path, snapshot: Snapshot) -> Filled:
-    """Into a folder that a trainer is about to save into, which may be empty as yet."""
-    with _told(folder):
-        return _beside(folder, _payload(folder, snapshot))
+def fill_of_run(folder: Path, snapshot: Snapshot) -> Filled:
+    """Into a folder that the run itself saves into, which may be empty as yet.
 
-
-def fill_saved(folder: Path, snapshot: Snapshot) -> Filled:
-    """Into a folder that the run itself has saved: what may lie in its files is the same code."""
+    What may lie in its files is the same code. Raises CannotCarry for a repository.
+    """
     with _told(folder):
-        beside.refuse_what_is_none(folder)
+        beside.refuse_repository(folder)
         return _beside(folder, _payload(folder, snapshot))
 
 
@@ -247,7 +244,9 @@ def _apply(target: Path, steps: Steps, seen: os.stat_result) -> None:
 
 
 def _fill_folder(folder: Path, payload: Payload, replace: bool, follow: bool) -> Filled:
-    beside.refuse_what_is_none(folder)
+    beside.refuse_repository(folder)
+    if not any(folder.iterdir()):
+        raise CannotCarry(f"{folder} is empty, not a checkpoint.", "name the checkpoint's folder.")
     own = list(beside.parts_of_the_run(folder))
     if not replace and (own or beside.may_be_in_shards(folder)):
         what = "wipes that one" if own else "puts another one beside it, which counts"

@@ -1,8 +1,11 @@
 """Real training runs, tiny: what they save carries the code, and loads as before."""
 
 import os
+import shutil
 import tracemalloc
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,14 +29,14 @@ def _in_the_repository(repo: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     repo.write("train.py", "edited\n")
 
 
-def hf(output: Path, steps: int, callback: Any) -> Any:
+def hf(output: Path, steps: int, callback: Any, **options: Any) -> Any:
     from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 
     model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=1, n_embd=8, vocab_size=16, n_positions=8))
     rows = [{"input_ids": torch.arange(8), "labels": torch.arange(8)}] * 8
     args = TrainingArguments(
         str(output), max_steps=steps, save_steps=1, save_total_limit=2, report_to=[],
-        use_cpu=True, per_device_train_batch_size=1, disable_tqdm=True,
+        use_cpu=True, per_device_train_batch_size=1, disable_tqdm=True, **options,
     )  # fmt: skip
     return Trainer(model, args, train_dataset=rows, callbacks=[callback])
 
@@ -59,6 +62,48 @@ def test_transformers(repo: Folder, tmp_path: Path) -> None:
     _, info = GPT2LMHeadModel.from_pretrained(tmp_path / "final", output_loading_info=True)
     assert not info["unexpected_keys"]
     assert not info["missing_keys"]
+
+
+def test_transformers_saves_once_it_is_done(repo: Folder, tmp_path: Path) -> None:
+    from jellyml.integrations.transformers import JellyMLCallback
+
+    trainer = hf(tmp_path / "out", 1, JellyMLCallback(), save_strategy="no")
+    trainer.train()
+    trainer.save_model()
+    carries(tmp_path / "out", repo)
+
+
+def test_transformers_pushes_the_code_along(
+    repo: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a hub that keeps what it is sent."""
+    import transformers.trainer
+
+    from jellyml.integrations.transformers import JellyMLCallback
+
+    hub = tmp_path / "hub"
+
+    class Hub:
+        def create_repo(self, name: str, **_: Any) -> Any:
+            return SimpleNamespace(repo_id=f"somebody/{name}")
+
+        def upload_folder(self, *, folder_path: str, path_in_repo: str = ".", **_: Any) -> Any:
+            ignored = shutil.ignore_patterns("checkpoint-*")
+            shutil.copytree(folder_path, hub / path_in_repo, ignore=ignored, dirs_exist_ok=True)
+            job: Future[None] = Future()
+            job.set_result(None)
+            return job
+
+    monkeypatch.setattr(transformers.trainer, "hf_api", Hub)
+    options = {"push_to_hub": True, "hub_strategy": "checkpoint", "hub_model_id": "mine"}
+    trainer = hf(tmp_path / "out", 1, JellyMLCallback(), **options)
+    trainer.train()
+    for folder in (hub, hub / "last-checkpoint"):
+        assert (folder / "model.safetensors").exists()
+        carries(folder, repo)
+    shutil.rmtree(hub)
+    trainer.push_to_hub()
+    carries(hub, repo)
 
 
 def test_transformers_leaves_the_weights_of_an_earlier_run_alone(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from jellyml.embed import fill_ahead
 from jellyml.integrations.run import RunCode, missing
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Attached:
     def _saving(self, models: Sequence[object], weights: Sequence[object], folder: str) -> None:
         # accelerate has no hook after saving; the folder is there, and nobody reads it yet.
         if self._saves():
-            self._code.fill(folder, by=fill_ahead)
+            self._code.fill(folder)
 
 
 def attach(

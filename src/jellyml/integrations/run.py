@@ -72,10 +72,10 @@ def put(
     """Fill, with ``embed.fill`` or ``by``; whatever goes wrong is a warning."""
     if not snapshot.filling:
         return  # it was said when the capture failed
-    from jellyml.embed import fill, fill_saved
+    from jellyml.embed import fill, fill_of_run
 
     try:
-        (by or (fill_saved if path.is_dir() else fill))(path, snapshot)
+        (by or (fill_of_run if path.is_dir() else fill))(path, snapshot)
     except Exception as error:  # noqa: BLE001 (the model is saved; the run goes on)
         _warn(f"{path} carries no code: {error}")
 
