@@ -328,7 +328,8 @@ def test_a_folder_whose_code_lies_in_a_file_stays_whole(
     assert repo.read("out/train.py") == b"as it trained\n"
     assert repo.read("out/config.json") == b"of this run"
     assert (repo.path / "out" / "0.pt").exists()
-    assert not outcome.warnings
+    (said,) = outcome.warnings
+    assert "out/config.json was left as it is" in said
     Workspace(repo.path).undo()
     assert repo.read("out/train.py") == b"later\n"
     assert repo.read("out/config.json") == b"of this run"

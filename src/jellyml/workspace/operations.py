@@ -15,7 +15,7 @@ from jellyml.workspace.disk import Left
 from jellyml.workspace.journal import Move, Operation, Verb, stacks
 from jellyml.workspace.outcome import Change, Entry, Finding, Outcome
 from jellyml.workspace.perform import Ready, perform
-from jellyml.workspace.plan import Plan, holds, in_the_way, to_state
+from jellyml.workspace.plan import Plan, holds, in_the_way, is_there, to_state
 from jellyml.workspace.recovery import Repair
 from jellyml.workspace.session import Session, Wanted, can_be_written, held
 from jellyml.workspace.state import Head, State
@@ -158,7 +158,7 @@ def _load(session: Session, arrival: "Arrival", target: "Target", *, dry_run: bo
     """The snapshot's tree over the working tree, HEAD at its commit."""
     root = session.repository.root
     mine = arrival.inside(root)
-    parts = arrival.files_inside(root)
+    parts, known = arrival.files_inside(root), session.repository.object_format
     objects = (arrival.quarantine.objects,)
     with session.draft(objects=objects, keep=(*target.lying, *parts)) as drafted:
         session.mover.prepare()
@@ -170,11 +170,16 @@ def _load(session: Session, arrival: "Arrival", target: "Target", *, dry_run: bo
             root,
             Plan(staged.moves),
             operation.number,
-            object_format=session.repository.object_format,
+            object_format=known,
             staying=(*mine, *parts),
         )
         if target.new and plan.around.aside:
             raise words.other_files_there(root, plan.around.aside, arrival.path)
+        stay = [
+            move.path for move in staged.moves
+            if move.path in parts and not is_there(root, move, known)
+        ]  # fmt: skip
+        arrival.warnings.extend(words.parts_that_stay(arrival.path, stay))
         stage.drop(staged.moves, plan.moves, session.mover.stage)
         if dry_run:
             session.mover.sweep()

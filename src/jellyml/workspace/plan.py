@@ -127,7 +127,7 @@ def in_the_way(
         move
         for move in plan.moves
         if move.path not in stay
-        if move.before is not None or not _is_there(root, move, object_format)
+        if move.before is not None or not is_there(root, move, object_format)
     ]
     new = (move.path for move in moves if move.before is None)
     blocking = [one for path in new for one in obstacles(root, path, gone)]
@@ -150,7 +150,7 @@ def place_aside(number: int, count: int) -> str:
     return f"aside/{number:08}/{count:04}"
 
 
-def _is_there(root: Path, move: Move, object_format: str) -> bool:
+def is_there(root: Path, move: Move, object_format: str) -> bool:
     """The very file lies there already, though no state holds it."""
     if any(at(root, parent).is_symlink() for parent in parents(move.path)):
         return False

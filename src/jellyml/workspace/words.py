@@ -1,7 +1,7 @@
 """The sentences that operations answer with."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["add", "modify", "delete", "move aside"]
 _SHORT = 8
+_FEW = 10
 
 
 def nothing(verb: str, root: Path) -> Outcome:
@@ -124,6 +125,17 @@ def pointers(paths: Iterable[bytes]) -> list[str]:
     return [
         f"{os.fsdecode(path)} is a pointer; its content comes with: git lfs pull" for path in paths
     ]
+
+
+def parts_that_stay(model: "Place", paths: Sequence[bytes]) -> list[str]:
+    """Files of the checkpoint's folder that the code has too, with other bytes."""
+    said = [
+        f"{os.fsdecode(path)} was left as it is: it lies in the checkpoint, and its code has other"
+        f" bytes for it. jellyml load {pasteable(model)} --to NEW-FOLDER brings those."
+        for path in paths[:_FEW]
+    ]
+    more = len(paths) - _FEW
+    return said + [f"So were {more} more files of the checkpoint."] * (more > 0)
 
 
 def set_aside(private: Path, aside: Mapping[str, str]) -> list[str]:
