@@ -17,6 +17,8 @@ def main(verb: str, folder: Path, stage: int) -> None:
     import deepspeed
     from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 
+    # No collective of its own: it would be compiled anew in every sealed home.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     torch.manual_seed(verb == "load")
     net = torch.nn.Linear(3, 2)
     engine, *_ = deepspeed.initialize(
