@@ -1,5 +1,6 @@
 """What ``torch.save`` and TorchScript write today: a zip archive with one record per tensor."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import nlargest
 from typing import BinaryIO
@@ -15,6 +16,8 @@ name = "torch zip"
 _LIKELY = 4
 # It is held whole; of a larger one, only the beginning is looked into.
 _LARGEST_PICKLE = 8 << 20
+# Numbers that are texts in a pickle, as storages are called.
+_TEXTS = re.compile(rb"(?:X.{4}|\x8c.|V)(\d+)", re.DOTALL)
 # Storages that bytes may lie in, as pickles name them (torch/storage.py).
 _OF_BYTES = (b"ByteStorage", b"CharStorage", b"UntypedStorage", b"uint8", b"int8")
 
@@ -52,8 +55,10 @@ def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
     # A read of each tensor of a large file would take minutes where the file is not in memory.
     told = uses or any(kind in pickle for kind in _OF_BYTES)
     if len(pickle) == data_pkl.size > 0 and not told:
+        known = set(_TEXTS.findall(pickle))
+        start = len(_inside(directory, b"data/"))
         numbered = _numbered(directory)
-        rest = (entry for entry in rest if not numbered(entry))
+        rest = (one for one in rest if not (numbered(one) and one.name[start:] in known))
     yield from _located(directory, rest)
 
 
