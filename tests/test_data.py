@@ -1,7 +1,7 @@
 """Data that git does not know goes along with the code, and that is said."""
 
+import json
 import warnings
-from pathlib import Path
 
 import pytest
 
@@ -9,7 +9,10 @@ import jellyml
 from at_the_keyboard import save_model, type_command
 from conftest import Folder
 from jellyml.checkpoint import Checkpoint
-from jellyml.code.data import looks_like_data
+from jellyml.code import capture
+from jellyml.code.data import Data, looks_like_data
+from jellyml.code.manifest import CodeFacts
+from jellyml.code.repository import Repository
 
 ROWS = b"name,age\n" + b"somebody,42\n" * 100_000
 
@@ -76,9 +79,19 @@ def test_the_manifest_show_and_check_name_it(repo: Folder) -> None:
     assert (said.status, said.out) == (1, "patients.csv: data\n")
 
 
-def test_a_large_table_stays_out_as_ever(repo: Folder, tmp_path: Path) -> None:
+def test_a_large_table_stays_out_as_ever(repo: Folder) -> None:
     repo.write("patients.csv", ROWS)
     repo.write("pyproject.toml", "[tool.jellyml]\nmax_file_size = 1_100_000\n")
     (sentence,) = told(repo)
     assert "left out" in sentence
     assert "looks like data" not in sentence
+
+
+def test_what_another_process_saw_names_it_too(repo: Folder) -> None:
+    """Of several that start together one looks, and the others read what it saw."""
+    facts = CodeFacts(root=repo.path, data=(Data("patients.csv", 2_000_000),))
+    seen = json.loads(json.dumps(capture._seen_as_json(facts)))
+    kept: dict[str, object] = {"texts": {}, "secrets": [], "commit": "f" * 40, "cut": "", "raw": []}
+    hit = jellyml.create_snapshot(repo.path).filling, kept
+    made = capture._rebuilt(hit, seen, Repository.find(repo.path))
+    assert made.facts.data == facts.data
