@@ -486,6 +486,18 @@ def test_an_address_is_shown_without_what_is_secret(address: str, shown: str, na
     assert SECRET not in repr(place)
 
 
+def test_an_address_as_a_path_is_not_repeated(tmp_path: Path, repo: Folder) -> None:
+    for given in (Path(f"https://user:{SECRET}@h/m.pth"), f" https://user:{SECRET}@h/m.pth"):
+        with pytest.raises(UsageError, match="begins with https://") as raised:
+            jellyml.open(given)
+        assert SECRET not in str(raised.value)
+        with pytest.raises(UsageError) as raised:
+            Workspace(repo.path).load(given)
+        assert SECRET not in str(raised.value)
+    (tmp_path / "ab:").mkdir()
+    assert place_of(tmp_path / "ab:" / "m.pth") == tmp_path / "ab:" / "m.pth"
+
+
 def test_what_is_no_address() -> None:
     for text in ("model.pth", "C:\\x", "a:b", "./s3:/x", "/s3://x"):
         assert place_of(text) == Path(text)

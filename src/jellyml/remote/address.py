@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from jellyml.errors import NoSnapshot
+from jellyml.errors import NoSnapshot, UsageError
 
 if TYPE_CHECKING:
     import os
@@ -18,6 +18,7 @@ _HF = (
     r"hf://(?P<kind>datasets/|spaces/|models/)?(?P<repo>[^/@]+/[^/@]+)"
     r"(?:@(?P<rev>[^/]+))?/(?P<path>.+)"
 )
+_TORN = re.compile(r"\s*(https?|s3|gs|gcs|hf|az|abfss?|s?ftp|ssh):/", re.IGNORECASE)
 _HUB = "https://huggingface.co"
 
 T = TypeVar("T")
@@ -119,7 +120,18 @@ def place_of(text: "str | os.PathLike[str]") -> Place:
         return text
     if isinstance(text, str) and _SCHEME.match(text):
         return Remote(text)
+    _refuse_torn(text)
     return Path(text)
+
+
+def _refuse_torn(text: "str | os.PathLike[str]") -> None:
+    """What pathlib makes of an address: no message is to repeat what may be a password in it."""
+    torn = _TORN.match(str(text))
+    if torn and not Path(text).exists():
+        raise UsageError(
+            f"An address that begins with {torn[1]}:// was passed as a path.",
+            f'pass it as text: "{torn[1]}://..."',
+        )
 
 
 def given_place(
@@ -129,4 +141,7 @@ def given_place(
 ) -> Place:
     """The same; whatever is no address is for ``given`` to make absolute, or to refuse."""
     is_far = isinstance(text, Remote) or (isinstance(text, str) and _SCHEME.match(text))
-    return place_of(text) if is_far else given(name, text)
+    if is_far:
+        return place_of(text)
+    _refuse_torn(text)
+    return given(name, text)
