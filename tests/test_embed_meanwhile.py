@@ -11,7 +11,7 @@ import pytest
 import jellyml
 from checkpoint_files import checkpoint, model, saved
 from jellyml import amend, embed, locks
-from jellyml.errors import NoSnapshot, UnsafeToContinue, pasteable
+from jellyml.errors import CannotCarry, NoSnapshot, UnsafeToContinue, pasteable
 from nobody import as_nobody
 
 NEWER = saved({"weight": bytes(100_000)})
@@ -122,6 +122,23 @@ def test_a_journal_of_odd_numbers(tmp_path: Path, number: object) -> None:
     (tmp_path / ".best.pth.jellyml-undo").write_text(json.dumps(said) + "\n")
     amend.mend(path)
     assert path.read_bytes() == b"as it is"
+
+
+@pytest.mark.parametrize(("name", "missing"), [("model.gguf", 40), ("model.safetensors", 4)])
+def test_a_file_that_is_still_coming_is_left(
+    tmp_path: Path, source: Path, name: str, missing: int
+) -> None:
+    """A download that is taken up again goes on at the file's end."""
+    path = tmp_path / name
+    whole = (Path(__file__).parent / "samples" / name).read_bytes()
+    path.write_bytes(whole[:-missing])
+    with pytest.raises(CannotCarry, match="cut off"):
+        jellyml.fill(path, source=source)
+    with path.open("ab") as file:
+        file.write(whole[-missing:])
+    jellyml.fill(path, source=source)
+    jellyml.strip(path)
+    assert path.read_bytes() == whole
 
 
 @pipes

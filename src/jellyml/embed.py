@@ -6,7 +6,7 @@ gets two files beside its own.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -16,7 +16,18 @@ from jellyml.checkpoint import Checkpoint, found
 from jellyml.code import filling
 from jellyml.create import on_secrets, snapshot_for
 from jellyml.errors import CannotCarry, JellyError, NoSnapshot, UsageError, pasteable
-from jellyml.formats import CODE, KEY, MANIFEST, MANIFEST_KEY, Format, Payload, Record, format_of
+from jellyml.formats import (
+    CODE,
+    KEY,
+    MANIFEST,
+    MANIFEST_KEY,
+    Format,
+    Payload,
+    Record,
+    format_of,
+    gguf,
+    safetensors,
+)
 from jellyml.formats.edit import Steps
 from jellyml.guarded import guarded
 from jellyml.recut import without_history
@@ -201,6 +212,7 @@ def _fill_file(place: Path, target: Path, payload: Payload, replace: bool) -> Fi
         try:
             if carried:
                 steps.add(kind.wipe(steps.result, carried))
+            _refuse_cut(target, kind)
             steps.add(kind.fill(steps.result, payload))
         except CannotCarry as error:
             raise _refused(place, kind, error) from None
@@ -208,6 +220,23 @@ def _fill_file(place: Path, target: Path, payload: Payload, replace: bool) -> Fi
     size = sum(map(len, payload.values()))
     replaced = bool(old or carried)
     return Filled(place, kind.name, _commit_of(payload), size, replaced, steps.caution)
+
+
+def _refuse_cut(target: Path, kind: Format) -> None:
+    """CannotCarry for a file that may still be coming: what is appended would lie in its middle.
+
+    Other formats end with what says that they do.
+    """
+    if kind not in (gguf, safetensors):
+        return
+    from jellyml.tensors.lazy_array import NOT_THERE
+    from jellyml.tensors.sources import arrays_of
+
+    cut = False
+    with suppress(JellyError):  # whether it is whole cannot be told
+        cut = any(array.flaw == NOT_THERE for array in arrays_of(target).values())
+    if cut:
+        raise CannotCarry("It is cut off: not all of its arrays are there.", "get all of it.")
 
 
 def _refused(place: Path, kind: Format, error: CannotCarry) -> CannotCarry:

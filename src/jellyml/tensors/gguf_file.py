@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from jellyml.formats.record import read_at, size_of
 from jellyml.tensors.dtypes import DType, of_gguf
-from jellyml.tensors.lazy_array import LazyArray
+from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
 from jellyml.tensors.nodes import MOST_ARRAYS, TooMuch
 from jellyml.tensors.stretch import Stretch
 
@@ -142,6 +142,6 @@ def _array(
         return LazyArray(name, shape, kind, None, flaw="its order of bytes is not known")
     size = kind.bytes_of(prod(shape))
     if place + size > length:
-        return LazyArray(name, shape, kind, None, flaw="its bytes are not in the file")
+        return LazyArray(name, shape, kind, None, flaw=NOT_THERE)
     swap = kind.swap if reader.order == ">" else 1
     return LazyArray(name, shape, kind, Stretch(path, place, size, swap=swap))

@@ -13,6 +13,7 @@ from jellyml.tensors.stretch import Stretch, Unreadable, swapped
 if TYPE_CHECKING:
     import numpy
 
+NOT_THERE = "its bytes are not in the file"  #: a flaw: cut off, or a header that lies
 # Held whole where elements lie in another order than their indices in what is deflated.
 _MOST_HELD = 16 << 20
 

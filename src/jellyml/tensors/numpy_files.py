@@ -10,7 +10,7 @@ from jellyml.formats import npy
 from jellyml.formats.record import Record, size_of
 from jellyml.formats.zip_directory import read_directory
 from jellyml.tensors.dtypes import DType, of_numpy
-from jellyml.tensors.lazy_array import LazyArray
+from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
 from jellyml.tensors.nodes import MOST_ARRAYS, TooMuch
 from jellyml.tensors.stretch import Stretch
 
@@ -37,7 +37,7 @@ def of_npz(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
 def _array(name: str, member: Record | None, file: BinaryIO, path: Path) -> LazyArray:
     unknown = DType("unknown", 1)
     if member is None:
-        return LazyArray(name, (), unknown, None, flaw="its bytes are not in the file")
+        return LazyArray(name, (), unknown, None, flaw=NOT_THERE)
     start = npy.data_offset(member.head(file, 12))
     if start is None or start > _LONGEST_HEADER:
         return LazyArray(name, (), unknown, None, flaw="its header is damaged")
@@ -54,7 +54,7 @@ def _array(name: str, member: Record | None, file: BinaryIO, path: Path) -> Lazy
     swap = kind.swap if big else 1
     room = member.size * _MOST_UNFOLDING if member.encoded else member.size
     if start + size > room:
-        return LazyArray(name, shape, kind, None, flaw="its bytes are not in the file")
+        return LazyArray(name, shape, kind, None, flaw=NOT_THERE)
     if member.encoded:
         place = Stretch(path, member.offset, size, member.size, start, swap)
     else:

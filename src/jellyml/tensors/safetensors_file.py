@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from jellyml.formats.record import read_at, size_of
 from jellyml.tensors.dtypes import DType, of_safetensors
-from jellyml.tensors.lazy_array import LazyArray
+from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
 from jellyml.tensors.nodes import MOST_ARRAYS, TooMuch
 from jellyml.tensors.stretch import Stretch
 
@@ -121,5 +121,5 @@ def _array(name: str, entry: dict[str, object], path: Path, start: int, room: in
         return LazyArray(name, sizes, DType(said, 1), None, flaw="its type is not known")
     flaw = ""
     if not 0 <= first <= last <= room or last - first != kind.bytes_of(prod(sizes)):
-        flaw = "its bytes are not in the file"
+        flaw = NOT_THERE
     return LazyArray(name, sizes, kind, Stretch(path, start + first, last - first), flaw=flaw)

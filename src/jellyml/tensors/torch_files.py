@@ -11,7 +11,7 @@ from jellyml.formats.window import Window
 from jellyml.formats.zip_directory import Directory, read_directory
 from jellyml.tensors import layout, structure
 from jellyml.tensors.dtypes import DTYPES, DType, of_storage
-from jellyml.tensors.lazy_array import LazyArray
+from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
 from jellyml.tensors.nodes import Storage, Tensor, TooMuch, tensors
 from jellyml.tensors.stretch import Stretch
 
@@ -128,7 +128,7 @@ def _array(name: str, found: Tensor | Storage, find: Find) -> LazyArray:
         kind = replace(kind, meaning=found.meaning)
     place = find(storage)
     part = place and _part(place, found, kind)
-    flaw = "" if part else "its bytes are not in the file"
+    flaw = "" if part else NOT_THERE
     plain = layout.is_contiguous(found.shape, found.strides)
     return LazyArray(name, found.shape, kind, part, None if plain else found.strides, flaw)
 
