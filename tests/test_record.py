@@ -183,6 +183,23 @@ def test_code_that_the_run_put_there_itself_stays(project: Folder) -> None:
     assert "recorded" not in manifest
 
 
+def test_the_newest_stays_the_newest(project: Folder, weights: Path) -> None:
+    """A run that goes on from the newest checkpoint is to find that one."""
+    plan = snapshot_of(project)
+    names = ("out/epoch9.pth", "out/epoch10.pth", "out/state", "out/latest.pth")
+    for age, name in enumerate(reversed(names), start=1):
+        if name == "out/state":
+            shutil.copy(weights, project.write("out/state/a.distcp"))
+        else:
+            shutil.copy(weights, project.write(name))
+        os.utime(project.path / name, (2e9 - age, 2e9 - age))
+    results = list(fill_written(look([project.path]).written_since(plan.before), plan))
+    assert {each.kind for each in results} == {"filled"}
+    assert len(results) == len(names)
+    by_time = sorted(names, key=lambda name: (project.path / name).stat().st_mtime)
+    assert by_time == list(names)
+
+
 def test_what_was_only_fetched_stays_as_it_is(project: Folder, weights: Path) -> None:
     plan = snapshot_of(project)
     digest = "0123456789abcdef" * 4

@@ -76,7 +76,11 @@ def put(path: Path, snapshot: Snapshot) -> int:
     """Fill in place; the bytes that were put in. Raises JellyError."""
     if path.is_file() and locks.is_written(path):
         raise BeingWritten("Another program is writing it.", f"jellyml fill {pasteable(path)}")
-    return fill(path, snapshot).size
+    seen = path.stat()
+    size = fill(path, snapshot).size
+    with suppress(OSError):  # who takes the newest up again, or tidies up, goes by the time
+        os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    return size
 
 
 def put_beside(path: Path, mark: Mark, plan: Plan) -> int:
