@@ -26,7 +26,7 @@ class Net(pl.LightningModule):  # type: ignore[misc,name-defined]
 
             fully_shard(self.layer, mesh=self.device_mesh["data_parallel"])
 
-    def setup(self, stage: str) -> None:
+    def on_train_end(self) -> None:
         if way == "spawn":  # whoever ends first would abort the others
             util.Finalize(None, leave_together, exitpriority=100)
 
@@ -73,6 +73,7 @@ if __name__ == "__main__":
     first.fit(Net())
     assert first.world_size == count
     if way != "spawn":
+        torch.distributed.barrier()  # one saves, maybe in the background
         (saved,) = (PLACE / "first").iterdir()
         again = trainer("again", 2)
         again.fit(Net(), ckpt_path=saved, weights_only=True)
