@@ -1,6 +1,7 @@
 """``load`` and ``undo``, whole processes, beside what a user of git types instead."""
 
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from pathlib import Path
 from benchmarks import repositories
 from benchmarks.bench import Bench
 from benchmarks.line import Check, Line, compared, more, times
-from benchmarks.measure import Failed, Sample, Side, inside, process
+from benchmarks.measure import Failed, Sample, Side, inside, interleaved, process
 from jellyml import Workspace
+from jellyml.checkpoint import Checkpoint
+from jellyml.workspace.disk import Left, layout
 
 name = "loading"
 
@@ -27,17 +30,44 @@ def lines(bench: Bench) -> Iterator[Line]:
         with bench.project(files, dirty=True) as project:
             model = checkpoint(project, project.parent / "model.pth")
             loads, undos = _both(bench, project, model, files)
+            both, unpacking = _floor(bench, project, model)
         state = f"{MODIFIED + ADDED} files differ"
-        for what, against, taken in (
-            ("jellyml load", "git stash -u + fetch + checkout", loads),
-            ("jellyml undo", "git checkout + stash pop", undos),
+        for what, against, taken, floor in (
+            ("jellyml load", "git stash -u + fetch + checkout", loads, {**both, **unpacking}),
+            ("jellyml undo", "git checkout + stash pop", undos, both),
         ):
             asked = _asked(taken, files)
-            yield compared(what, against, taken, asked, files=files, state=state, as_call=False)
+            parts = ", ".join(f"{part} {1e3 * seconds:.0f} ms" for part, seconds in floor.items())
+            note = f"{files:,} files, {what.split()[1]}: of it cannot be spared {parts}."
+            yield compared(
+                what, against, taken, asked, files=files, state=state, as_call=False, note=note
+            )
 
 
 def _asked(taken: dict[str, list[Sample]], files: int) -> Check:
     return times(taken, LIMIT[files]) if files in LIMIT else more(taken, MORE)
+
+
+def _floor(bench: Bench, project: Path, model: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds of what no load or undo that keeps all does without; and no load does."""
+    place = project.parent / "floor"
+    place.mkdir()
+    repositories.git(place, "init", "-q", "--bare", ".")
+    bundle = b"".join(Checkpoint.open(model).bundle())
+    (place / "code.pack").write_bytes(bundle[bundle.index(b"\n\n") + 2 :])
+    modules = "import argparse, contextlib, dataclasses, json, pathlib, subprocess, tempfile"
+    status = ("git", "status", "--porcelain=v2", "-uall", "--ignored")
+    check = ("git", "index-pack", "--strict", "--threads=1", "-o", "code.idx", "code.pack")
+    sides = {
+        "starting Python": process((sys.executable, "-c", modules), folder=project),
+        "git status": process(status, folder=project),
+        "the modes of all files": inside(lambda: layout(project, Left(()))),
+        "git's check of what came": process(check, folder=place),
+    }
+    taken = interleaved(sides, bench.runs(50_000))
+    middle = {name: statistics.median(one.seconds for one in taken[name]) for name in sides}
+    last = "git's check of what came"
+    return {name: middle[name] for name in sides if name != last}, {last: middle[last]}
 
 
 def checkpoint(project: Path, model: Path, size: int = 1 << 20, tensors: int = 16) -> Path:
