@@ -12,6 +12,7 @@ import pytest
 from carried import carries
 
 from conftest import Folder
+from jellyml.checkpoint import SIDECAR
 from jellyml.errors import JellyWarning
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -100,6 +101,7 @@ def test_transformers_pushes_the_code_along(
     trainer.train()
     for folder in (hub, hub / "last-checkpoint"):
         assert (folder / "model.safetensors").exists()
+        assert (folder / SIDECAR).exists()
         carries(folder, repo)
     shutil.rmtree(hub)
     trainer.push_to_hub()
