@@ -472,3 +472,17 @@ def test_that_there_is_one_alone_is_known_without_a_search(
     monkeypatch.setattr("jellyml.formats.pickle_walk.tensors", searched)
     monkeypatch.setattr("jellyml.formats.scan.inside", searched)
     assert opened.others == 0
+
+
+def test_what_was_held_is_not_read_again(tmp_path: Path) -> None:
+    """And once only: held by a hundred checkpoints it would fill the memory."""
+    path = tmp_path / "model.pth"
+    path.write_bytes(checkpoint())
+    known = Checkpoint.open(path, hold=1 << 20)
+    beyond = Checkpoint.open(path, hold=len(bundle()) - 1)
+    path.write_bytes(b"something else by now")
+
+    assert b"".join(known.bundle()) == bundle()
+    for one in (known, beyond):
+        with pytest.raises(BadSnapshot):
+            list(one.bundle())

@@ -11,6 +11,7 @@ from benchmarks.line import Check, Line, at_most, compared
 from benchmarks.measure import inside, interleaved, process
 from benchmarks.rows import loading
 from jellyml.checkpoint import Checkpoint
+from jellyml.extract_bundle import write_bundle
 
 name = "finding"
 
@@ -52,7 +53,7 @@ def _extracting(bench: Bench, model: Path, what: str, state: str) -> Line:
         {
             "ours": process(("jellyml", "fix", "extract-bundle", model, "-o", out), folder=folder),
             "theirs": process((sys.executable, "-c", _COPY, *map(str, words)), folder=folder),
-            "other way": inside(lambda: _extract(model, out)),
+            "other way": inside(lambda: write_bundle(model, out)),
         },
         bench.runs(),
     )
@@ -79,11 +80,6 @@ def _showing(bench: Bench, model: Path, what: str, state: str) -> Line:
     memory = max(sample.memory for sample in taken["ours"])
     asked = at_most(taken, SECONDS), Check("memory", memory, MEMORY, "bytes")
     return compared(what, "python -c pass", taken, *asked, state=state, as_call=False)
-
-
-def _extract(model: Path, out: Path) -> None:
-    with out.open("wb") as file:
-        file.writelines(Checkpoint.open(model).bundle())
 
 
 def _offset(model: Path, beginning: bytes) -> int:

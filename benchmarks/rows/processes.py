@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import stat
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,9 +30,10 @@ def lines(bench: Bench) -> Iterator[Line]:
 
 
 def _at_once(bench: Bench, project: Path, files: int) -> Line:
+    others: list[float] = []
     taken = interleaved(
         {
-            "ours": Side(lambda: _job(bench, project, PROCESSES)),
+            "ours": Side(lambda: _job(bench, project, PROCESSES, others)),
             "theirs": Side(lambda: _job(bench, project, 1)),
         },
         min(bench.runs(files), 11),
@@ -39,11 +41,21 @@ def _at_once(bench: Bench, project: Path, files: int) -> Line:
     written = Check("bundles", _bundles_written(bench, project), 1, "written")
     what = f"create_snapshot, {PROCESSES} processes at once"
     asked = (times(taken, LIMIT), written)
-    return compared(what, "one process", taken, *asked, files=files, state="new state")
+    each, processors = 1e3 * statistics.median(others), os.cpu_count() or 1
+    note = (
+        f"{files:,} files: of it cannot be spared what each of the others does with the one's"
+        f" bundle, {each:.0f} ms, together {(PROCESSES - 1) * each / processors:.0f} ms on"
+        f" {processors} processors, and beside the packing a second look, for those who came"
+        " during the first."
+    )
+    return compared(what, "one process", taken, *asked, files=files, state="new state", note=note)
 
 
-def _job(bench: Bench, project: Path, processes: int) -> Sample:
-    """From the word to the last process's end; only the snapshots are counted."""
+def _job(bench: Bench, project: Path, processes: int, others: list[float] | None = None) -> Sample:
+    """From the word to the last process's end; only the snapshots are counted.
+
+    ``others`` gets what the processors worked, in seconds, for one that took what another built.
+    """
     command = [sys.executable, rank.__file__]
     pipe = subprocess.PIPE
     ranks = [
@@ -62,6 +74,8 @@ def _job(bench: Bench, project: Path, processes: int) -> Sample:
     answers = [json.loads(one.communicate()[0]) for one in ranks]
     if len({answer["commit"] for answer in answers}) != 1 or not answers[0]["commit"]:
         raise Failed("the processes do not have the same snapshot")
+    if others is not None:
+        others.append(statistics.median(answer["processors"] for answer in answers))
     began = min(answer["began"] for answer in answers)
     took = max(answer["ended"] for answer in answers) - began
     return Sample(took, sum(answer["processors"] for answer in answers))

@@ -1,7 +1,7 @@
 """One checkpoint, a file of any format or a folder: find its snapshot, prove it, hand it out."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -23,7 +23,7 @@ from jellyml.formats import (
     scan,
     torch_zip,
 )
-from jellyml.formats.record import read_at, size_of
+from jellyml.formats.record import CHUNK, read_at, size_of
 from jellyml.opened import AGAIN, beside, is_folder, is_there, reading, told
 from jellyml.parts import files_of, the_one_of
 from jellyml.remote.address import Place, Remote
@@ -61,20 +61,24 @@ class Checkpoint:
     format: str
     passed_over: BadSnapshot | None = None
     part_of: Path | None = None
+    held: list[bytes] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: Place) -> "Checkpoint":
+    def open(cls, path: Place, *, hold: int = 0) -> "Checkpoint":
         """NoSnapshot when it carries none, BadSnapshot when what it carries cannot be used.
 
-        What an interrupted ``fill`` left in the file is put back first.
+        What an interrupted ``fill`` left in the file is put back first. A bundle of ``hold`` bytes
+        at most is kept from when it is proved until it is read.
         """
         if is_folder(path, SIDECAR):
             return _open_folder(path, cls.open, filling.prove_bundle)
         if isinstance(path, Path):
             with told(path):
                 mend(path)
+        held: list[bytes] = []
+        prove = _holding(held, hold) if hold else filling.prove
         with reading(path) as file:
-            return cls._in(path, file, format_of(file), filling.prove)
+            return replace(cls._in(path, file, format_of(file), prove), held=held)
 
     @classmethod
     def glance(cls, path: Place) -> "Checkpoint":
@@ -154,9 +158,27 @@ class Checkpoint:
 
     def bundle(self) -> Iterator[bytes]:
         """Exactly the bundle's bytes; BadSnapshot if they have changed since they were proved."""
+        if self.held:
+            whole = self.held.pop()
+            yield from (whole[at : at + CHUNK] for at in range(0, len(whole), CHUNK))
+            return
         path = beside(self.path, SIDECAR) if is_folder(self.path, SIDECAR) else self.path
         with reading(path) as file:
             yield from filling.bundle(file, self.record, self.header)
+
+
+def _holding(held: list[bytes], most: int) -> Callable[[BinaryIO, Record], Header]:
+    """The proof of a record, which leaves what it has read where that is not too much."""
+
+    def prove(file: BinaryIO, record: Record) -> Header:
+        header = filling.parse_header(record.head(file, filling.HEADER_SIZE))
+        if header.sha256 is None or header.size > most:
+            filling.prove_bundle(file, record, header)
+        else:
+            held[:] = [b"".join(filling.bundle(file, record, header))]
+        return header
+
+    return prove
 
 
 def found(

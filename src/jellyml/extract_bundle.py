@@ -9,6 +9,8 @@ from jellyml.files import given, replace, to_write
 from jellyml.remote.address import Place, Remote, given_place
 from jellyml.terminal import Terminal
 
+_HELD = 16 << 20  # bytes that need not be read twice
+
 
 class ExtractBundleArgs:
     """What ``extract_bundle`` reads; any object with these attributes will do."""
@@ -31,7 +33,7 @@ def extract_bundle(args: ExtractBundleArgs) -> int:
 
 def write_bundle(model: Place, output: Path | None = None) -> Path:
     """Write it to a file, or into a folder under the model's name; whole or not at all."""
-    checkpoint = Checkpoint.open(model)
+    checkpoint = Checkpoint.open(model, hold=_HELD)
     if checkpoint.passed_over:
         Terminal().warnings([f"A damaged snapshot was passed over: {checkpoint.passed_over}"])
     target = output or Path()

@@ -26,6 +26,8 @@ class Aside:
 
 def lying(private: Path) -> Iterator[Aside]:
     """All that is set aside in one worktree, in the order in which it was."""
+    if not (private / "aside").exists():
+        return
     for operation in Journal(private / "ops").operations():
         yield from of(private, operation)
 

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal, cast
 
@@ -58,17 +58,25 @@ class Operation:
         return {side[1] for move in self.moves for side in (move.before, move.after) if side}
 
 
+_FIELDS = {one.name for one in fields(Operation)}
+
+
 class Journal:
     """The operations of one worktree, in the folder ``ops``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._read: dict[str, Operation] = {}  # whoever writes here holds the workspace
 
     def operations(self) -> list[Operation]:
         """All of them, oldest first. Raises UnsafeToContinue for an entry that is not ours."""
         if not self.folder.is_dir():
             return []
-        return [_read(path) for path in sorted(self.folder.glob("[0-9]*.json"))]
+        names = sorted(path.name for path in self.folder.glob("[0-9]*.json"))
+        for name in names:
+            if name not in self._read:
+                self._read[name] = _read(self.folder / name)
+        return [self._read[name] for name in names]
 
     def last(self) -> Operation | None:
         """The last operation that was done and changed the workspace."""
@@ -77,9 +85,11 @@ class Journal:
 
     def write(self, operation: Operation) -> None:
         """Make an entry last: when this returns, a power cut does not take it back."""
+        name = f"{operation.number:08}.json"
+        self._read.pop(name, None)
         self.folder.mkdir(exist_ok=True, mode=0o700)
         files.sync_folder(self.folder.parent)
-        files.replace(self.folder / f"{operation.number:08}.json", [_text(operation)])
+        files.replace(self.folder / name, [_text(operation)])
 
     def next(self, verb: Verb) -> Operation:
         """An entry yet to be written, with the next number."""
@@ -99,6 +109,7 @@ class Journal:
         if not numbers:
             return
         for number in numbers:
+            self._read.pop(f"{number:08}.json", None)
             (self.folder / f"{number:08}.json").unlink(missing_ok=True)
         files.sync_folder(self.folder)
 
@@ -143,9 +154,8 @@ def _read(path: Path) -> Operation:
     try:
         record = json.loads(path.read_bytes())
         moves = tuple(_moves(record.pop("moves")))
-        known = set(Operation.__slots__)
-        kept = {name: value for name, value in record.items() if name in known}
-        return replace(Operation(**kept), moves=moves)
+        kept = {name: value for name, value in record.items() if name in _FIELDS}
+        return Operation(**kept, moves=moves)
     except (ValueError, TypeError, KeyError) as error:
         raise UnsafeToContinue(
             f"The journal entry {path} cannot be read ({error}), so nobody knows what it did.",

@@ -23,6 +23,7 @@ from jellyml.workspace.stage import Staged
 from jellyml.workspace.store import Store
 
 _FEW = 10
+_HELD = 48 << 20  # bytes of code that need not be read twice
 _BESIDE = ".jellyml-new"  # where a repository is made that is not there yet
 
 
@@ -190,7 +191,7 @@ def _folds(folder: Path) -> bool:
 @contextmanager
 def arriving(path: Place, max_unpacked: int) -> Iterator[Arrival]:
     """Open a checkpoint and begin to unpack its code. Raises NoSnapshot, BadSnapshot."""
-    checkpoint = Checkpoint.open(path)
+    checkpoint = Checkpoint.open(path, hold=_HELD)
     with suppress(BadSnapshot):
         _ = checkpoint.manifest  # read before another thread reads the same remote file
     with unpacking(checkpoint, max_unpacked) as quarantine:
