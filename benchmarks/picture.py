@@ -22,11 +22,11 @@ def draw(lines: list[Line], path: Path) -> None:
     if not shown:
         return
     pyplot = _load("matplotlib.pyplot")
-    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.28 * len(shown)), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(10, 0.8 + 0.22 * len(shown)), layout="constrained")
     for place, line in enumerate(shown):
         _mark(axes, place, line)
     axes.set_yticks(range(len(shown)), [_label(line) for line in shown], fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(len(shown) - 0.3, -0.7)  # the first on top
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())

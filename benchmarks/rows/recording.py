@@ -22,7 +22,7 @@ name = "recording"
 LIMIT = 1.5
 SMALLEST = 5_000  # files
 DISTRIBUTIONS, FROM_ELSEWHERE = 300, 20
-_AGAINST = "without manifest, search for credentials and checkpoints left out"
+_AGAINST = "without manifest and searches"
 
 
 def lines(bench: Bench) -> Iterator[Line]:
