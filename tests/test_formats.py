@@ -1,5 +1,6 @@
 """Where a filling lies in a file: the zip's directory, the pickle's opcodes, the plain scan."""
 
+import gc
 import io
 import pickle
 import pickletools
@@ -7,6 +8,7 @@ import random
 import struct
 import sys
 import tracemalloc
+import weakref
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -328,6 +330,19 @@ def test_records_are_tried_only_where_one_may_hold_bytes(dtype: torch.dtype) -> 
     tried = [one for one in torch_zip.records(file, CODE) if one.size == size]
     assert len(tried) == (0 if dtype == torch.float32 else 300)
     assert (file.times < 20) == (dtype == torch.float32)
+
+
+def test_a_directory_that_is_remembered_goes_with_its_file() -> None:
+    """A thousand checkpoints are listed by one process."""
+    file = io.BytesIO(checkpoint())
+    first, again = read_directory(file), read_directory(file)
+    assert first
+    assert again
+    assert first.data is again.data
+    gone = weakref.ref(file)
+    del file, first, again
+    gc.collect()
+    assert gone() is None
 
 
 def test_ten_thousand_records_take_few_bytes() -> None:

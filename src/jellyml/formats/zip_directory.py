@@ -41,12 +41,12 @@ class Entry:
 class Directory(Sequence[Entry]):
     """The entries in their order, each read out of the directory's bytes when asked for."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int, comment: bytes) -> None:
+    def __init__(self, file: BinaryIO, end: "_End", data: bytes, places: "array[int]") -> None:
         self._file = file
-        self.start = start  # every record ends before
-        self.data = data = read_at(file, start, size)
-        self.comment = comment
-        self._places = array("L", _places(data))
+        self.start = end.start  # every record ends before
+        self.data = data
+        self.comment = end.comment
+        self._places = places
 
     def __len__(self) -> int:
         return len(self._places)
@@ -97,11 +97,13 @@ def _known(file: BinaryIO, end: "_End") -> Directory:
     """One that was read before, if the file still ends with it: it is asked for again and again."""
     known = _READ.get(file)
     if not known or known[0] != end:
-        known = _READ[file] = end, Directory(file, end.start, end.size, end.comment)
-    return known[1]
+        data = read_at(file, end.start, end.size)
+        known = _READ[file] = end, data, array("L", _places(data))
+    return Directory(file, *known)
 
 
-_READ: "WeakKeyDictionary[BinaryIO, tuple[_End, Directory]]" = WeakKeyDictionary()
+# No Directory: it has the file, which would then never go.
+_READ: "WeakKeyDictionary[BinaryIO, tuple[_End, bytes, array[int]]]" = WeakKeyDictionary()
 
 
 def end_of(directory_size: int, start: int, entries: int, comment: bytes, *, wide: bool) -> bytes:
