@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # How the name begins of what ``replace`` writes beside; the process and a moment follow.
 _MACHINE = b"" if os.name == "nt" else os.fsencode(os.uname().nodename)
 BESIDE = f".jellyml-{zlib.crc32(_MACHINE):08x}-"
-_EXCHANGE = 2  # RENAME_EXCHANGE, linux/fs.h
+_NO_REPLACE, _EXCHANGE = 1, 2  # RENAME_NOREPLACE, RENAME_EXCHANGE: linux/fs.h
 _AT_FDCWD = -100
 
 
@@ -202,10 +202,22 @@ def exchange(one: Path, other: Path) -> bool:
 
     Raises FileNotFoundError when one of the two is not there.
     """
+    return _renameat2(one, other, _EXCHANGE)
+
+
+def rename_new(one: Path, other: Path) -> bool:
+    """Rename to where nothing lies, in one step; False where that cannot be had.
+
+    Raises FileExistsError when something lies there.
+    """
+    return _renameat2(one, other, _NO_REPLACE)
+
+
+def _renameat2(one: Path, other: Path, flags: int) -> bool:
     rename = getattr(_libc(), "renameat2", None)
     if rename is None:
         return False
-    done = rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE)
+    done = rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), flags)
     if done == 0:
         return True
     number = _errno()

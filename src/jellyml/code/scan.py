@@ -20,6 +20,7 @@ from jellyml.errors import GitError, NotARepository, TookTooLong
 
 GITLINK = b"160000"
 SYMLINK = b"120000"
+EXECUTABLE = b"100755"
 _NO_BLOB = (b"000000", GITLINK)
 
 # An index line worth a look: assume-unchanged (lower case), skip-worktree (S), a gitlink.
@@ -246,7 +247,7 @@ def on_disk(root: Path, path: bytes, *, executable: bool = True) -> Found | None
     if stat.S_ISLNK(mode):
         return Found(SYMLINK)
     if stat.S_ISREG(mode):
-        return Found(b"100755" if executable and mode & 0o100 else b"100644")
+        return Found(EXECUTABLE if executable and mode & 0o100 else b"100644")
     return None
 
 

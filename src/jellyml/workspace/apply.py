@@ -18,7 +18,8 @@ from jellyml.code.scan import at, is_folder
 from jellyml.errors import UnsafeToContinue, pasteable
 from jellyml.workspace import disk, renames
 from jellyml.workspace.disk import Modes, above, parents
-from jellyml.workspace.journal import Move
+from jellyml.workspace.journal import Move, Operation
+from jellyml.workspace.slots import free_slot, path_of, slot
 
 # Why a folder stays: not empty, gone already, somebody's file, a mount point.
 _STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY)
@@ -125,7 +126,7 @@ class Mover:
             return
         self._touched.add(place.parent)
         with suppress(FileNotFoundError):
-            renames.rename(place, _free_place(self.trash, path))
+            renames.rename(place, free_slot(self.trash, path))
 
     def _below_real_folders(self, path: bytes) -> bool:
         """False when a parent is missing or a link: then nothing of ours lies there."""
@@ -173,13 +174,13 @@ class Mover:
     def _put(self, path: bytes, around: Around) -> None:
         """Swap the staged file in; what was there goes to the trash."""
         self._make_folder(above(path), around)
-        staged, place = at(self.stage, path), self._place(path)
+        staged, place = slot(self.stage, path), self._place(path)
         self._touched.add(place.parent)
         if is_folder(place):
             _remove_hollow(place)
         while not (
             renames.put_new(staged, place)
-            or renames.swap(staged, place, _free_place(self.trash, path))
+            or renames.swap(staged, place, free_slot(self.trash, path))
         ):
             pass  # it came or went this very moment: another look
 
@@ -223,17 +224,18 @@ class Mover:
         renames.carry(source, target)
         self._touched.update((source.parent, target.parent))
 
-    def rescue(self, known: Iterable[str], where: Path) -> list[Path]:
-        """Keep what lies in trash or stage and is none of ``known`` (blob ids); name it."""
-        ids = set(known)
+    def rescue(self, operation: Operation, where: Path) -> list[Path]:
+        """Keep what lies in trash or stage and is none of the operation's; name it."""
+        known = operation.known
         saved: list[Path] = []
         for folder in (self.trash, self.stage):
-            for path in files_below(folder):
-                one = disk.identity(folder, os.fsencode(path), self.object_format)
-                if one is None or (one[1].decode() in ids and not _is_written(folder / path)):
+            for name in files_below(folder):
+                one = disk.identity(folder, os.fsencode(name), self.object_format)
+                if one is None or (one[1].decode() in known and not _is_written(folder / name)):
                     continue
-                target = _free_place(where, os.fsencode(path))
-                renames.rename(folder / path, target)
+                path = path_of(name, (move.path for move in operation.moves))
+                target = _free_place(where, path)
+                renames.rename(folder / name, target)
                 saved.append(target)
         return saved
 

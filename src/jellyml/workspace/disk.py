@@ -69,7 +69,8 @@ def above(path: bytes) -> bytes:
     return path.rpartition(b"/")[0]
 
 
-def _umask() -> int:
+def umask() -> int:
+    """This process's."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
@@ -80,7 +81,8 @@ def layout(root: Path, left: Left, tracked: Iterable[bytes] = ()) -> Layout:
 
     But for ``tracked`` files: a state holds them, wherever they lie.
     """
-    found = Layout(Modes(_umask()))
+    found = Layout(Modes(umask()))
+    usual = stat.S_IFREG | found.modes.file(b"")
     pending = [b""]
     while pending:
         parent = pending.pop()
@@ -88,9 +90,14 @@ def layout(root: Path, left: Left, tracked: Iterable[bytes] = ()) -> Layout:
         try:
             with os.scandir(os.fsencode(at(root, parent))) as entries:
                 hollow = True
-                for entry in entries:
+                for entry in entries:  # of all files: no call here that can be spared
                     hollow = False
-                    _note(entry, prefix + entry.name, found, pending, left)
+                    try:
+                        mode = entry.stat(follow_symlinks=False).st_mode
+                    except OSError:  # gone meanwhile
+                        continue
+                    if mode != usual:
+                        _note(mode, entry.name, prefix, found, pending, left)
         except OSError:
             continue
         if hollow and parent:
@@ -102,15 +109,16 @@ def layout(root: Path, left: Left, tracked: Iterable[bytes] = ()) -> Layout:
 
 
 def _note(
-    entry: "os.DirEntry[bytes]",
-    path: bytes,
+    mode: int,
+    name: bytes,
+    prefix: bytes,
     found: Layout,
     pending: list[bytes],
     left: Left,
 ) -> None:
-    if entry.name == b".git" or path in left.paths:
+    path = prefix + name
+    if name == b".git" or path in left.paths:
         return
-    mode = entry.stat(follow_symlinks=False).st_mode
     if stat.S_ISDIR(mode):
         pending.append(path)
     _note_mode(mode, path, found.modes)

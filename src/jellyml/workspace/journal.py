@@ -8,7 +8,8 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, cast
 
@@ -58,7 +59,7 @@ class Operation:
         return {side[1] for move in self.moves for side in (move.before, move.after) if side}
 
 
-_FIELDS = {one.name for one in fields(Operation)}
+_FIELDS = tuple(one.name for one in fields(Operation))
 
 
 class Journal:
@@ -87,8 +88,9 @@ class Journal:
         """Make an entry last: when this returns, a power cut does not take it back."""
         name = f"{operation.number:08}.json"
         self._read.pop(name, None)
-        self.folder.mkdir(exist_ok=True, mode=0o700)
-        files.sync_folder(self.folder.parent)
+        with suppress(FileExistsError):
+            self.folder.mkdir(mode=0o700)
+            files.sync_folder(self.folder.parent)
         files.replace(self.folder / name, [_text(operation)])
 
     def next(self, verb: Verb) -> Operation:
@@ -145,7 +147,7 @@ def stacks(operations: Sequence[Operation]) -> Stacks:
 
 
 def _text(operation: Operation) -> bytes:
-    record = {name: value for name, value in asdict(operation).items() if name != "moves"}
+    record = {name: getattr(operation, name) for name in _FIELDS}
     record["moves"] = [(os.fsdecode(one.path), one.before, one.after) for one in operation.moves]
     return json.dumps(record).encode()
 

@@ -17,6 +17,7 @@ from jellyml.workspace.disk import parents
 from jellyml.workspace.journal import Move, Operation, Side
 from jellyml.workspace.plan import not_folders, obstacles
 from jellyml.workspace.session import Session
+from jellyml.workspace.slots import slot
 from jellyml.workspace.state import Head, State, head_of, operation_files
 
 
@@ -37,14 +38,14 @@ def repair(session: Session) -> Repair | None:
         return None
     before = session.state(operation.before)
     where = session.private / "rescue" / f"{operation.number:08}"
-    kept = [str(path) for path in session.mover.rescue(operation.known, where)]
+    kept = [str(path) for path in session.mover.rescue(operation, where)]
     kept += _bring_back(session, operation)
     moves = _three_way(session, operation, kept)
     around = _around(session, operation, before, moves, kept)
     _stage(session, moves, before)
     session.mover.move(moves, around, files.standing())
     kept += (str(place) for _, place in session.mover.stayed)
-    kept += map(str, session.mover.rescue(operation.known, where))
+    kept += map(str, session.mover.rescue(operation, where))
     kept += _restore_operation(session, operation, before)
     kept += _restore_head(session, operation, before.head)
     kept += _restore_index(session, operation, before)
@@ -161,9 +162,7 @@ def _from_trash(trash: dict[Side, Path], move: Move, before: State, fresh: Path)
         not source.is_symlink() and source.stat().st_mode & 0o7777 != before.modes.file(move.path)
     ):
         return False
-    target = at(fresh, move.path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.rename(target)
+    source.rename(slot(fresh, move.path))
     del trash[move.after]
     return True
 

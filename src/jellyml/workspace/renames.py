@@ -15,10 +15,20 @@ _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EN
 
 
 def put_new(staged: Path, place: Path) -> bool:
-    """Put a file where nothing lies: a link fails where a rename would overwrite.
+    """Put a file where nothing lies; False when something does."""
+    try:
+        if files.rename_new(staged, place):
+            return True
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    return _link_new(staged, place)
 
-    False when something lies there.
-    """
+
+def _link_new(staged: Path, place: Path) -> bool:
+    """The same with a link, which fails where a rename would overwrite."""
     if os.path.lexists(place):
         return False
     try:

@@ -95,7 +95,7 @@ class Session:
         with scratch(selection.scan, objects=seen, near=self.private) as place:
             # An index of 5 MB is written in half the time, and takes a hundredth more.
             place = replace(place, git=place.git.configured(core__compression="1"))
-            head = state.head_of(self.repository)
+            head = Head(state.head_ref(self.repository), selection.scan.head)
             yield Drafted(place, state.draft(place, selection, left, head, self.repository))
 
     def keep(self, drafted: "Drafted") -> int:
@@ -133,7 +133,7 @@ class Session:
         gitdir.move_head(self.repository, self.private, wanted.head, reason)
         self._move_index(operation, wanted)
         where = self.private / "rescue" / f"{operation.number:08}"
-        saved = self.mover.rescue(operation.known, where)
+        saved = self.mover.rescue(operation, where)
         return [str(path) for path in saved]
 
     def _move_index(self, operation: Operation, wanted: Wanted) -> None:

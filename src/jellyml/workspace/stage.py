@@ -1,8 +1,7 @@
 """New files, written out beside the working tree: here a full disk shows, and nothing has moved.
 
-A snapshot's files are written by git's own ``checkout-index`` in a throw-away directory, so
-that end-of-line rules and modes come out right and no filter, hook or submodule is started.
-A state's files are written as they were, to the byte.
+A snapshot's files are written by git's own ``checkout-index``, so that end-of-line rules come
+out right and no filter, hook or submodule is started; a state's as they were, to the byte.
 """
 
 import os
@@ -12,12 +11,14 @@ from pathlib import Path
 
 from jellyml import files
 from jellyml.code.repository import Git
-from jellyml.code.scan import SYMLINK, at
+from jellyml.code.rules import is_off
+from jellyml.code.scan import EXECUTABLE, SYMLINK
 from jellyml.code.scratch import Scratch
 from jellyml.workspace import disk
-from jellyml.workspace.disk import Modes
+from jellyml.workspace.disk import Modes, umask
 from jellyml.workspace.journal import Move
 from jellyml.workspace.lfs import Pointer
+from jellyml.workspace.slots import slot
 
 _BLOCK = 1 << 20
 
@@ -28,10 +29,8 @@ def write_blobs(git: Git, moves: Sequence[Move], stage: Path, modes: Modes) -> N
     ids = [move.after[1] for move in wanted if move.after]
     for move, content in zip(wanted, git.read_objects(ids), strict=True):
         assert move.after
-        mode = move.after[0].encode()
-        path = at(stage, move.path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if mode == SYMLINK:
+        path = slot(stage, move.path)
+        if move.after[0].encode() == SYMLINK:
             path.symlink_to(os.fsdecode(content))
             continue
         with path.open("xb") as file:
@@ -61,7 +60,7 @@ def write_snapshot(
     A file that comes out as it lies on disk already is dropped from the moves.
     """
     asked = list(moves)
-    wanted = [move.path for move in asked if move.after is not None]
+    wanted = {move.path: move.after[0].encode() for move in asked if move.after is not None}
     git = replace(
         place.git,
         folder=stage,
@@ -70,25 +69,42 @@ def write_snapshot(
         config=place.git.config | dict(conversion),
     )
     git.run("read-tree", tree)
-    listed = b"".join(path + b"\0" for path in wanted)
-    if listed:
-        git.run("checkout-index", "-f", "-q", "-z", "--stdin", stdin=listed)
+    _check_out(git, stage, wanted, links=not is_off(conversion, "core.symlinks"))
     pointers = _fill_pointers(git, stage, wanted, lfs)
     files.sync_tree(stage)
     written = (_as_written(move, stage, object_format) for move in asked)
     return Staged(tuple(move for move in written if move.before != move.after), tuple(pointers))
 
 
+def _check_out(git: Git, stage: Path, modes: Mapping[bytes, bytes], *, links: bool) -> None:
+    """Have git write each path of its index into its slot, with the mode that git gives it."""
+    if not modes:
+        return
+    listed = b"".join(path + b"\0" for path in modes)
+    # Under names of git's own choice, one folder for all: (name, path) is what it answers.
+    answer = git.run("checkout-index", "--temp", "-q", "-z", "--stdin", stdin=listed)
+    new = Modes(umask())
+    for row in answer.split(b"\0")[:-1]:
+        name, _, path = row.partition(b"\t")
+        written, place = stage / os.fsdecode(name), slot(stage, path)
+        if modes[path] == SYMLINK and links:
+            place.symlink_to(os.fsdecode(written.read_bytes()))
+            written.unlink()
+            continue
+        written.chmod(new.folder(path) if modes[path] == EXECUTABLE else new.file(path))
+        written.rename(place)
+
+
 def drop(moves: Iterable[Move], wanted: Iterable[Move], stage: Path) -> None:
     """Take out what is not wanted after all: left there, it would pass for bytes of the user's."""
     for path in {move.path for move in moves if move.after} - {move.path for move in wanted}:
-        at(stage, path).unlink()
+        slot(stage, path).unlink()
 
 
 def _as_written(move: Move, stage: Path, object_format: str) -> Move:
     if move.after is None:
         return move
-    there = disk.identity(stage, move.path, object_format)
+    there = disk.identity(stage, os.fsencode(slot(Path(), move.path)), object_format)
     assert there, "checkout-index wrote it"
     return replace(move, after=(there[0].decode(), there[1].decode()))
 
@@ -99,7 +115,7 @@ def _fill_pointers(
     """Put the content of LFS files in place of their pointers, where it lies here."""
     small = {}
     for path in paths:
-        pointer = Pointer.read(at(stage, path))
+        pointer = Pointer.read(slot(stage, path))
         if pointer:
             small[path] = pointer
     if not small:
@@ -119,7 +135,7 @@ def _fill(stage: Path, path: bytes, pointer: Pointer, lfs: Sequence[Path]) -> bo
     import hashlib  # late: it loads all of OpenSSL
 
     digest = hashlib.sha256()
-    target = at(stage, path)
+    target = slot(stage, path)
     beside = target.with_name(f".{target.name}.lfs")
     with source.open("rb") as file, beside.open("xb") as out:
         while block := file.read(_BLOCK):
@@ -144,7 +160,9 @@ def fill_state_pointers(
     filled: list[Move] = []
     missing: list[bytes] = []
     for move in moves:
-        pointer = Pointer.read(at(stage, move.path)) if move.after and move.path in names else None
+        pointer = (
+            Pointer.read(slot(stage, move.path)) if move.after and move.path in names else None
+        )
         if pointer and _fill(stage, move.path, pointer, lfs):
             filled.append(_as_written(move, stage, object_format))
         else:

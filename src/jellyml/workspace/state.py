@@ -8,9 +8,10 @@ What is left where it lies (ignored, too large, a checkpoint) is named, not held
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from jellyml.code.contents import Contents
@@ -21,7 +22,7 @@ from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection, sele
 from jellyml.code.tree import changes
 from jellyml.errors import UnsafeToContinue, pasteable
 from jellyml.workspace import disk, worktrees
-from jellyml.workspace.disk import Left, Modes
+from jellyml.workspace.disk import Layout, Left, Modes
 
 # What git keeps of an operation in progress: left by merge, rebase, am, cherry-pick, revert
 # and bisect (git's path.c and worktree.c; MERGE_AUTOSTASH and AUTO_MERGE since 2.27).
@@ -85,10 +86,11 @@ class Draft:
 
 def head_of(repository: Repository) -> Head:
     """HEAD as it stands now: on an alias of a branch it is on the alias."""
-    return Head(_head_ref(repository), repository.commit())
+    return Head(head_ref(repository), repository.commit())
 
 
-def _head_ref(repository: Repository) -> str | None:
+def head_ref(repository: Repository) -> str | None:
+    """The full name of the ref that HEAD names; None where it is detached."""
     place = repository.git_dir / "HEAD"
     if (repository.common_dir / "reftable").is_dir():  # the file only says so
         asked = ("symbolic-ref", "-q", "--no-recurse", "HEAD")
@@ -172,7 +174,6 @@ def draft(
     for prefix, layer in found.layers():
         overlay |= dict.fromkeys((prefix + path for path in layer.hidden), None)
     as_is = replace(selection, overlay=overlay)
-    around = disk.layout(repository.root, left, _tracked(repository, selection, left))
     index, mtime = _index(repository)
     shared = {one.name: one.read_bytes() for one in repository.git_dir.glob("sharedindex.*")}
     parts = (index or b"", *shared.values())
@@ -185,14 +186,14 @@ def draft(
         index_mtime_ns=mtime,
         operation={},
         elsewhere=_elsewhere(repository, now),
-        modes=around.modes,
-        empty=frozenset(around.empty),
         left=left,
         lfs=frozenset(raw.lfs),
         staged=frozenset(_staged(found, parts)),
     )
     contents = Contents(as_is)
-    beside = _beside(state, index, shared, operation)
+    tracked = _tracked(repository, selection, left)
+    around = partial(disk.layout, repository.root, left, tracked)
+    beside = _beside(state, index, shared, operation, around)
     commit = place.commit(header(0, None), _lines(place, as_is, contents, beside))
     kept = [now.commit, *_named_commits(repository.git, operation.values())]
     built = read(place.git, commit)
@@ -212,7 +213,7 @@ def _tracked(repository: Repository, selection: Selection, left: Left) -> Iterat
 
 
 def _lines(
-    place: Scratch, as_is: Selection, contents: Contents, beside: list[Change]
+    place: Scratch, as_is: Selection, contents: Contents, beside: Iterable[Change]
 ) -> Iterator[Change]:
     head = as_is.scan.head
     untracked = _untracked(as_is)
@@ -240,19 +241,22 @@ def _beside(
     index: bytes | None,
     shared: Mapping[str, bytes],
     operation: Mapping[str, bytes],
-) -> list[Change]:
+    around: Callable[[], Layout],
+) -> Iterator[Change]:
     """What a state holds beside its files."""
-    lines = [Change(b"state.json", b"100644", content=_as_json(state))]
-    if index is not None:
-        lines.append(Change(b"index", b"100644", content=index))
     for name, content in shared.items():
-        lines.append(Change(os.fsencode(name), b"100644", content=content))
+        yield Change(os.fsencode(name), b"100644", content=content)
     for name, content in operation.items():
-        lines.append(Change(b"operation/" + os.fsencode(name), b"100644", content=content))
+        yield Change(b"operation/" + os.fsencode(name), b"100644", content=content)
     for oid in sorted(state.staged):
         held = None if oid in _EMPTY_BLOB.values() else oid.encode()  # a gc may have taken it
-        lines.append(Change(b"staged/" + oid.encode(), b"100644", oid=held))
-    return lines
+        yield Change(b"staged/" + oid.encode(), b"100644", oid=held)
+    if index is not None:
+        yield Change(b"index", b"100644", content=index)
+    # The walk last, while git is at work on the index: together they take what one takes.
+    found = around()
+    whole = replace(state, modes=found.modes, empty=frozenset(found.empty))
+    yield Change(b"state.json", b"100644", content=_as_json(whole))
 
 
 def _index(repository: Repository) -> tuple[bytes | None, int]:

@@ -9,7 +9,7 @@ push publishes it and no ``gc`` of the user's looks.
 import os
 import re
 import shutil
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -63,7 +63,7 @@ class Store:
             *self.private.glob("packed-refs"),
             *self.private.glob("ops/.?*"),
             *self.bare.glob("*.lock"),
-            *self.bare.glob("refs/**/*.lock"),
+            *(path for path in self._ref_files("refs") if _is_litter(path.name)),
             *self.bare.glob("objects/pack/tmp_*"),
             *theirs.glob("jellyml/**/*.lock"),
             *theirs.glob("heads/jellyml-*.lock"),
@@ -112,14 +112,38 @@ class Store:
 
     def numbers(self) -> set[int]:
         """The states of this worktree that are held."""
-        pattern = self.refs_of(self.private)
-        listed = self.git.run("for-each-ref", "--format=%(refname:lstrip=-1)", pattern)
-        return {int(one) for one in listed.split()}
+        prefix = self.refs_of(self.private)
+        return {int(ref.removeprefix(prefix)) for ref in self._refs(prefix)}
 
     def all_states(self) -> set[str]:
         """The refs of every worktree's states."""
-        listed = self.git.run("for-each-ref", "--format=%(refname)", "refs/states")
-        return set(listed.decode().split())
+        return set(self._refs("refs/states/"))
+
+    @property
+    def _packed_refs(self) -> Path:
+        return self.bare / "packed-refs"
+
+    def _refs(self, prefix: str) -> list[str]:
+        """Refs of the store. Nothing packs them, and git would open each of their files."""
+        if self._packed_refs.exists():  # unless somebody told it to
+            return self.git.run("for-each-ref", "--format=%(refname)", prefix).decode().split()
+        return [
+            path.relative_to(self.bare).as_posix()
+            for path in self._ref_files(prefix)
+            if not _is_litter(path.name)
+        ]
+
+    def _ref_files(self, prefix: str) -> Iterator[Path]:
+        for parent, _, names in os.walk(self.bare / prefix):
+            yield from (Path(parent, name) for name in names)
+
+    def _put_ref(self, ref: str, commit: str) -> None:
+        """Make a new ref last, all of it or none."""
+        place = self.bare / ref
+        for folder in reversed([one for one in place.parents if not one.exists()]):
+            folder.mkdir(mode=0o700)
+            files.sync_folder(folder.parent)
+        files.replace(place, [f"{commit}\n".encode()])
 
     def privates(self) -> list[Path]:
         """The private folders of all worktrees."""
@@ -140,7 +164,7 @@ class Store:
         revisions = [commit, *(f"^{tree}" for tree in known)]
         git = scratch.git.configured(**_DURABLE)
         self._pack(git, base, revisions)
-        self.git.run("update-ref", self.state_ref(number), commit)
+        self._put_ref(self.state_ref(number), commit)
 
     def keep_commits(self, commits: Iterable[str]) -> None:
         """Keep commits that the user made, whatever becomes of branches."""
@@ -151,8 +175,10 @@ class Store:
 
     def is_snapshot(self, commit: str) -> bool:
         """True for the commit of a snapshot that was loaded: it comes back from here."""
-        asked = ("rev-parse", "-q", "--verify", f"refs/snapshots/{commit}")
-        return bool(self.git.run(*asked, accept=(0, 1)))
+        ref = f"refs/snapshots/{commit}"
+        if self._packed_refs.exists():
+            return ref in self._refs("refs/snapshots/")
+        return (self.bare / ref).exists()
 
     def take_snapshot(self, commit: str, objects: Path) -> None:
         """Bring a snapshot's commit, with all it needs, into the store and the user's objects."""
@@ -164,7 +190,7 @@ class Store:
         revisions = [commit, *(f"^{one}" for one in sorted(edge))]
         base = self.bare / "objects" / "pack" / "pack"
         name = self._pack(git, base, revisions)
-        self.git.run("update-ref", f"refs/snapshots/{commit}", commit)
+        self._put_ref(f"refs/snapshots/{commit}", commit)
         self._lend(name)
 
     def _tips(self) -> list[str]:
@@ -243,9 +269,8 @@ class Store:
     def drop_states(self, refs: Iterable[str], needed: Iterable[str]) -> None:
         """Forget states (by ref), and the snapshots that are none of the ``needed`` commits."""
         wanted = set(needed)
-        listed = self.git.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/snapshots")
-        snapshots = set(listed.decode().split()) - wanted
-        gone = {*refs, *(f"refs/snapshots/{one}" for one in snapshots)}
+        snapshots = set(self._refs("refs/snapshots/"))
+        gone = {*refs, *(snapshots - {f"refs/snapshots/{one}" for one in wanted})}
         pack = self._pack_without(gone)  # the first, since the disk may be full
         lines = "".join(f"delete {ref}\n" for ref in sorted(gone))
         self.git.run("update-ref", "--stdin", stdin=lines.encode())
@@ -295,3 +320,8 @@ class Store:
     def finish_removal(self) -> None:
         """What is left of a removal that was killed."""
         files.remove_tree(self.removed)
+
+
+def _is_litter(name: str) -> bool:
+    """True for what a command that was killed left beside a ref."""
+    return name.startswith(files.BESIDE) or name.endswith(".lock")
