@@ -12,9 +12,11 @@ import fingerprint
 import jellyml
 from conftest import Folder
 from hostile import CASES
+from jellyml import files
 from jellyml.code import filling
 from jellyml.errors import BadSnapshot, JellyError
-from jellyml.workspace import Workspace
+from jellyml.workspace import Workspace, renames
+from jellyml.workspace.slots import free_slot, path_of
 
 
 def saved(folder: Folder, path: Path) -> Path:
@@ -345,3 +347,78 @@ def test_what_lies_there_as_it_is_to_be_is_nothing_that_was_typed(
     repo.write("data.txt", "numbers")
 
     assert not Workspace(repo.path).load(model).warnings
+
+
+def test_refs_of_ours_that_somebody_packed(repo: Folder, model: Path) -> None:
+    repo.write("untracked.py", "nowhere else")
+    before = fingerprint.workspace(repo)
+    Workspace(repo.path).load(model)
+    store = repo.path / ".git/jellyml/store"
+    repo.git("--git-dir", str(store), "pack-refs", "--all")
+    assert not [path for path in (store / "refs").rglob("*") if path.is_file()]
+
+    Workspace(repo.path).undo()
+    assert fingerprint.workspace(repo) == before
+    Workspace(repo.path).redo()
+    assert [entry.number for entry in Workspace(repo.path).history()] == [2, 1]
+    assert Workspace(repo.path).undo().warnings == ()  # the snapshot is still known as one
+    assert fingerprint.workspace(repo) == before
+
+
+def test_what_a_killed_command_left_beside_our_refs(repo: Folder, model: Path) -> None:
+    before = fingerprint.workspace(repo)
+    Workspace(repo.path).load(model)
+    states = repo.path / ".git/jellyml/store/refs/states/main"
+    left = [states / f"{files.BESIDE}1-2", states / "3.lock"]
+    for one in left:
+        one.write_text("half of a")
+
+    assert [entry.number for entry in Workspace(repo.path).history()] == [1]
+    Workspace(repo.path).undo()
+
+    assert fingerprint.workspace(repo) == before
+    assert not any(map(os.path.lexists, left))
+
+
+def test_a_system_that_cannot_swap_or_rename_to_a_free_place(
+    repo: Folder, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_libc", lambda: None)
+    repo.write("lib/new.py", "nowhere else")
+    (repo.path / "train.py").unlink()
+    before = fingerprint.workspace(repo)
+
+    Workspace(repo.path).load(model)
+    assert repo.read("train.py") == b"of the model\n"
+    Workspace(repo.path).undo()
+
+    assert fingerprint.workspace(repo) == before
+
+
+def test_a_free_place_is_not_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for libc in (files._libc(), None):
+        monkeypatch.setattr(files, "_libc", lambda found=libc: found)
+        staged, place = tmp_path / "staged", tmp_path / "place"
+        staged.write_text("ours")
+        place.write_text("theirs")
+        assert not renames.put_new(staged, place)
+        assert (staged.read_text(), place.read_text()) == ("ours", "theirs")
+        place.unlink()
+        assert renames.put_new(staged, place)
+        assert place.read_text() == "ours"
+        assert not staged.exists()
+
+
+def test_slots_tell_whose_they_are(tmp_path: Path) -> None:
+    paths = [b"train.py", b"lib/net.py", b"odd \xff"]
+    taken = {path: free_slot(tmp_path, path) for path in paths}
+    assert len(set(taken.values())) == len(paths)
+    for path, place in taken.items():
+        place.write_text("once")
+        again = free_slot(tmp_path, path)
+        assert again not in taken.values()
+        for one in (place, again):
+            assert path_of(one.relative_to(tmp_path), paths) == path
+            below = one.relative_to(tmp_path) / "a" / "b"
+            assert path_of(below, paths) == path + b"/a/b"
+    assert path_of(Path("of nobody"), paths) == b"of nobody"
