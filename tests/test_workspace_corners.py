@@ -15,7 +15,7 @@ from hostile import CASES
 from jellyml import files
 from jellyml.code import filling
 from jellyml.errors import BadSnapshot, JellyError
-from jellyml.workspace import Workspace, renames
+from jellyml.workspace import Workspace, packs, renames
 from jellyml.workspace.slots import free_slot, path_of
 
 
@@ -422,3 +422,28 @@ def test_slots_tell_whose_they_are(tmp_path: Path) -> None:
             below = one.relative_to(tmp_path) / "a" / "b"
             assert path_of(below, paths) == path + b"/a/b"
     assert path_of(Path("of nobody"), paths) == b"of nobody"
+
+
+def test_many_packs_become_one_and_nothing_is_lost(
+    repo: Folder, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "_MANY", 8)
+    repo.write("untracked.py", "nowhere else")
+    repo.write("staged.py", "in no commit")
+    repo.git("add", "staged.py")
+    store = repo.path / ".git/jellyml/store/objects/pack"
+    store.mkdir(parents=True)
+    (store / "pack-of-one-that-was-killed.pack").touch()
+    seen = []
+    for number in range(12):
+        repo.write("train.py", f"edit {number}\n")
+        seen.append(fingerprint.workspace(repo))
+        Workspace(repo.path).load(model)
+        Workspace(repo.path).undo()
+        assert len(list(store.glob("*.pack"))) <= 8
+    repo.git("gc", "-q", "--prune=now")
+
+    loads = [entry for entry in Workspace(repo.path).history() if entry.verb == "load"]
+    for entry, before in zip(reversed(loads), seen, strict=True):
+        Workspace(repo.path).restore(entry.number)
+        assert fingerprint.workspace(repo) == before

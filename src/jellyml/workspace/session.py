@@ -167,6 +167,7 @@ class Session:
         self.journal.write(replace(operation, status="done", moves=(), time=time.time()))
         with suppress(OSError):  # the next command sweeps
             self.mover.sweep()
+            self.store.merge_packs()
 
 
 @dataclass(frozen=True, slots=True)

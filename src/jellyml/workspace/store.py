@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 from collections.abc import Container, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +19,11 @@ from jellyml.code import identity
 from jellyml.code.repository import Git, Repository
 from jellyml.code.scratch import Scratch, make_bare
 from jellyml.errors import GitError
-from jellyml.workspace import refs
+from jellyml.workspace import packs, refs
 from jellyml.workspace.refs import KEEP
 
 # The second is what git before 2.36 knows; a newer one takes the first.
 _DURABLE = {"core__fsync": "all", "core__fsyncObjectFiles": "true"}
-_PACK = ("pack-objects", "--revs", "--delta-base-offset", "--window=0", "-q")
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Store:
             *self.private.glob("ops/.?*"),
             *self.bare.glob("*.lock"),
             *(path for path in self._ref_files("refs") if _is_litter(path.name)),
-            *self.bare.glob("objects/pack/tmp_*"),
+            *self.packs.glob("tmp_*"),
             *theirs.glob("jellyml/**/*.lock"),
             *theirs.glob("heads/jellyml-*.lock"),
         ):
@@ -81,6 +79,14 @@ class Store:
     @cached_property
     def bare(self) -> Path:
         return self.base / "store"
+
+    @cached_property
+    def packs(self) -> Path:
+        return self.bare / "objects" / "pack"
+
+    @cached_property
+    def _their_packs(self) -> Path:
+        return self.repository.objects / "pack"
 
     @cached_property
     def large(self) -> Path:
@@ -114,6 +120,10 @@ class Store:
         """The states of this worktree that are held."""
         prefix = self.refs_of(self.private)
         return {int(ref.removeprefix(prefix)) for ref in self._refs(prefix)}
+
+    def merge_packs(self) -> None:
+        """Keep it quick after thousands of operations."""
+        packs.merge(self.git, self.packs)
 
     def all_states(self) -> set[str]:
         """The refs of every worktree's states."""
@@ -160,10 +170,8 @@ class Store:
 
         ``known`` are trees whose objects are kept already.
         """
-        base = self.bare / "objects" / "pack" / "pack"
-        revisions = [commit, *(f"^{tree}" for tree in known)]
         git = scratch.git.configured(**_DURABLE)
-        self._pack(git, base, revisions)
+        packs.write(git, self.packs, [commit, *(f"^{tree}" for tree in known)])
         self._put_ref(self.state_ref(number), commit)
 
     def keep_commits(self, commits: Iterable[str]) -> None:
@@ -187,11 +195,9 @@ class Store:
         self.keep_commits(edge if new else {commit})
         if not new:
             return
-        revisions = [commit, *(f"^{one}" for one in sorted(edge))]
-        base = self.bare / "objects" / "pack" / "pack"
-        name = self._pack(git, base, revisions)
+        name = packs.write(git, self.packs, [commit, *(f"^{one}" for one in sorted(edge))])
         self._put_ref(f"refs/snapshots/{commit}", commit)
-        self._lend(name)
+        packs.lend(name, self.packs, self._their_packs)
 
     def _tips(self) -> list[str]:
         listed = self.repository.git.run("for-each-ref", "--format=%(objectname) %(*objectname)")
@@ -216,20 +222,13 @@ class Store:
             return
         walk = ("rev-list", "--objects", "--quiet", commit, "--not", "--all")
         if not self.repository.git.succeeds(*walk):
-            base = self.repository.objects / "pack" / "pack"
-            self._pack(self.git, base, [commit, *(f"^{one}" for one in self.kept())])
+            revisions = [commit, *(f"^{one}" for one in self.kept())]
+            packs.write(self.git, self._their_packs, revisions)
 
     def kept(self) -> list[str]:
         """The user's commits that our refs keep alive."""
         listed = self.repository.git.run("for-each-ref", "--format=%(objectname)", KEEP)
         return listed.decode().split()
-
-    def _pack(self, git: Git, base: Path, revisions: Iterable[str]) -> str:
-        """Write one pack and its index to ``<base>-<name>.pack``; returns the name."""
-        asked = "".join(f"{one}\n" for one in revisions).encode()
-        name = git.run(*_PACK, str(base), stdin=asked).decode().strip()
-        files.sync_folder(base.parent)
-        return name
 
     def lend_objects(self, ids: Iterable[str]) -> None:
         """Give the user's repository single objects again, should ``gc`` have taken them."""
@@ -237,34 +236,13 @@ class Store:
         if not asked:
             return
         answer = self.repository.git.run("cat-file", "--batch-check", stdin=asked)
-        missing = re.findall(rb"^(\w+) missing$", answer, re.MULTILINE)
+        missing = re.findall(r"^(\w+) missing$", answer.decode(), re.MULTILINE)
         if missing:
-            base = self.repository.objects / "pack" / "pack"
-            lines = b"".join(one + b"\n" for one in missing)
-            self.git.run("pack-objects", "-q", str(base), stdin=lines)
-            files.sync_folder(base.parent)
-
-    def _lend(self, pack: str) -> None:
-        """One pack of the store as the user's: the same file under two names where that can be."""
-        own = self.bare / "objects" / "pack"
-        theirs = self.repository.objects / "pack"
-        theirs.mkdir(exist_ok=True)
-        for suffix in (".pack", ".rev", ".idx"):  # git looks for the index, so it comes last
-            source = own / f"pack-{pack}{suffix}"
-            if not source.exists():
-                continue
-            with suppress(FileExistsError):
-                try:
-                    (theirs / source.name).hardlink_to(source)
-                except OSError as error:
-                    if isinstance(error, FileExistsError):
-                        raise
-                    files.replace(theirs / source.name, [source.read_bytes()], mode=0o444)
-        files.sync_folder(theirs)
+            packs.write_objects(self.git, self._their_packs, missing)
 
     def size(self) -> int:
         """Bytes that the store's packs take."""
-        return sum(one.stat().st_size for one in (self.bare / "objects" / "pack").iterdir())
+        return sum(one.stat().st_size for one in self.packs.iterdir())
 
     def drop_states(self, refs: Iterable[str], needed: Iterable[str]) -> None:
         """Forget states (by ref), and the snapshots that are none of the ``needed`` commits."""
@@ -274,7 +252,7 @@ class Store:
         pack = self._pack_without(gone)  # the first, since the disk may be full
         lines = "".join(f"delete {ref}\n" for ref in sorted(gone))
         self.git.run("update-ref", "--stdin", stdin=lines.encode())
-        self._drop_packs(pack)
+        packs.drop_others(self.packs, pack)
         self._unkeep(wanted)
 
     def _unkeep(self, needed: Iterable[str]) -> None:
@@ -293,14 +271,7 @@ class Store:
         rows = (line.split(" ") for line in listed.splitlines())
         revisions = [oid for oid, ref in rows if ref not in gone]
         revisions += (f"^{one}" for one in self.kept())
-        return f"pack-{self._pack(self.git, self.bare / 'objects' / 'pack' / 'pack', revisions)}"
-
-    def _drop_packs(self, but: str) -> None:
-        folder = self.bare / "objects" / "pack"
-        for stem in {path.stem for path in folder.glob("*.pack")} - {but}:
-            for suffix in (".idx", ".rev", ".pack"):
-                (folder / f"{stem}{suffix}").unlink(missing_ok=True)
-        files.sync_folder(folder)
+        return packs.write(self.git, self.packs, revisions)
 
     def remove(self) -> None:
         """Take everything of ours out of the repository. Our lock is held, and no lock of git's.
