@@ -14,8 +14,9 @@ from conftest import Folder
 from hostile import CASES
 from jellyml import files
 from jellyml.code import filling
-from jellyml.errors import BadSnapshot, JellyError
-from jellyml.workspace import Workspace, packs, renames
+from jellyml.errors import BadSnapshot, JellyError, UnsafeToContinue
+from jellyml.workspace import Workspace, journal, packs, renames
+from jellyml.workspace.journal import Journal
 from jellyml.workspace.slots import free_slot, path_of
 
 
@@ -447,3 +448,61 @@ def test_many_packs_become_one_and_nothing_is_lost(
     for entry, before in zip(reversed(loads), seen, strict=True):
         Workspace(repo.path).restore(entry.number)
         assert fingerprint.workspace(repo) == before
+
+
+@pytest.fixture
+def folded(repo: Folder, model: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
+    """The journal of a repository with a load that can be undone, and old entries in one file."""
+    monkeypatch.setattr(journal, "_MANY", 4)
+    for number in range(4):
+        repo.write("train.py", f"edit {number}\n")
+        Workspace(repo.path).load(model)
+        if number < 3:
+            Workspace(repo.path).undo()
+    found = Journal(repo.path / ".git/jellyml/main/ops")
+    assert (found.folder / "past.jsonl").exists()
+    assert len(list(found.folder.glob("0*.json"))) < 5
+    return found
+
+
+def test_old_entries_in_one_file_count_like_the_others(repo: Folder, folded: Journal) -> None:
+    assert [one.number for one in folded.operations()] == [1, 2, 3, 4, 5, 6, 7]
+    undo = ["edit 3\n", "of the model\n"]
+    for _ in range(2):
+        Workspace(repo.path).undo()
+        assert repo.read("train.py").decode() == undo[0]
+        Workspace(repo.path).redo()
+        assert repo.read("train.py").decode() == undo[1]
+    first = Workspace(repo.path).history()[-1]
+    Workspace(repo.path).restore(first.number)
+    assert repo.read("train.py") == b"edit 0\n"
+
+
+def test_a_kill_while_entries_are_put_together(repo: Folder, folded: Journal) -> None:
+    """They are in both: what is new counts."""
+    for one in folded.operations():
+        if not (folded.folder / f"{one.number:08}.json").exists():
+            folded.write(one)
+    again = Journal(folded.folder)
+    assert again.operations() == folded.operations()
+    Workspace(repo.path).undo()
+    assert repo.read("train.py") == b"edit 3\n"
+    assert [one.number for one in Journal(folded.folder).operations()] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_pruning_takes_old_entries_too(repo: Folder, folded: Journal) -> None:
+    Workspace(repo.path).prune(older_than=0)
+    assert len(Journal(folded.folder).operations()) <= 2
+    assert not (folded.folder / "past.jsonl").exists()
+    Workspace(repo.path).undo()
+    assert repo.read("train.py") == b"edit 3\n"
+
+
+@pytest.mark.parametrize("content", [b"", b'{"number": 1', b"[]\n"])
+def test_old_entries_that_cannot_be_read_are_said(
+    repo: Folder, folded: Journal, content: bytes
+) -> None:
+    (folded.folder / "past.jsonl").write_bytes(content)
+    with pytest.raises(UnsafeToContinue, match=r"past\.jsonl cannot be read"):
+        Workspace(repo.path).undo()
+    assert repo.read("train.py") == b"of the model\n"

@@ -7,7 +7,7 @@ One JSON file an operation, replaced whole; none is ever edited by hand or remov
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -59,25 +59,43 @@ class Operation:
         return {side[1] for move in self.moves for side in (move.before, move.after) if side}
 
 
+_PAST = "past.jsonl"
+_MANY = 64  # files of entries
+
 _FIELDS = tuple(one.name for one in fields(Operation))
 
 
 class Journal:
-    """The operations of one worktree, in the folder ``ops``."""
+    """The operations of one worktree, in the folder ``ops``: a file each, the old ones in one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._read: dict[str, Operation] = {}  # whoever writes here holds the workspace
+        # Read once: whoever writes here holds the workspace.
+        self._read: dict[str, Operation] = {}
+        self._folded: dict[int, Operation] | None = None
 
     def operations(self) -> list[Operation]:
         """All of them, oldest first. Raises UnsafeToContinue for an entry that is not ours."""
         if not self.folder.is_dir():
             return []
+        found = self._past | {one.number: one for one in self._each()}
+        return [found[number] for number in sorted(found)]
+
+    def _each(self) -> list[Operation]:
+        """Those that have a file of their own, oldest first."""
         names = sorted(path.name for path in self.folder.glob("[0-9]*.json"))
         for name in names:
             if name not in self._read:
-                self._read[name] = _read(self.folder / name)
+                self._read[name] = _read(self.folder / name)[-1]
         return [self._read[name] for name in names]
+
+    @property
+    def _past(self) -> dict[int, Operation]:
+        if self._folded is None:
+            place = self.folder / _PAST
+            old = _read(place) if place.exists() else []
+            self._folded = {one.number: one for one in old}
+        return self._folded
 
     def last(self) -> Operation | None:
         """The last operation that was done and changed the workspace."""
@@ -96,7 +114,7 @@ class Journal:
     def next(self, verb: Verb) -> Operation:
         """An entry yet to be written, with the next number."""
         # By the files' names: what lies aside for an entry that was moved away keeps its place.
-        taken = (int(path.name[:8]) for path in self.folder.glob("[0-9]*"))
+        taken = {int(path.name[:8]) for path in self.folder.glob("[0-9]*")} | self._past.keys()
         return Operation(max(taken, default=0) + 1, verb, time=time.time())
 
     def unfinished(self) -> Operation | None:
@@ -110,6 +128,27 @@ class Journal:
     def remove(self, numbers: Sequence[int]) -> None:
         if not numbers:
             return
+        left = {number: one for number, one in self._past.items() if number not in numbers}
+        if len(left) < len(self._past):
+            self._write_past(left)
+        self._unlink(numbers)
+
+    def fold(self) -> None:
+        """Put old entries into one file, where there are many: every command reads them all."""
+        old = [one for one in self._each()[:-1] if not one.open]
+        if len(old) >= _MANY:
+            self._write_past(self._past | {one.number: one for one in old})
+            self._unlink([one.number for one in old])
+
+    def _write_past(self, operations: Mapping[int, Operation]) -> None:
+        if operations:
+            lines = (_text(one) + b"\n" for one in operations.values())
+            files.replace(self.folder / _PAST, lines)
+        else:
+            (self.folder / _PAST).unlink(missing_ok=True)
+        self._folded = dict(operations)
+
+    def _unlink(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             self._read.pop(f"{number:08}.json", None)
             (self.folder / f"{number:08}.json").unlink(missing_ok=True)
@@ -152,18 +191,23 @@ def _text(operation: Operation) -> bytes:
     return json.dumps(record).encode()
 
 
-def _read(path: Path) -> Operation:
+def _read(path: Path) -> list[Operation]:
+    """The entries in a file, one a line."""
     try:
-        record = json.loads(path.read_bytes())
-        moves = tuple(_moves(record.pop("moves")))
-        kept = {name: value for name, value in record.items() if name in _FIELDS}
-        return Operation(**kept, moves=moves)
+        lines = path.read_bytes().splitlines()
+        return [_operation(json.loads(line)) for line in lines or [b""]]
     except (ValueError, TypeError, KeyError) as error:
         raise UnsafeToContinue(
             f"The journal entry {path} cannot be read ({error}), so nobody knows what it did.",
             f"mv {pasteable(path)} {pasteable(path)}.unreadable - then look at your files:"
             " jellyml history names the states that you can restore",
         ) from None
+
+
+def _operation(record: dict[str, object]) -> Operation:
+    moves = tuple(_moves(record.pop("moves")))
+    kept = {name: value for name, value in record.items() if name in _FIELDS}
+    return Operation(**kept, moves=moves)  # type: ignore[arg-type]
 
 
 def _moves(rows: object) -> Iterator[Move]:

@@ -49,7 +49,7 @@ def repair(session: Session) -> Repair | None:
     kept += _restore_operation(session, operation, before)
     kept += _restore_head(session, operation, before.head)
     kept += _restore_index(session, operation, before)
-    session.journal.write(replace(operation, status="rolled back", moves=()))
+    session.journal.write(replace(operation, status="rolled back", moves=(), facts={}))
     session.mover.sweep()
     return Repair(operation, len(moves), tuple(kept))
 

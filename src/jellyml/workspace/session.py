@@ -164,9 +164,11 @@ class Session:
 
     def finish(self, operation: Operation) -> None:
         """Write ``done``, then sweep: from here on nothing is taken back."""
-        self.journal.write(replace(operation, status="done", moves=(), time=time.time()))
+        done = replace(operation, status="done", moves=(), facts={}, time=time.time())
+        self.journal.write(done)
         with suppress(OSError):  # the next command sweeps
             self.mover.sweep()
+            self.journal.fold()
             self.store.merge_packs()
 
 
