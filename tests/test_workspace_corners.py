@@ -460,7 +460,7 @@ def folded(repo: Folder, model: Path, monkeypatch: pytest.MonkeyPatch) -> Journa
         if number < 3:
             Workspace(repo.path).undo()
     found = Journal(repo.path / ".git/jellyml/main/ops")
-    assert (found.folder / "past.jsonl").exists()
+    assert (found.folder / "past.json").exists()
     assert len(list(found.folder.glob("0*.json"))) < 5
     return found
 
@@ -493,16 +493,16 @@ def test_a_kill_while_entries_are_put_together(repo: Folder, folded: Journal) ->
 def test_pruning_takes_old_entries_too(repo: Folder, folded: Journal) -> None:
     Workspace(repo.path).prune(older_than=0)
     assert len(Journal(folded.folder).operations()) <= 2
-    assert not (folded.folder / "past.jsonl").exists()
+    assert not (folded.folder / "past.json").exists()
     Workspace(repo.path).undo()
     assert repo.read("train.py") == b"edit 3\n"
 
 
-@pytest.mark.parametrize("content", [b"", b'{"number": 1', b"[]\n"])
+@pytest.mark.parametrize("content", [b"", b"[{1", b"[[]]", b"1"])
 def test_old_entries_that_cannot_be_read_are_said(
     repo: Folder, folded: Journal, content: bytes
 ) -> None:
-    (folded.folder / "past.jsonl").write_bytes(content)
-    with pytest.raises(UnsafeToContinue, match=r"past\.jsonl cannot be read"):
+    (folded.folder / "past.json").write_bytes(content)
+    with pytest.raises(UnsafeToContinue, match=r"past\.json cannot be read"):
         Workspace(repo.path).undo()
     assert repo.read("train.py") == b"of the model\n"

@@ -59,7 +59,7 @@ class Operation:
         return {side[1] for move in self.moves for side in (move.before, move.after) if side}
 
 
-_PAST = "past.jsonl"
+_PAST = "past.json"
 _MANY = 64  # files of entries
 
 _FIELDS = tuple(one.name for one in fields(Operation))
@@ -142,8 +142,8 @@ class Journal:
 
     def _write_past(self, operations: Mapping[int, Operation]) -> None:
         if operations:
-            lines = (_text(one) + b"\n" for one in operations.values())
-            files.replace(self.folder / _PAST, lines)
+            records = b",\n".join(map(_text, operations.values()))
+            files.replace(self.folder / _PAST, [b"[", records, b"]\n"])
         else:
             (self.folder / _PAST).unlink(missing_ok=True)
         self._folded = dict(operations)
@@ -192,11 +192,11 @@ def _text(operation: Operation) -> bytes:
 
 
 def _read(path: Path) -> list[Operation]:
-    """The entries in a file, one a line."""
+    """The entry in a file, or the entries."""
     try:
-        lines = path.read_bytes().splitlines()
-        return [_operation(json.loads(line)) for line in lines or [b""]]
-    except (ValueError, TypeError, KeyError) as error:
+        found = json.loads(path.read_bytes())
+        return [_operation(record) for record in (found if isinstance(found, list) else [found])]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnsafeToContinue(
             f"The journal entry {path} cannot be read ({error}), so nobody knows what it did.",
             f"mv {pasteable(path)} {pasteable(path)}.unreadable - then look at your files:"

@@ -61,7 +61,7 @@ class Store:
             *self.private.glob("packed-refs"),
             *self.private.glob("ops/.?*"),
             *self.bare.glob("*.lock"),
-            *(path for path in self._ref_files("refs") if _is_litter(path.name)),
+            *(self.bare / ref for ref in self._ref_files("refs") if _is_litter(ref)),
             *self.packs.glob("tmp_*"),
             *theirs.glob("jellyml/**/*.lock"),
             *theirs.glob("heads/jellyml-*.lock"),
@@ -137,15 +137,13 @@ class Store:
         """Refs of the store. Nothing packs them, and git would open each of their files."""
         if self._packed_refs.exists():  # unless somebody told it to
             return self.git.run("for-each-ref", "--format=%(refname)", prefix).decode().split()
-        return [
-            path.relative_to(self.bare).as_posix()
-            for path in self._ref_files(prefix)
-            if not _is_litter(path.name)
-        ]
+        return [ref for ref in self._ref_files(prefix) if not _is_litter(ref)]
 
-    def _ref_files(self, prefix: str) -> Iterator[Path]:
+    def _ref_files(self, prefix: str) -> Iterator[str]:
+        """From the store's folder."""
         for parent, _, names in os.walk(self.bare / prefix):
-            yield from (Path(parent, name) for name in names)
+            folder = Path(parent).relative_to(self.bare).as_posix()
+            yield from (f"{folder}/{name}" for name in names)
 
     def _put_ref(self, ref: str, commit: str) -> None:
         """Make a new ref last, all of it or none."""
@@ -293,6 +291,6 @@ class Store:
         files.remove_tree(self.removed)
 
 
-def _is_litter(name: str) -> bool:
+def _is_litter(ref: str) -> bool:
     """True for what a command that was killed left beside a ref."""
-    return name.startswith(files.BESIDE) or name.endswith(".lock")
+    return f"/{files.BESIDE}" in ref or ref.endswith(".lock")
