@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -152,17 +152,29 @@ class Arrival:
                 return
         self.incoming.git.run("hash-object", "-t", "commit", "-w", "--stdin", stdin=text)
 
-    def index(self, session: Session, drafted: Drafted, commit: str, to: Path) -> bool:
-        """Write the index of the loaded code, up to date with the files as they lie."""
-        repository = session.repository
-        git = replace(drafted.place.ruled(drafted.draft.scan), index=to)
+    @contextmanager
+    def index(
+        self, session: Session, drafted: Drafted, commit: str
+    ) -> Iterator[Callable[[Path], bool]]:
+        """Make the index of the loaded code while its files move.
+
+        What is yielded puts it at a path, up to date with the files as they lie by then.
+        """
+        repository, new = session.repository, drafted.place.directory / "loaded-index"
+        git = replace(drafted.place.ruled(drafted.draft.scan), index=new)
         plain = not drafted.draft.scan.hidden and not any(repository.git_dir.glob("sharedindex.*"))
         if plain and repository.index.exists():
             # What did not change keeps its times, so that nothing is read again.
-            shutil.copy2(repository.index, to)
-        git.run("read-tree", "--reset", "-i", commit)
-        git.run("update-index", "-q", "--refresh", accept=(0, 1))
-        return True
+            shutil.copy2(repository.index, new)
+
+        def put(to: Path) -> bool:
+            git.collect(reading)
+            git.run("update-index", "-q", "--refresh", accept=(0, 1))
+            new.replace(to)
+            return True
+
+        with git.start("read-tree", "--reset", "-i", commit) as reading:
+            yield put
 
     def left_out(self) -> list[str]:
         """What the snapshot did not hold, and so could not be brought back."""

@@ -185,13 +185,12 @@ def _load(session: Session, arrival: "Arrival", target: "Target", *, dry_run: bo
             session.mover.sweep()
             return words.would_load(root, arrival, _changes(plan))
         commit = arrival.bring_commit(session.store)
-        wanted = Wanted(
-            Head(None, commit), {}, lambda to: arrival.index(session, drafted, commit, to)
-        )
         operation = replace(
             operation, model=str(arrival.path), commit=commit, made_repository=target.new
         )
-        notes = perform(session, drafted, Ready(operation, plan, wanted))
+        with arrival.index(session, drafted, commit) as index:
+            wanted = Wanted(Head(None, commit), {}, index)
+            notes = perform(session, drafted, Ready(operation, plan, wanted))
     said = words.loaded(root, arrival, commit, new=target.new)
     warnings = (*notes, *words.pointers(staged.pointers), *arrival.warnings)
     return Outcome("load", root, said, warnings, _changes(plan), commit)
