@@ -4,6 +4,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from benchmarks.line import Check, Line, compared, more, times
 from benchmarks.measure import Failed, Sample, Side, inside, interleaved, process
 from jellyml import Workspace
 from jellyml.checkpoint import Checkpoint
+from jellyml.files import replace, sync_tree
 from jellyml.workspace.disk import Left, layout
 
 name = "loading"
@@ -23,6 +25,9 @@ MODIFIED = ADDED = 100
 # Times what git takes; at 100 files, where starting Python is most of it, seconds more.
 LIMIT = {5_000: 2.0, 50_000: 1.0}
 MORE = 0.25
+# To keep a state and go to another: where, is it kept, which, what differs, its files, one pack,
+# where HEAD is, its index. What git takes to answer is more.
+QUESTIONS = 8
 
 
 def lines(bench: Bench) -> Iterator[Line]:
@@ -30,11 +35,11 @@ def lines(bench: Bench) -> Iterator[Line]:
         with bench.project(files, dirty=True) as project:
             model = checkpoint(project, project.parent / "model.pth")
             loads, undos = _both(bench, project, model, files)
-            both, unpacking = _floor(bench, project, model)
+            both, looking, unpacking = _floor(bench, project, model)
         state = f"{MODIFIED + ADDED} files differ"
         for what, against, taken, floor in (
-            ("jellyml load", "git stash -u + fetch + checkout", loads, {**both, **unpacking}),
-            ("jellyml undo", "git checkout + stash pop", undos, both),
+            ("jellyml load", "git stash -u + fetch + checkout", loads, both | unpacking),
+            ("jellyml undo", "git checkout + stash pop", undos, both | looking),
         ):
             asked = _asked(taken, files)
             parts = ", ".join(f"{part} {1e3 * seconds:.0f} ms" for part, seconds in floor.items())
@@ -48,26 +53,53 @@ def _asked(taken: dict[str, list[Sample]], files: int) -> Check:
     return times(taken, LIMIT[files]) if files in LIMIT else more(taken, MORE)
 
 
-def _floor(bench: Bench, project: Path, model: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """Seconds of what no load or undo that keeps all does without; and no load does."""
+def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float]]:
+    """Seconds of what no load or undo that keeps all does without; no undo; and no load.
+
+    A load has the look at the tree beside git's check of what came.
+    """
     place = project.parent / "floor"
     place.mkdir()
     repositories.git(place, "init", "-q", "--bare", ".")
     bundle = b"".join(Checkpoint.open(model).bundle())
     (place / "code.pack").write_bytes(bundle[bundle.index(b"\n\n") + 2 :])
-    modules = "import argparse, contextlib, dataclasses, json, pathlib, subprocess, tempfile"
+    program = "import jellyml.cli.dispatch, jellyml.cli.undonut, jellyml.workspace.operations"
     status = ("git", "status", "--porcelain=v2", "-uall", "--ignored")
     check = ("git", "index-pack", "--strict", "--threads=1", "-o", "code.idx", "code.pack")
-    sides = {
-        "starting Python": process((sys.executable, "-c", modules), folder=project),
+    question = ("git", "rev-parse", "HEAD")
+    index = (project / ".git/index").read_bytes()
+    texts = [file.read_bytes() for file in sorted(project.rglob("*.py"))[:MODIFIED]]
+    both = {
+        "starting Python with what this program is made of": process(
+            (sys.executable, "-c", program), folder=project
+        ),
+        f"{QUESTIONS} questions to git, one after the other": process(
+            *(question for _ in range(QUESTIONS)), folder=project
+        ),
+        f"{MODIFIED} files written and synced": inside(
+            lambda: _write(place / "written", texts), before=lambda: _clear(place / "written")
+        ),
+    }
+    looking = {
         "git status": process(status, folder=project),
         "the modes of all files": inside(lambda: layout(project, Left(()))),
-        "git's check of what came": process(check, folder=place),
+        "keeping the index": inside(lambda: replace(place / "index", [zlib.compress(index, 1)])),
     }
-    taken = interleaved(sides, bench.runs(50_000))
-    middle = {name: statistics.median(one.seconds for one in taken[name]) for name in sides}
-    last = "git's check of what came"
-    return {name: middle[name] for name in sides if name != last}, {last: middle[last]}
+    unpacking = {"git's check of what came": process(check, folder=place)}
+    taken = interleaved(both | looking | unpacking, bench.runs(50_000))
+    for sides in (both, looking, unpacking):
+        yield {name: statistics.median(one.seconds for one in taken[name]) for name in sides}
+
+
+def _write(folder: Path, texts: list[bytes]) -> None:
+    for number, text in enumerate(texts):
+        (folder / f"{number}").write_bytes(text)
+    sync_tree(folder)
+
+
+def _clear(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
 
 
 def checkpoint(project: Path, model: Path, size: int = 1 << 20, tensors: int = 16) -> Path:
