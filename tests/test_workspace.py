@@ -439,6 +439,28 @@ def test_line_ends_and_other_conversions_come_back_to_the_byte(
     assert fingerprint.workspace(repo) == before
 
 
+@pytest.mark.parametrize("where", ["", "lib/", "lib/deep/er/", "odd\nname/"])
+def test_rules_that_lie_there_already_count_in_a_load(
+    repo: Folder, tmp_path: Path, where: str
+) -> None:
+    repo.write(f"{where}.gitattributes", "*.txt text eol=crlf\n")
+    repo.write(f"{where}a.txt", "one\n")
+    repo.write(f"{where}below/b.txt", "one\n")
+    repo.write("else.where/c.txt", "one\n")
+    repo.commit("rules")
+    for name in (f"{where}a.txt", f"{where}below/b.txt", "else.where/c.txt"):
+        repo.write(name, "two\n")
+    model = saved(repo, tmp_path / "rules.pth")
+    repo.git("reset", "-q", "--hard")
+
+    Workspace(repo.path).load(model)
+
+    assert repo.read(f"{where}a.txt") == b"two\r\n"
+    assert repo.read(f"{where}below/b.txt") == b"two\r\n"
+    assert repo.read("else.where/c.txt") == (b"two\n" if where else b"two\r\n")
+    assert repo.git("status", "--porcelain") == b""
+
+
 def test_nested_repositories_are_written_as_files_and_never_removed(
     repo: Folder, tmp_path: Path
 ) -> None:

@@ -13,8 +13,7 @@ import torch
 import fingerprint
 import jellyml
 from conftest import Folder
-from jellyml.workspace import Workspace, apply, renames
-from jellyml.workspace.store import Store
+from jellyml.workspace import Workspace, apply, packs, renames
 from nobody import as_nobody
 from test_limits import small_disk  # noqa: F401
 
@@ -738,7 +737,7 @@ def test_a_load_takes_what_the_repository_lacks_and_no_more(repo: Folder, tmp_pa
     assert fingerprint.files(repo.path) == before
 
 
-@pytest.mark.parametrize(("step", "given_up"), [("_pack", False), ("_drop_packs", True)])
+@pytest.mark.parametrize(("step", "given_up"), [("write", False), ("drop_others", True)])
 def test_pruning_that_ends_in_between_can_be_given_again(
     repo: Folder, model: Path, monkeypatch: pytest.MonkeyPatch, step: str, given_up: bool
 ) -> None:
@@ -752,7 +751,7 @@ def test_pruning_that_ends_in_between_can_be_given_again(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, step, fail)
+        patch.setattr(packs, step, fail)
         with pytest.raises(OSError, match="No space"):
             workspace.prune(older_than=0)
     assert len(workspace.history()) == (1 if given_up else count)

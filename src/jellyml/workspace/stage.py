@@ -15,7 +15,7 @@ from jellyml.code.rules import is_off
 from jellyml.code.scan import EXECUTABLE, SYMLINK
 from jellyml.code.scratch import Scratch
 from jellyml.workspace import disk
-from jellyml.workspace.disk import Modes, umask
+from jellyml.workspace.disk import Modes, parents, umask
 from jellyml.workspace.journal import Move
 from jellyml.workspace.lfs import Pointer
 from jellyml.workspace.slots import slot
@@ -60,7 +60,7 @@ def write_snapshot(
     A file that comes out as it lies on disk already is dropped from the moves.
     """
     asked = list(moves)
-    wanted = {move.path: move.after[0].encode() for move in asked if move.after is not None}
+    wanted = {move.path: move.after for move in asked if move.after is not None}
     git = replace(
         place.git,
         folder=stage,
@@ -68,7 +68,7 @@ def write_snapshot(
         index=place.directory / "stage-index",
         config=place.git.config | dict(conversion),
     )
-    git.run("read-tree", tree)
+    _list(git, tree, wanted)
     _check_out(git, stage, wanted, links=not is_off(conversion, "core.symlinks"))
     pointers = _fill_pointers(git, stage, wanted, lfs)
     files.sync_tree(stage)
@@ -76,22 +76,44 @@ def write_snapshot(
     return Staged(tuple(move for move in written if move.before != move.after), tuple(pointers))
 
 
-def _check_out(git: Git, stage: Path, modes: Mapping[bytes, bytes], *, links: bool) -> None:
-    """Have git write each path of its index into its slot, with the mode that git gives it."""
-    if not modes:
+def _list(git: Git, tree: str, wanted: Mapping[bytes, tuple[str, str]]) -> None:
+    """An index of what is wanted, and of the attributes files that have a say in it.
+
+    To read all of a tree of 50,000 files takes git 60 ms.
+    """
+    folders = {b"", *(parent for path in wanted for parent in parents(path))}
+    rules = [folder + b"/.gitattributes" if folder else b".gitattributes" for folder in folders]
+    if any(b"\n" in path for path in rules):  # cat-file is asked line by line
+        git.run("read-tree", tree)
         return
-    listed = b"".join(path + b"\0" for path in modes)
+    asked = b"".join(b"%s:%s\n" % (tree.encode(), path) for path in rules)
+    answer = git.run("cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=asked)
+    rows = zip(rules, answer.split(b"\n"), strict=False)
+    entries = {path: b"100644 " + said[5:] for path, said in rows if said.startswith(b"blob ")}
+    entries |= {path: f"{mode} {oid}".encode() for path, (mode, oid) in wanted.items()}
+    lines = b"".join(b"%s\t%s\0" % (entry, path) for path, entry in entries.items())
+    git.run("update-index", "-z", "--index-info", stdin=lines)
+
+
+def _check_out(
+    git: Git, stage: Path, wanted: Mapping[bytes, tuple[str, str]], *, links: bool
+) -> None:
+    """Have git write each path of its index into its slot, with the mode that git gives it."""
+    if not wanted:
+        return
+    listed = b"".join(path + b"\0" for path in wanted)
     # Under names of git's own choice, one folder for all: (name, path) is what it answers.
     answer = git.run("checkout-index", "--temp", "-q", "-z", "--stdin", stdin=listed)
     new = Modes(umask())
     for row in answer.split(b"\0")[:-1]:
         name, _, path = row.partition(b"\t")
         written, place = stage / os.fsdecode(name), slot(stage, path)
-        if modes[path] == SYMLINK and links:
+        mode = wanted[path][0].encode()
+        if mode == SYMLINK and links:
             place.symlink_to(os.fsdecode(written.read_bytes()))
             written.unlink()
             continue
-        written.chmod(new.folder(path) if modes[path] == EXECUTABLE else new.file(path))
+        written.chmod(new.folder(path) if mode == EXECUTABLE else new.file(path))
         written.rename(place)
 
 
