@@ -6,13 +6,14 @@ the recovery of a load and of an undo that were killed.
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import fingerprint
 import jellyml
 from conftest import Folder
 from faults import Bench, Fault, Point
+from jellyml.workspace.journal import Journal
 from workspaces import Case, Seen, copied, differing, removed, rich, seen
 
 Build = Callable[[Folder, Path], None]
@@ -169,6 +170,19 @@ def stash_and_gc(folder: Folder) -> None:
     folder.write("lib/net.py", "width = 64\n")
 
 
+def many_operations(folder: Folder) -> None:
+    """So many that the next one puts the journal's old entries, and the store's packs, together."""
+    journal = Journal(folder.path / ".git/jellyml/main/ops")
+    for _ in range(80):
+        journal.write(replace(journal.next("load"), status="rolled back"))
+    store = Folder(folder.path / ".git/jellyml/store")
+    for number in range(40):
+        oid = store.git("hash-object", "-w", "--stdin", stdin=b"%d" % number)
+        store.git("pack-objects", "-q", "objects/pack/pack", stdin=oid)
+    store.git("prune-packed")
+    folder.write("lib/net.py", "width = 64\n")
+
+
 def nothing(_: Folder) -> None: ...
 
 
@@ -214,6 +228,7 @@ OTHERS = (
     Target("bisect", bisect),
     Target("new folder", no_folder, look=code_alone, load=("load", "model.pth", "--to", "work")),
     Target("no repository", no_repository, look=code_alone),
+    Target("many operations", dirty, many_operations),
     Target("commits on top", dirty, commits_on_top),
     Target("stash and gc", dirty, stash_and_gc),
 )
