@@ -16,13 +16,14 @@ from jellyml import files, locks
 from jellyml.code.repository import Repository
 from jellyml.code.scratch import Scratch, scratch
 from jellyml.errors import GitError
-from jellyml.workspace import gitdir, lfs, state
+from jellyml.workspace import gitdir, lfs
 from jellyml.workspace.apply import Mover
 from jellyml.workspace.disk import Left
+from jellyml.workspace.draft import Draft, left_lying, look, make_draft
 from jellyml.workspace.journal import Journal, Operation
 from jellyml.workspace.plan import Plan
 from jellyml.workspace.refs import PACKED_LOCK
-from jellyml.workspace.state import Draft, Head, State
+from jellyml.workspace.state import Head, State, head_ref, read
 from jellyml.workspace.store import Store
 
 LOCK_WAIT = 10.0  # seconds for another jellyml command
@@ -62,7 +63,7 @@ class Session:
         return self._states[number]
 
     def state_at(self, ref: str) -> State:
-        return state.read(self.store.git, ref)
+        return read(self.store.git, ref)
 
     def current(self) -> int:
         """The number of the state that the last operation left; 0 after a load."""
@@ -89,14 +90,14 @@ class Session:
         """The workspace as it is now, in a scratch directory that sees ``objects`` too."""
         nearest = self._nearest()
         inherited = Left((*(nearest[1].left.paths if nearest else ()), *keep))
-        selection = state.look(self.repository, inherited)
-        left = state.left_lying(selection, inherited)
+        selection = look(self.repository, inherited)
+        left = left_lying(selection, inherited)
         seen = (*objects, self.store.bare / "objects")
         with scratch(selection.scan, objects=seen, near=self.private) as place:
             # An index of 5 MB is written in half the time, and takes a hundredth more.
             place = replace(place, git=place.git.configured(core__compression="1"))
-            head = Head(state.head_ref(self.repository), selection.scan.head)
-            yield Drafted(place, state.draft(place, selection, left, head, self.repository))
+            head = Head(head_ref(self.repository), selection.scan.head)
+            yield Drafted(place, make_draft(place, selection, left, head, self.repository))
 
     def keep(self, drafted: "Drafted") -> int:
         """Keep a draft as a state; the number of the nearest when nothing differs from it."""

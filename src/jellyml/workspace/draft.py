@@ -1,0 +1,214 @@
+"""The workspace as it is now, made into a state in a scratch directory."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from jellyml.code.contents import Contents
+from jellyml.code.repository import Git, Repository
+from jellyml.code.scan import Scan, at, scan
+from jellyml.code.scratch import Change, Scratch, header
+from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection, select
+from jellyml.code.tree import changes
+from jellyml.errors import UnsafeToContinue, pasteable
+from jellyml.workspace import disk, worktrees
+from jellyml.workspace.disk import Layout, Left
+from jellyml.workspace.state import Head, State, as_json, operation_files, read
+
+# Git writes it, and the index names it, for a file that is intended to be added.
+_EMPTY_BLOB = {
+    "sha1": "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+    "sha256": "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+}
+_SIDECAR = b"jellyml_code_snapshot.bundle"  # checkpoint.SIDECAR, which takes long to import
+_OBJECT_ID = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A state in a scratch directory, not kept yet."""
+
+    scan: Scan
+    selection: Selection
+    state: State
+    user_commits: tuple[str, ...]
+    converted: frozenset[bytes]  # clean files whose bytes are not their blob's
+    large: tuple[Path, ...]  # where git-lfs has the contents that the state does not hold itself
+
+
+def look(repository: Repository, inherited: Left) -> Selection:
+    """Scan for a state: the limits hold, and what was left lying before stays left."""
+    # Without filters: what lies in the tree may be a stranger's, and a state holds raw bytes.
+    found = scan(repository, ignored=True, filters=False)
+    selection = select(found, max_file_size=MAX_FILE_SIZE, max_untracked=MAX_UNTRACKED)
+    for one in selection.left_out:
+        if one.reason == "unreadable" and _may_be_read(selection.root, one.path):
+            raise _unreadable(one.path)
+    staying = Left((*inherited.paths, *_of_checkpoints(selection)))
+    untracked = _untracked(selection)
+    overlay = {
+        path: entry
+        for path, entry in selection.overlay.items()
+        if not (path in untracked and path in staying)
+    }
+    return replace(selection, overlay=overlay)
+
+
+def _may_be_read(root: Path, name: str) -> bool:
+    """An untracked file that may not be read is left where it lies. One that may, and could not
+    be, is not: a disk that fails, or too many open files, must not decide what a state holds.
+    """
+    return os.access(at(root, os.fsencode(name)), os.R_OK)
+
+
+def _unreadable(name: str) -> UnsafeToContinue:
+    return UnsafeToContinue(
+        f"{name} cannot be read, so it could not be brought back.",
+        f"chmod u+r {pasteable(name)}, or try again",
+    )
+
+
+def _untracked(selection: Selection) -> frozenset[bytes]:
+    return frozenset(
+        prefix + path for prefix, layer in selection.scan.layers() for path in layer.untracked
+    )
+
+
+def _of_checkpoints(selection: Selection) -> Iterator[bytes]:
+    """The files of a folder that carries a snapshot: together one checkpoint, small ones too."""
+    untracked = _untracked(selection)
+    folders = {parent for path in untracked for parent in disk.parents(path)}
+    filled = {one for one in folders if os.path.lexists(at(selection.root, one + b"/" + _SIDECAR))}
+    return (path for path in untracked if not filled.isdisjoint(disk.parents(path)))
+
+
+def left_lying(selection: Selection, inherited: Left) -> Left:
+    """All that a state leaves where it is: ignored, left out, inherited."""
+    paths = [os.fsencode(one.path) for one in selection.left_out]
+    paths += _of_checkpoints(selection)
+    for prefix, layer in selection.scan.layers():
+        paths += (prefix + path for path in layer.ignored)
+    root = selection.root
+    there = (path for path in inherited.paths if os.path.lexists(at(root, path)))
+    return Left((*paths, *there))
+
+
+def make_draft(
+    place: Scratch, selection: Selection, left: Left, now: Head, repository: Repository
+) -> Draft:
+    """Build the state of the workspace as it was looked at in a scratch directory."""
+    found = selection.scan
+    raw = disk.raw(found, place)
+    overlay = {**selection.overlay, **raw.overlay}
+    # A sparse checkout's absent paths are absent: this is the disk, not the code.
+    for prefix, layer in found.layers():
+        overlay |= dict.fromkeys((prefix + path for path in layer.hidden), None)
+    as_is = replace(selection, overlay=overlay)
+    index, mtime = _index(repository)
+    shared = {one.name: one.read_bytes() for one in repository.git_dir.glob("sharedindex.*")}
+    parts = (index or b"", *shared.values())
+    operation = dict(operation_files(repository.git_dir))
+    state = State(
+        commit="",
+        head=now,
+        files="",
+        index="",
+        index_mtime_ns=mtime,
+        operation={},
+        elsewhere=_elsewhere(repository, now),
+        left=left,
+        lfs=frozenset(raw.lfs),
+        staged=frozenset(_staged(found, parts)),
+    )
+    contents = Contents(as_is)
+    tracked = _tracked(repository, selection, left)
+    around = partial(disk.layout, repository.root, left, tracked)
+    beside = _beside(state, index, shared, operation, around)
+    commit = place.commit(header(0, None), _lines(place, as_is, contents, beside))
+    kept = [now.commit, *_named_commits(repository.git, operation.values())]
+    built = read(place.git, commit)
+    converted = frozenset((raw.overlay.keys() | raw.lfs.keys()) - selection.overlay.keys())
+    commits = tuple(one for one in kept if one)
+    return Draft(found, as_is, built, commits, converted, tuple(raw.lfs.values()))
+
+
+def _tracked(repository: Repository, selection: Selection, left: Left) -> Iterator[bytes]:
+    """Files that were left lying once, and that git knows by now."""
+    hidden = {os.fsencode(one.path) for one in selection.left_out} | _untracked(selection)
+    for prefix, layer in selection.scan.layers():
+        hidden |= {(prefix + path).rstrip(b"/") for path in layer.ignored}
+    if left.paths - hidden:
+        listed = repository.git.run("ls-files", "-z").split(b"\0")
+        yield from (path for path in listed if path in left)
+
+
+def _lines(
+    place: Scratch, as_is: Selection, contents: Contents, beside: Iterable[Change]
+) -> Iterator[Change]:
+    head = as_is.scan.head
+    untracked = _untracked(as_is)
+    if head:
+        tree = place.git.line("rev-parse", f"{head}^{{tree}}")
+        yield Change(b"files", b"040000", tree.encode())
+    for change in changes(as_is, contents, place, convert=False):
+        yield replace(change, path=b"files/" + change.path)
+    for one in contents.unreadable:
+        if os.fsencode(one.path) not in untracked or _may_be_read(as_is.root, one.path):
+            raise _unreadable(one.path)
+    yield from beside
+
+
+def _staged(found: Scan, index: Iterable[bytes]) -> Iterator[str]:
+    """Blobs that only the index holds. Of what is intended to be added git says none."""
+    yield from (oid.decode() for oid in found.staged)
+    empty = _EMPTY_BLOB[found.repository.object_format]
+    if any(bytes.fromhex(empty) in part for part in index):
+        yield empty
+
+
+def _beside(
+    state: State,
+    index: bytes | None,
+    shared: Mapping[str, bytes],
+    operation: Mapping[str, bytes],
+    around: Callable[[], Layout],
+) -> Iterator[Change]:
+    """What a state holds beside its files."""
+    for name, content in shared.items():
+        yield Change(os.fsencode(name), b"100644", content=content)
+    for name, content in operation.items():
+        yield Change(b"operation/" + os.fsencode(name), b"100644", content=content)
+    for oid in sorted(state.staged):
+        held = None if oid in _EMPTY_BLOB.values() else oid.encode()  # a gc may have taken it
+        yield Change(b"staged/" + oid.encode(), b"100644", oid=held)
+    if index is not None:
+        yield Change(b"index", b"100644", content=index)
+    # The walk last, while git is at work on the index: together they take what one takes.
+    found = around()
+    whole = replace(state, modes=found.modes, empty=frozenset(found.empty))
+    yield Change(b"state.json", b"100644", content=as_json(whole))
+
+
+def _index(repository: Repository) -> tuple[bytes | None, int]:
+    try:
+        with repository.index.open("rb") as file:
+            return file.read(), os.fstat(file.fileno()).st_mtime_ns
+    except FileNotFoundError:
+        return None, 0
+
+
+def _named_commits(git: Git, contents: Iterable[bytes]) -> list[str]:
+    """Commits that the files of an operation name: a gc must not take them."""
+    named = sorted({one for content in contents for one in _OBJECT_ID.findall(content)})
+    if not named:
+        return []
+    answer = git.run("cat-file", "--batch-check", stdin=b"\n".join(named) + b"\n")
+    return [line.split()[0].decode() for line in answer.splitlines() if b" commit " in line]
+
+
+def _elsewhere(repository: Repository, now: Head) -> str | None:
+    other = worktrees.holder(repository, now.ref) if now.ref else None
+    return os.fspath(other) if other else None
