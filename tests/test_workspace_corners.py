@@ -506,3 +506,23 @@ def test_old_entries_that_cannot_be_read_are_said(
     with pytest.raises(UnsafeToContinue, match=r"past\.json cannot be read"):
         Workspace(repo.path).undo()
     assert repo.read("train.py") == b"of the model\n"
+
+
+def test_what_a_killed_command_left_beside_files_of_gits(repo: Folder, model: Path) -> None:
+    repo.git("switch", "-q", "-c", "side")
+    repo.write("train.py", "on the side\n")
+    repo.commit("side")
+    repo.git("switch", "-q", "main")
+    repo.write("train.py", "on main\n")
+    repo.commit("main")
+    repo.git("rebase", "side", check=False)
+    before = fingerprint.workspace(repo)
+    left = [repo.path / ".git" / name / f"{files.BESIDE}1-2" for name in ("", "rebase-merge")]
+    for one in left:
+        one.write_text("half of a file")
+
+    Workspace(repo.path).load(model)
+    assert not any(map(os.path.lexists, left))
+    Workspace(repo.path).undo()
+
+    assert fingerprint.workspace(repo) == before

@@ -16,6 +16,7 @@ import fingerprint
 import jellyml
 from conftest import Folder
 from faults import Bench, Ended, Fault
+from jellyml import files
 from jellyml.errors import JellyError, NotARepository
 from jellyml.workspace import Workspace
 
@@ -281,6 +282,7 @@ def leftovers(place: Path) -> list[str]:
         return []
     base = private.parents[private.parts[::-1].index("jellyml") - 1]
     found = [*base.parent.glob("jellyml-*"), *base.parent.rglob("*.lock")]
+    found += base.parent.rglob(f"{files.BESIDE}*")
     if private.is_dir():
         known = ("token", "ops", "aside", "rescue")
         found += [path for path in private.iterdir() if path.name not in known]

@@ -21,6 +21,7 @@ from jellyml.code.scratch import Scratch, make_bare
 from jellyml.errors import GitError
 from jellyml.workspace import packs, refs
 from jellyml.workspace.refs import KEEP
+from jellyml.workspace.state import OPERATION
 
 # The second is what git before 2.36 knows; a newer one takes the first.
 _DURABLE = {"core__fsync": "all", "core__fsyncObjectFiles": "true"}
@@ -53,7 +54,8 @@ class Store:
         """Drop what killed commands left half made: scratch folders, git's locks and packs."""
         for folder in (*self.private.glob("jellyml-*"), self.private / "fresh"):
             files.remove_tree(folder)
-        theirs = self.repository.common_dir / "refs"
+        theirs, own = self.repository.common_dir / "refs", self.repository.git_dir
+        half = f"{files.BESIDE}*"  # what was being put there when we were killed
         for litter in (
             *self.private.glob(".?*"),
             *self.private.glob("index*"),
@@ -63,6 +65,8 @@ class Store:
             *self.bare.glob("*.lock"),
             *(self.bare / ref for ref in self._ref_files("refs") if _is_litter(ref)),
             *self.packs.glob("tmp_*"),
+            *own.glob(half),
+            *(path for name in OPERATION for path in (own / name).rglob(half)),
             *theirs.glob("jellyml/**/*.lock"),
             *theirs.glob("heads/jellyml-*.lock"),
         ):
