@@ -521,8 +521,9 @@ def test_what_a_killed_command_left_beside_files_of_gits(repo: Folder, model: Pa
     for one in left:
         one.write_text("half of a file")
 
-    Workspace(repo.path).load(model)
+    assert Workspace(repo.path).doctor() == []
     assert not any(map(os.path.lexists, left))
+    Workspace(repo.path).load(model)
     Workspace(repo.path).undo()
 
     assert fingerprint.workspace(repo) == before

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jellyml import files
 from jellyml.code.repository import Git, Repository
 from jellyml.workspace.disk import Left, Modes
 
@@ -80,8 +79,6 @@ def operation_files(git_dir: Path) -> Iterator[tuple[str, bytes]]:
         if path.is_dir():
             for parent, _, names in os.walk(path):
                 for inner in names:
-                    if inner.startswith(files.BESIDE):  # of ours, half written
-                        continue
                     file = Path(parent, inner)
                     with suppress(FileNotFoundError):
                         yield file.relative_to(git_dir).as_posix(), file.read_bytes()
