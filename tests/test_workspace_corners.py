@@ -517,13 +517,13 @@ def test_what_a_killed_command_left_beside_files_of_gits(repo: Folder, model: Pa
     repo.commit("main")
     repo.git("rebase", "side", check=False)
     before = fingerprint.workspace(repo)
+    Workspace(repo.path).load(model)
+    Workspace(repo.path).undo()
     left = [repo.path / ".git" / name / f"{files.BESIDE}1-2" for name in ("", "rebase-merge")]
     for one in left:
         one.write_text("half of a file")
 
     assert Workspace(repo.path).doctor() == []
-    assert not any(map(os.path.lexists, left))
-    Workspace(repo.path).load(model)
-    Workspace(repo.path).undo()
 
+    assert not any(map(os.path.lexists, left))
     assert fingerprint.workspace(repo) == before
