@@ -630,3 +630,23 @@ def test_a_large_file_is_loaded_piece_by_piece(repo: Folder, tmp_path: Path) -> 
     subprocess.run([sys.executable, "-c", script, model], cwd=repo.path, check=True)
 
     assert (repo.path / "large.bin").stat().st_size == 150 << 20
+
+
+def test_thousands_of_folders_are_looked_through_once(folder: Folder, tmp_path: Path) -> None:
+    """To look up one after the other in a folder of all would take git past its limits."""
+    folder.git("init", "-q")
+    blob = folder.git("hash-object", "-w", "--stdin", stdin=b"one\n").decode().strip()
+    rules = folder.git("hash-object", "-w", "--stdin", stdin=b"* text eol=crlf\n").decode().strip()
+    names = [f"{number:05}/{'x' * 90}" for number in range(20_000)]
+    rows = [f"100644 {blob}\t{name}\n" for name in names]
+    rows.append(f"100644 {rules}\t19999/.gitattributes\n")
+    folder.git("update-index", "--index-info", stdin="".join(rows).encode())
+    folder.git("commit", "-q", "-m", "many")
+    folder.git("checkout-index", "-a")
+    model = saved(folder, tmp_path / "many.pth")
+
+    outcome = Workspace(tmp_path).load(model, to=tmp_path / "new")
+
+    assert len(outcome.changes) == len(rows)
+    assert (tmp_path / "new" / names[0]).read_bytes() == b"one\n"
+    assert (tmp_path / "new" / names[-1]).read_bytes() == b"one\r\n"

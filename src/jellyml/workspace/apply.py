@@ -75,8 +75,8 @@ class Mover:
         for folder in sorted(above_gone, key=lambda one: -one.count(b"/")):
             with suppress(OSError):
                 names = (os.fsencode(one.name) for one in self._place(folder).iterdir())
-                below = {folder + b"/" + name for name in names}
-                if below <= gone | emptied:
+                below = [folder + b"/" + name for name in names]
+                if all(path in gone or path in emptied for path in below):
                     emptied.add(folder)
         return emptied
 
