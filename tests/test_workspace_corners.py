@@ -370,7 +370,8 @@ def test_what_a_killed_command_left_beside_our_refs(repo: Folder, model: Path) -
     before = fingerprint.workspace(repo)
     Workspace(repo.path).load(model)
     states = repo.path / ".git/jellyml/store/refs/states/main"
-    left = [states / f"{files.BESIDE}1-2", states / "3.lock"]
+    elsewhere = ".jellyml-0badcafe-1-2"  # on another machine, or in another container
+    left = [states / f"{files.BESIDE}1-2", states / elsewhere, states / "3.lock"]
     for one in left:
         one.write_text("half of a")
 
@@ -448,6 +449,37 @@ def test_many_packs_become_one_and_nothing_is_lost(
     for entry, before in zip(reversed(loads), seen, strict=True):
         Workspace(repo.path).restore(entry.number)
         assert fingerprint.workspace(repo) == before
+
+
+@pytest.mark.parametrize("object_format", ["sha1", "sha256"])
+def test_putting_packs_together_walks_no_history(
+    folder: Folder, object_format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "_MANY", 8)
+    folder.git("init", "-q", f"--object-format={object_format}")
+    folder.write("train.py", "first\n")
+    first = folder.commit()
+    folder.write("train.py", "second\n")
+    folder.commit()
+    folder.write("train.py", "of the model\n")
+    model = saved(folder, tmp_path / "model.pth")
+    Workspace(folder.path).load(model)  # its commit, in the store, grows from the second
+    Workspace(folder.path).undo()
+    old = folder.path / ".git/objects" / first[:2] / first[2:]
+    old.rename(tmp_path / "old")
+    old.write_bytes(b"who walks there stumbles")
+
+    store = folder.path / ".git/jellyml/store"
+    numbers = []
+    for number in range(9):
+        folder.write("new.py", f"nowhere else {number}\n")
+        Workspace(folder.path).restore(1)
+        numbers.append(len(list((store / "objects/pack").glob("*.pack"))))
+    assert max(numbers) <= 8
+    assert numbers != sorted(numbers)
+    (tmp_path / "old").replace(old)
+    for entry in Workspace(folder.path).history():
+        Workspace(folder.path).restore(entry.number)
 
 
 @pytest.fixture

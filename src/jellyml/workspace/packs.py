@@ -1,6 +1,6 @@
 """The packs of the store: written so that they last, lent to the user, put together when many."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from jellyml.errors import GitError
 _PACK = ("pack-objects", "--delta-base-offset", "-q")
 _MANY = 32  # git searches one after the other
 _SMALL = 1 << 20  # bytes: 32 of these are put together in no time, and larger ones stay
+_INDEX = b"\xfftOc\x00\x00\x00\x02"
+_FIRST = len(_INDEX) + 256 * 4  # ids follow their numbers by first byte; the last is of all
 
 
 def write(git: Git, folder: Path, revisions: Iterable[str]) -> str:
@@ -34,9 +36,9 @@ def merge(git: Git, folder: Path) -> None:
         return
     with suppress(GitError, OSError):
         # One without its index is none: whoever wrote or removed it was killed.
-        whole = (pack.name for pack in small if pack.with_suffix(".idx").exists())
-        names = "".join(f"{name}\n" for name in whole)
-        new = _written(git, folder, "--stdin-packs", stdin=names)
+        whole = [index for pack in small if (index := pack.with_suffix(".idx")).exists()]
+        # Not --stdin-packs: git would walk all the history that a commit in them grows from.
+        new = write_objects(git, folder, sorted({oid for index in whole for oid in _ids(index)}))
         _drop(pack for pack in small if pack.stem != new)
 
 
@@ -68,6 +70,15 @@ def _written(git: Git, folder: Path, *options: str, stdin: str) -> str:
     name = git.run(*_PACK, *options, base, stdin=stdin.encode()).decode().strip()
     files.sync_folder(folder)
     return f"pack-{name}"
+
+
+def _ids(index: Path) -> Iterator[str]:
+    """The objects that a pack's index (version 2) names. Raises OSError where it is another."""
+    content, size = index.read_bytes(), len(index.stem.removeprefix("pack-")) // 2
+    if content[:8] != _INDEX or len(content) < _FIRST:
+        raise OSError(f"{index} is no index of a pack.")
+    end = _FIRST + size * int.from_bytes(content[_FIRST - 4 : _FIRST], "big")
+    return (content[at : at + size].hex() for at in range(_FIRST, end, size))
 
 
 def _drop(packs: Iterable[Path]) -> None:
