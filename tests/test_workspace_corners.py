@@ -350,6 +350,20 @@ def test_what_lies_there_as_it_is_to_be_is_nothing_that_was_typed(
     assert not Workspace(repo.path).load(model).warnings
 
 
+def test_what_comes_out_as_it_lies_there_is_nothing_that_was_typed(
+    repo: Folder, tmp_path: Path
+) -> None:
+    repo.write(".gitattributes", "*.txt text eol=crlf\n")
+    repo.write("data.txt", "one\r\n")
+    repo.git("add", "-A")
+    model = saved(repo, tmp_path / "model.pth")
+    repo.write("data.txt", "one\r\n")  # another blob, where there is no rule
+
+    assert not Workspace(repo.path).load(model).warnings
+    assert repo.read("data.txt") == b"one\r\n"
+    assert repo.git("status", "--porcelain") == b""
+
+
 def test_refs_of_ours_that_somebody_packed(repo: Folder, model: Path) -> None:
     repo.write("untracked.py", "nowhere else")
     before = fingerprint.workspace(repo)

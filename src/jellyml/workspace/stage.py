@@ -74,7 +74,9 @@ def write_snapshot(
     pointers = _fill_pointers(git, stage, wanted, lfs)
     files.sync_tree(stage)
     written = (_as_written(move, stage, object_format) for move in asked)
-    return Staged(tuple(move for move in written if move.before != move.after), tuple(pointers))
+    differing = tuple(move for move in written if move.before != move.after)
+    drop(asked, differing, stage)
+    return Staged(differing, tuple(pointers))
 
 
 def _list(git: Git, tree: str, wanted: Mapping[bytes, tuple[str, str]]) -> None:
