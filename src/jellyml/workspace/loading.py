@@ -20,6 +20,7 @@ from jellyml.workspace.journal import Journal
 from jellyml.workspace.plan import differences, unknown_to
 from jellyml.workspace.session import Drafted, Session
 from jellyml.workspace.stage import Staged
+from jellyml.workspace.state import EMPTY_TREE
 from jellyml.workspace.store import Store
 
 _FEW = 10
@@ -99,10 +100,13 @@ class Arrival:
         nested = [prefix for prefix, _ in draft.scan.layers() if prefix]
         spared = unknown_to(git, self.incoming.tree, nested)
         moves = [move for move in moves if not move.path.startswith(spared)]
+        limited = self._limited(git)
+        empty = EMPTY_TREE[session.repository.object_format]
+        rules = differences(limited, empty, self.incoming.tree, ":(glob)**/.gitattributes")
         return stage.write_snapshot(
-            replace(drafted.place, git=self._limited(git)),
-            self.incoming.tree,
+            replace(drafted.place, git=limited),
             moves,
+            rules,
             session.mover.stage,
             draft.scan.conversion(),
             session.lfs,

@@ -29,9 +29,13 @@ class Plan:
     around: Around = field(default_factory=Around)
 
 
-def differences(git: Git, one: str, other: str) -> Iterator[Move]:
-    """Paths in which two trees differ; a gitlink, of which we hold no files, is nothing."""
-    answer = git.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", one, other)
+def differences(git: Git, one: str, other: str, *within: str) -> Iterator[Move]:
+    """Paths in which two trees differ; a gitlink, of which we hold no files, is nothing.
+
+    ``within`` are pathspecs.
+    """
+    options = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev")
+    answer = git.run("diff-tree", *options, one, other, "--", *within)
     fields = answer.split(b"\0")
     for row, path in zip(fields[:-1:2], fields[1::2], strict=True):
         mode, other_mode, oid, other_oid, _ = row[1:].decode().split()
