@@ -439,6 +439,41 @@ def test_line_ends_and_other_conversions_come_back_to_the_byte(
     assert fingerprint.workspace(repo) == before
 
 
+@pytest.mark.parametrize("rule", ["attributes", "configuration"])
+def test_bytes_written_under_rules_that_are_gone_come_back(
+    repo: Folder, tmp_path: Path, rule: str
+) -> None:
+    """Git goes on calling such a file clean, by its size and times."""
+    if rule == "attributes":
+        repo.write(".gitattributes", "*.txt text\n")
+    else:
+        repo.git("config", "core.autocrlf", "input")
+    repo.write("a.txt", "one\r\ntwo\r\n")
+    repo.commit("in other bytes")
+    repo.write("a.txt", "other\n")
+    model = saved(repo, tmp_path / "model.pth")
+    repo.git("reset", "-q", "--hard")
+    repo.write("a.txt", "one\r\ntwo\r\n")
+    os.utime(repo.path / "a.txt", (1_700_000_000, 1_700_000_000))  # or git would read it again
+    repo.git("add", "a.txt")
+    if rule == "attributes":
+        repo.write(".gitattributes", "*.txt -text\n")
+    else:
+        repo.git("config", "core.autocrlf", "false")
+    assert b"a.txt" not in repo.git("status", "--porcelain")
+    before = fingerprint.workspace(repo)
+
+    outcome = Workspace(repo.path).load(model)
+    assert not outcome.warnings
+    assert repo.read("a.txt") == b"other\n"
+    Workspace(repo.path).undo()
+    assert fingerprint.workspace(repo) == before
+
+    Workspace(repo.path).redo()
+    Workspace(repo.path).undo()
+    assert fingerprint.workspace(repo) == before
+
+
 @pytest.mark.parametrize("where", ["", "lib/", "lib/deep/er/", "odd\nname/"])
 def test_rules_that_lie_there_already_count_in_a_load(
     repo: Folder, tmp_path: Path, where: str

@@ -17,7 +17,7 @@ from jellyml.code import filling
 from jellyml.errors import BadSnapshot, JellyError, UnsafeToContinue
 from jellyml.workspace import Workspace, journal, packs, renames
 from jellyml.workspace.journal import Journal
-from jellyml.workspace.slots import free_slot, path_of
+from jellyml.workspace.slots import by_slot, free_slot, path_of
 
 
 def saved(folder: Folder, path: Path) -> Path:
@@ -429,15 +429,16 @@ def test_slots_tell_whose_they_are(tmp_path: Path) -> None:
     paths = [b"train.py", b"lib/net.py", b"odd \xff"]
     taken = {path: free_slot(tmp_path, path) for path in paths}
     assert len(set(taken.values())) == len(paths)
+    slots = by_slot(paths)
     for path, place in taken.items():
         place.write_text("once")
         again = free_slot(tmp_path, path)
         assert again not in taken.values()
         for one in (place, again):
-            assert path_of(one.relative_to(tmp_path), paths) == path
+            assert path_of(one.relative_to(tmp_path), slots) == path
             below = one.relative_to(tmp_path) / "a" / "b"
-            assert path_of(below, paths) == path + b"/a/b"
-    assert path_of(Path("of nobody"), paths) == b"of nobody"
+            assert path_of(below, slots) == path + b"/a/b"
+    assert path_of(Path("of nobody"), slots) == b"of nobody"
 
 
 def test_many_packs_become_one_and_nothing_is_lost(

@@ -19,7 +19,7 @@ from jellyml.errors import UnsafeToContinue, pasteable
 from jellyml.workspace import disk, renames
 from jellyml.workspace.disk import Modes, above, parents
 from jellyml.workspace.journal import Move, Operation
-from jellyml.workspace.slots import free_slot, path_of, slot
+from jellyml.workspace.slots import by_slot, free_slot, path_of, slot
 
 # Why a folder stays: not empty, gone already, somebody's file, a mount point.
 _STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY)
@@ -228,13 +228,14 @@ class Mover:
         """Keep what lies in trash or stage and is none of the operation's; name it."""
         known = operation.known
         saved: list[Path] = []
+        slots: dict[str, bytes] = {}
         for folder in (self.trash, self.stage):
             for name in files_below(folder):
                 one = disk.identity(folder, os.fsencode(name), self.object_format)
                 if one is None or (one[1].decode() in known and not _is_written(folder / name)):
                     continue
-                path = path_of(name, (move.path for move in operation.moves))
-                target = _free_place(where, path)
+                slots = slots or by_slot(move.path for move in operation.moves)
+                target = _free_place(where, path_of(name, slots))
                 renames.rename(folder / name, target)
                 saved.append(target)
         return saved

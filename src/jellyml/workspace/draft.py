@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jellyml.code.contents import Contents
 from jellyml.code.repository import Git, Repository
-from jellyml.code.scan import Scan, at, scan
+from jellyml.code.scan import Scan, at, on_disk, scan
 from jellyml.code.scratch import Change, Scratch, header
 from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection, select
 from jellyml.code.tree import changes
@@ -97,12 +97,18 @@ def left_lying(selection: Selection, inherited: Left) -> Left:
 
 
 def make_draft(
-    place: Scratch, selection: Selection, left: Left, now: Head, repository: Repository
+    place: Scratch,
+    selection: Selection,
+    left: Left,
+    now: Head,
+    repository: Repository,
+    strange: frozenset[bytes],
 ) -> Draft:
     """Build the state of the workspace as it was looked at in a scratch directory."""
     found = selection.scan
     raw = disk.raw(found, place)
-    overlay = {**selection.overlay, **raw.overlay}
+    lying = {path: on_disk(selection.root, path) for path in strange}
+    overlay = {**selection.overlay, **raw.overlay, **lying}
     # A sparse checkout's absent paths are absent: this is the disk, not the code.
     for prefix, layer in found.layers():
         overlay |= dict.fromkeys((prefix + path for path in layer.hidden), None)
@@ -130,7 +136,8 @@ def make_draft(
     commit = place.commit(header(0, None), _lines(place, as_is, contents, beside))
     kept = [now.commit, *_named_commits(repository.git, operation.values())]
     built = read(place.git, commit)
-    converted = frozenset((raw.overlay.keys() | raw.lfs.keys()) - selection.overlay.keys())
+    clean = raw.overlay.keys() | raw.lfs.keys() | strange
+    converted = frozenset(clean - selection.overlay.keys())
     commits = tuple(one for one in kept if one)
     return Draft(found, as_is, built, commits, converted, tuple(raw.lfs.values()))
 

@@ -1,7 +1,7 @@
 """``load``, ``undo``, ``redo``, ``restore``: every one of them goes from a state to a state."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,7 @@ from jellyml.workspace import asides, health, past, recovery, stage, words, work
 from jellyml.workspace.disk import Left
 from jellyml.workspace.journal import Move, Operation, Verb, stacks
 from jellyml.workspace.outcome import Change, Entry, Finding, Outcome
-from jellyml.workspace.perform import Ready, perform
+from jellyml.workspace.perform import Ready, Strange, perform
 from jellyml.workspace.plan import Plan, holds, in_the_way, is_there, to_state
 from jellyml.workspace.recovery import Repair
 from jellyml.workspace.session import Session, Wanted, can_be_written, held
@@ -46,7 +46,8 @@ def load(
             load_target(place, known, fresh=to is not None, dry_run=dry_run) as target,
             _held(target.repository, leave_nothing=dry_run) as (session, repaired),
         ):
-            outcome = _load(session, arrival, target, dry_run=dry_run)
+            step = partial(_load, session, arrival, target, dry_run=dry_run)
+            outcome = _as_it_lies(step)
     return _told(outcome, repaired)
 
 
@@ -59,7 +60,7 @@ def undo(repository: Repository) -> Outcome:
         if not entries:
             return words.nothing("undo", session.repository.root)
         last = entries[-1]
-        return _go(session, "undo", last.before, last)
+        return _as_it_lies(partial(_go, session, "undo", last.before, last))
 
 
 def redo(repository: Repository) -> Outcome:
@@ -69,7 +70,8 @@ def redo(repository: Repository) -> Outcome:
         if not entries:
             return _told(words.nothing("redo", session.repository.root), repaired)
         last = entries[-1]
-        return _told(_go(session, "redo", last.before, last), repaired)
+        outcome = _as_it_lies(partial(_go, session, "redo", last.before, last))
+        return _told(outcome, repaired)
 
 
 def restore(repository: Repository, number: int) -> Outcome:
@@ -77,7 +79,7 @@ def restore(repository: Repository, number: int) -> Outcome:
     with _held(repository) as (session, repaired):
         if number not in session.store.numbers():
             raise words.no_such_state(number)
-        return _told(_go(session, "restore", number, None), repaired)
+        return _told(_as_it_lies(partial(_go, session, "restore", number, None)), repaired)
 
 
 def repair(repository: Repository) -> Outcome | None:
@@ -154,13 +156,28 @@ def _with_state(session: Session, entries: Iterable[Operation]) -> list[Operatio
     return [entry for entry in entries if entry.before in numbers]
 
 
-def _load(session: Session, arrival: "Arrival", target: "Target", *, dry_run: bool) -> Outcome:
+def _as_it_lies(step: Callable[[frozenset[bytes]], Outcome]) -> Outcome:
+    """Do it; once more where files are not what git says, with these read."""
+    try:
+        return step(frozenset())
+    except Strange as found:
+        return step(found.paths)
+
+
+def _load(
+    session: Session,
+    arrival: "Arrival",
+    target: "Target",
+    strange: frozenset[bytes],
+    *,
+    dry_run: bool,
+) -> Outcome:
     """The snapshot's tree over the working tree, HEAD at its commit."""
     root = session.repository.root
     mine = arrival.inside(root)
     parts, known = arrival.files_inside(root), session.repository.object_format
     objects = (arrival.quarantine.objects,)
-    with session.draft(objects=objects, keep=(*target.lying, *parts)) as drafted:
+    with session.draft(strange, objects, keep=(*target.lying, *parts)) as drafted:
         session.mover.prepare()
         arrival.check_fits(session)
         staged = arrival.stage(session, drafted)
@@ -192,15 +209,21 @@ def _load(session: Session, arrival: "Arrival", target: "Target", *, dry_run: bo
             wanted = Wanted(Head(None, commit), {}, index)
             notes = perform(session, drafted, Ready(operation, plan, wanted))
     said = words.loaded(root, arrival, commit, new=target.new)
-    warnings = (*notes, *words.pointers(staged.pointers), *arrival.warnings)
-    return Outcome("load", root, said, warnings, _changes(plan), commit)
+    warnings = dict.fromkeys((*notes, *words.pointers(staged.pointers), *arrival.warnings))
+    return Outcome("load", root, said, tuple(warnings), _changes(plan), commit)
 
 
-def _go(session: Session, verb: Verb, number: int, entry: Operation | None) -> Outcome:
+def _go(
+    session: Session,
+    verb: Verb,
+    number: int,
+    entry: Operation | None,
+    strange: frozenset[bytes],
+) -> Outcome:
     """From the workspace as it is to a state of the journal."""
     root = session.repository.root
     target = session.state(number)
-    with session.draft() as drafted:
+    with session.draft(strange) as drafted:
         session.mover.prepare()
         now = drafted.draft.state
         object_format = session.repository.object_format

@@ -1,6 +1,7 @@
 """One operation, from the intention to ``done``: carried out whole, or taken back."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from jellyml.errors import JellyError, UnsafeToContinue
 from jellyml.workspace import gitdir, recovery, words
 from jellyml.workspace.disk import parents
+from jellyml.workspace.draft import Draft
 from jellyml.workspace.journal import Move, Operation
 from jellyml.workspace.plan import Plan
 from jellyml.workspace.session import Drafted, Session, Wanted
@@ -25,11 +27,22 @@ class Ready:
     wanted: Wanted
 
 
+class Strange(Exception):
+    """Nothing was done: these files are not what git says of them."""
+
+    def __init__(self, paths: Iterable[bytes]) -> None:
+        super().__init__()
+        self.paths = frozenset(paths)
+
+
 def perform(session: Session, drafted: Drafted, ready: Ready, after: int = 0) -> list[str]:
     """Keep the state before and do the operation; or take it all back.
 
-    ``after`` is the state that this leads to, 0 for a load: that leads to a commit.
+    ``after`` is the state that this leads to, 0 for a load: that leads to a commit. Raises
+    Strange where a draft that reads more is needed first.
     """
+    if not drafted.is_sure:
+        _check_as_said(session, drafted.draft, ready.plan)
     now = drafted.draft.state
     branch = _branch_for_commits_on_top(session, now.head, ready.wanted.head)
     before = session.keep(drafted)
@@ -45,6 +58,23 @@ def perform(session: Session, drafted: Drafted, ready: Ready, after: int = 0) ->
     notes += words.set_aside(session.private, ready.plan.around.aside)
     notes += (words.stays_aside(*one) for one in session.mover.stayed)
     return notes + [words.typed_meanwhile(path) for path in saved]
+
+
+def _check_as_said(session: Session, draft: Draft, plan: Plan) -> None:
+    """Raise Strange for a file that will be moved, and whose bytes the draft does not hold.
+
+    Git calls a file clean by its size and times: written under other rules (for line ends, of
+    a filter) than are there now, it is not what its blob would become.
+    """
+    read = draft.selection.overlay.keys() | draft.state.lfs
+    said = (move for move in plan.moves if move.before and move.path not in read)
+    strange = {
+        move.path
+        for move in said
+        if recovery.on_disk_now(session, move.path) not in (move.before, None)
+    }
+    if strange:
+        raise Strange(strange)
 
 
 def _is_only_sweeping(session: Session, operation: Operation, error: BaseException) -> bool:

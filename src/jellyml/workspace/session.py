@@ -85,9 +85,15 @@ class Session:
 
     @contextmanager
     def draft(
-        self, objects: tuple[Path, ...] = (), keep: tuple[bytes, ...] = ()
+        self,
+        strange: frozenset[bytes] = frozenset(),
+        objects: tuple[Path, ...] = (),
+        keep: tuple[bytes, ...] = (),
     ) -> Iterator["Drafted"]:
-        """The workspace as it is now, in a scratch directory that sees ``objects`` too."""
+        """The workspace as it is now, in a scratch directory that sees ``objects`` too.
+
+        ``strange`` files are read, whatever git says of them.
+        """
         nearest = self._nearest()
         inherited = Left((*(nearest[1].left.paths if nearest else ()), *keep))
         selection = look(self.repository, inherited)
@@ -97,7 +103,8 @@ class Session:
             # An index of 5 MB is written in half the time, and takes a hundredth more.
             place = replace(place, git=place.git.configured(core__compression="1"))
             head = Head(head_ref(self.repository), selection.scan.head)
-            yield Drafted(place, make_draft(place, selection, left, head, self.repository))
+            draft = make_draft(place, selection, left, head, self.repository, strange)
+            yield Drafted(place, draft, is_sure=bool(strange))
 
     def keep(self, drafted: "Drafted") -> int:
         """Keep a draft as a state; the number of the nearest when nothing differs from it."""
@@ -179,6 +186,7 @@ class Drafted:
 
     place: Scratch
     draft: Draft
+    is_sure: bool  # a second one: what was strange in the first has been read
 
 
 @contextmanager

@@ -6,7 +6,7 @@ working tree.
 
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -24,12 +24,17 @@ def free_slot(folder: Path, path: bytes) -> Path:
     return next(place for place in places if not os.path.lexists(place))
 
 
-def path_of(lying: Path, paths: Iterable[bytes]) -> bytes:
-    """Which of ``paths`` a file belongs to, from where it lies in a flat folder.
+def path_of(lying: Path, slots: Mapping[str, bytes]) -> bytes:
+    """Whose a file is, from where it lies in a flat folder; ``slots`` are the paths by slot.
 
-    It may lie below a slot, where a folder stood in a file's place; a name that is no slot of
-    ``paths`` stands for itself.
+    It may lie below a slot, where a folder stood in a file's place; a name that is no slot
+    stands for itself.
     """
     first, *rest = lying.parts
-    named = (path for path in paths if slot(Path(), path).stem == Path(first).stem)
-    return os.fsencode(Path(os.fsdecode(next(named, os.fsencode(first))), *rest))
+    path = slots.get(Path(first).stem, os.fsencode(first))
+    return os.fsencode(Path(os.fsdecode(path), *rest))
+
+
+def by_slot(paths: Iterable[bytes]) -> dict[str, bytes]:
+    """Paths by the names of their slots."""
+    return {slot(Path(), path).name: path for path in paths}
