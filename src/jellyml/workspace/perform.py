@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jellyml.errors import JellyError, UnsafeToContinue
-from jellyml.workspace import gitdir, recovery, words
+from jellyml.workspace import disk, gitdir, recovery, words
 from jellyml.workspace.disk import parents
 from jellyml.workspace.draft import Draft
 from jellyml.workspace.journal import Move, Operation
@@ -67,12 +67,13 @@ def _check_as_said(session: Session, draft: Draft, plan: Plan) -> None:
     a filter) than are there now, it is not what its blob would become.
     """
     read = draft.selection.overlay.keys() | draft.state.lfs
-    said = (move for move in plan.moves if move.before and move.path not in read)
-    strange = {
-        move.path
-        for move in said
-        if recovery.on_disk_now(session, move.path) not in (move.before, None)
-    }
+    root, object_format = session.repository.root, session.repository.object_format
+    strange = []
+    for move in plan.moves:
+        if move.before and move.path not in read:
+            lying = disk.identity(root, move.path, object_format)
+            if lying and lying[1] != move.before[1].encode():
+                strange.append(move.path)
     if strange:
         raise Strange(strange)
 
