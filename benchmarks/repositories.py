@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -131,7 +132,11 @@ def change(folder: Path, modified: int, added: int) -> None:
 
 
 def settle(folder: Path) -> None:
-    """An index written after all files, so that git trusts the times in it."""
+    """An index written after all files, so that git trusts the times in it.
+
+    By a second, which is as fine as git tells times apart: or status would read the files.
+    """
+    time.sleep(1.1)
     (folder / ".git" / "index").unlink(missing_ok=True)
     git(folder, "read-tree", "HEAD")
     git(folder, "update-index", "-q", "--refresh")
