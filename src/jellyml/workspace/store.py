@@ -65,6 +65,8 @@ class Store:
             *self.bare.glob("*.lock"),
             *(self.bare / ref for ref in self._ref_files("refs") if _is_litter(ref)),
             *self.packs.glob("tmp_*"),
+            *self.bare.glob(f"objects/info/{half}"),
+            *self.large.glob(f"objects/*/*/{half}"),
             *own.glob(half),
             *(path for name in OPERATION for path in (own / name).rglob(half)),
             *theirs.glob("jellyml/**/*.lock"),
