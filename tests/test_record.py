@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -357,7 +357,18 @@ def start(project: Folder, code: str, *options: str) -> "subprocess.Popen[bytes]
     return process
 
 
+@pytest.fixture
+def not_ignored(number: int) -> Iterator[None]:
+    """Under nohup SIGHUP is ignored, by the tests and by all that they start."""
+    was = signal.getsignal(number)
+    if was is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    signal.signal(number, was)
+
+
 @posix_only
+@pytest.mark.usefixtures("not_ignored")
 @pytest.mark.parametrize("whole_group", [False, True], ids=["to us alone", "to the group"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
 def test_a_signal_reaches_the_command_once(project: Folder, number: int, whole_group: bool) -> None:
