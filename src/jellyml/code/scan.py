@@ -18,9 +18,7 @@ from jellyml.code.repository import Repository
 from jellyml.code.rules import are_rules, is_off, lists_rules
 from jellyml.errors import GitError, NotARepository, TookTooLong
 
-GITLINK = b"160000"
-SYMLINK = b"120000"
-EXECUTABLE = b"100755"
+GITLINK, SYMLINK, EXECUTABLE = b"160000", b"120000", b"100755"
 _NO_BLOB = (b"000000", GITLINK)
 
 # An index line worth a look: assume-unchanged (lower case), skip-worktree (S), a gitlink.
