@@ -1,5 +1,6 @@
 """``load`` and ``undo``, whole processes, beside what a user of git types instead."""
 
+import hashlib
 import shutil
 import statistics
 import subprocess
@@ -56,10 +57,13 @@ def _asked(taken: dict[str, list[Sample]], files: int) -> Check:
 def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float]]:
     """Seconds of what no load or undo that keeps all does without; no undo; and no load.
 
-    A load has the look at the tree beside git's check of what came.
+    A load has the look at the tree beside git's check of what came. An undo of it takes all
+    files away that it brought: by a rename, since they are gone only when all is done; read,
+    since somebody may have typed in them meanwhile; and dropped.
     """
     place = project.parent / "floor"
     place.mkdir()
+    away, trash = place / "away", place / "trash"
     repositories.git(place, "init", "-q", "--bare", ".")
     bundle = b"".join(Checkpoint.open(model).bundle())
     (place / "code.pack").write_bytes(bundle[bundle.index(b"\n\n") + 2 :])
@@ -84,6 +88,11 @@ def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float
         "git status": process(status, folder=project),
         "the modes of all files": inside(lambda: layout(project, Left(()))),
         "keeping the index": inside(lambda: replace(place / "index", [zlib.compress(index, 1)])),
+        f"{2 * len(texts)} files moved away": inside(
+            lambda: _move(away, trash), before=lambda: (_clear(trash), _write(away, 2 * texts))
+        ),
+        "each read again": inside(lambda: _read(trash)),
+        "and dropped": inside(lambda: shutil.rmtree(trash)),
     }
     unpacking = {"git's check of what came": process(check, folder=place)}
     taken = interleaved(both | looking | unpacking, bench.runs(50_000))
@@ -92,9 +101,21 @@ def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float
 
 
 def _write(folder: Path, texts: list[bytes]) -> None:
+    folder.mkdir(exist_ok=True)
     for number, text in enumerate(texts):
         (folder / f"{number}").write_bytes(text)
     sync_tree(folder)
+
+
+def _move(source: Path, target: Path) -> None:
+    for file in source.iterdir():
+        file.rename(target / file.name)
+    sync_tree(target)
+
+
+def _read(folder: Path) -> None:
+    for file in folder.iterdir():
+        hashlib.sha1(file.read_bytes(), usedforsecurity=False)
 
 
 def _clear(folder: Path) -> None:
