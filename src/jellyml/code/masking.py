@@ -5,7 +5,8 @@ A secret is known by the name it is given to (``--api-key``, ``WANDB_API_KEY``,
 (``user:password@`` and ``?query`` in an address). One missed is worse than one word too many,
 so a name that might be one counts; the exceptions are what machine learning calls by such
 names every day (``max_tokens``, ``pad_token``, ``image_key``, ``num_key_value_heads``).
-One-letter options (``-p``) are not masked: they mean port and path as often as password.
+One-letter options (``-p``) are not masked: they mean port and path as often as password; but
+for curl's ``-u``.
 """
 
 import re
@@ -95,6 +96,12 @@ _SCHEME = re.compile(
     r"(authorization\\*[\"']?\s{0,9}[:=]\s{0,9}[a-z]{0,2}\\*[\"']?[a-z][\w-]{0,20} )[^\s\"'\\]+",
     re.IGNORECASE,
 )
+# The password of a pair: curl -u name:password, auth=("name", "password").
+_LOGIN = re.compile(
+    r"(\bcurl\b[^|;&]{0,300}?[\s\"'](?:-[uU]|--(?:proxy-)?user)[\s=,\\\"']{0,6}[^\s:\"'\\]{1,100}:"
+    r"|(?:\bauth\s{0,9}=\s{0,9}|Auth)\(\s{0,9}\\*[\"'][^\"'\n]{0,100}[\"']\s{0,9},\s{0,9}\\*[\"'])"
+    r"[^\s\"'\\]+"
+)
 _VALUE = re.compile(
     r"""[A-Za-z]{0,2}(?P<triple>\\*(?:\"""|'''))(?P<block>(?s:.*?)(?=(?P=triple)|\Z))
       | [A-Za-z]{0,2}(?P<quote>\\*["'])(?P<line>(?:(?!(?P=quote))(?:\\.|.))*)
@@ -132,6 +139,7 @@ def mask_text(text: str) -> str:
     text = _ADDRESS.sub(lambda found: found[1] + _mask_rest(found[2]), text)
     text = _BARE_USER.sub(f"{MASK}@", text)
     text = _SCHEME.sub(rf"\1{MASK}", text)
+    text = _LOGIN.sub(rf"\1{MASK}", text)
     return _mask_assigned(text)
 
 

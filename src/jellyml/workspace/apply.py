@@ -61,7 +61,8 @@ class Mover:
         """Raise UnsafeToContinue for a folder that cannot be changed, before anything is."""
         paths = {move.path: move.after is None for move in moves}
         gone = {path for path, is_gone in paths.items() if is_gone}
-        for folder in sorted(map(self._nearest_folder, {*paths, *self._emptied(gone)})):
+        changed = {above(path) for path in (*paths, *self._emptied(gone))}
+        for folder in sorted({self._nearest_folder(path) for path in changed}):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise UnsafeToContinue(
                     f"The folder {folder} is not writable. Nothing was changed.",
@@ -81,7 +82,8 @@ class Mover:
         return emptied
 
     def _nearest_folder(self, path: bytes) -> Path:
-        places = (self._place(parent) for parent in parents(path))
+        """The folder itself, or the first above it that is there."""
+        places = (self._place(one) for one in (path, *parents(path)) if one)
         return next(filter(is_folder, places), self.root)
 
     def move(self, moves: Sequence[Move], around: Around, standing: Path | None = None) -> None:
