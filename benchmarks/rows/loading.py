@@ -181,7 +181,7 @@ def _both(
             ways["other way"] = _calls(third / "project", model)
         loads: dict[str, list[Sample]] = {way: [] for way in ways}
         undos: dict[str, list[Sample]] = {way: [] for way in ways}
-        for turn in range(-1, min(bench.runs(files), 11)):
+        for turn in range(-1, min(bench.runs(), 11)):
             for way, there in ways.items():
                 load, undo = there.turn()
                 if turn >= 0:
