@@ -26,9 +26,9 @@ MODIFIED = ADDED = 100
 # Times what git takes; at 100 files, where starting Python is most of it, seconds more.
 LIMIT = {5_000: 2.0, 50_000: 1.0}
 MORE = 0.25
-# To keep a state and go to another: where, is it kept, which, what differs, its files, one pack,
-# where HEAD is, its index. What git takes to answer is more.
-QUESTIONS = 8
+# To keep a state and go to another: where, is it kept, which, where HEAD is, its index. What git
+# takes to answer is more. What differs, its files and one pack are asked for as they are.
+QUESTIONS = 5
 
 
 def lines(bench: Bench) -> Iterator[Line]:
@@ -67,10 +67,16 @@ def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float
     repositories.git(place, "init", "-q", "--bare", ".")
     bundle = b"".join(Checkpoint.open(model).bundle())
     (place / "code.pack").write_bytes(bundle[bundle.index(b"\n\n") + 2 :])
+    (place / "code.bundle").write_bytes(bundle)
+    repositories.git(place, "fetch", "-q", "code.bundle", "HEAD:refs/heads/code")
+    differ = ("diff-tree", "-r", "-z", "--raw", "code^", "code")
+    rows = repositories.git(place, *differ).split(b"\0")[:-1:2]
+    blobs = b"".join(row.split(b" ")[3] + b"\n" for row in rows)
     program = "import jellyml.cli.dispatch, jellyml.cli.undonut, jellyml.workspace.operations"
     status = ("git", "status", "--porcelain=v2", "-uall", "--ignored")
     check = ("git", "index-pack", "--strict", "--threads=1", "-o", "code.idx", "code.pack")
     question = ("git", "rev-parse", "HEAD")
+    pack = ("pack-objects", "-q", "--revs", "--stdout", "--window=0")
     index = (project / ".git/index").read_bytes()
     texts = [file.read_bytes() for file in sorted(project.rglob("*.py"))[:MODIFIED]]
     both = {
@@ -79,6 +85,13 @@ def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float
         ),
         f"{QUESTIONS} questions to git, one after the other": process(
             *(question for _ in range(QUESTIONS)), folder=project
+        ),
+        "git's word on what differs": process(("git", *differ), folder=place),
+        f"{len(rows)} files read out of git": inside(
+            lambda: repositories.git(place, "cat-file", "--batch", "--buffer", stdin=blobs)
+        ),
+        "git's packing of what is kept": inside(
+            lambda: repositories.git(place, *pack, stdin=b"code\n^code^\n")
         ),
         f"{MODIFIED} files written and synced": inside(
             lambda: _write(place / "written", texts), before=lambda: _clear(place / "written")
