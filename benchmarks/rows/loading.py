@@ -100,9 +100,9 @@ def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float
     looking = {
         "git status": process(status, folder=project),
         "the modes of all files": inside(lambda: layout(project, Left(()))),
-        "keeping the index": inside(lambda: replace(place / "index", [zlib.compress(index, 1)])),
+        "keeping the index": inside(lambda: replace(place / "kept", [zlib.compress(index, 1)])),
         f"{2 * len(texts)} files moved away": inside(
-            lambda: _move(away, trash), before=lambda: (_clear(trash), _write(away, 2 * texts))
+            lambda: _move(away, trash), before=lambda: _lay_out(away, 2 * texts, trash)
         ),
         "each read again": inside(lambda: _read(trash)),
         "and dropped": inside(lambda: shutil.rmtree(trash)),
@@ -118,6 +118,11 @@ def _write(folder: Path, texts: list[bytes]) -> None:
     for number, text in enumerate(texts):
         (folder / f"{number}").write_bytes(text)
     sync_tree(folder)
+
+
+def _lay_out(folder: Path, texts: list[bytes], trash: Path) -> None:
+    _clear(trash)
+    _write(folder, texts)
 
 
 def _move(source: Path, target: Path) -> None:
