@@ -64,7 +64,8 @@ def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float
     place = project.parent / "floor"
     place.mkdir()
     away, trash = place / "away", place / "trash"
-    repositories.git(place, "init", "-q", "--bare", ".")
+    for name in ("empty", "."):
+        repositories.git(place, "init", "-q", "--bare", name)
     bundle = b"".join(Checkpoint.open(model).bundle())
     (place / "code.pack").write_bytes(bundle[bundle.index(b"\n\n") + 2 :])
     (place / "code.bundle").write_bytes(bundle)
@@ -74,7 +75,7 @@ def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float
     blobs = b"".join(row.split(b" ")[3] + b"\n" for row in rows)
     program = "import jellyml.cli.dispatch, jellyml.cli.undonut, jellyml.workspace.operations"
     status = ("git", "status", "--porcelain=v2", "-uall", "--ignored")
-    check = ("git", "index-pack", "--strict", "--threads=1", "-o", "code.idx", "code.pack")
+    check = ("git", "index-pack", "--strict", "--threads=1", "-o", "../code.idx", "../code.pack")
     question = ("git", "rev-parse", "HEAD")
     pack = ("pack-objects", "-q", "--revs", "--stdout", "--window=0")
     index = (project / ".git/index").read_bytes()
@@ -107,7 +108,7 @@ def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float
         "each read again": inside(lambda: _read(trash)),
         "and dropped": inside(lambda: shutil.rmtree(trash)),
     }
-    unpacking = {"git's check of what came": process(check, folder=place)}
+    unpacking = {"git's check of what came": process(check, folder=place / "empty")}
     taken = interleaved(both | looking | unpacking, bench.runs(50_000))
     for sides in (both, looking, unpacking):
         yield {name: statistics.median(one.seconds for one in taken[name]) for name in sides}
