@@ -44,7 +44,11 @@ def lines(bench: Bench) -> Iterator[Line]:
         ):
             asked = _asked(taken, files)
             parts = ", ".join(f"{part} {1e3 * seconds:.0f} ms" for part, seconds in floor.items())
-            note = f"{files:,} files, {what.split()[1]}: of it cannot be spared {parts}."
+            together = 1e3 * sum(floor.values())
+            note = (
+                f"{files:,} files, {what.split()[1]}: of it cannot be spared {parts}:"
+                f" together {together:.0f} ms."
+            )
             yield compared(
                 what, against, taken, asked, files=files, state=state, as_call=False, note=note
             )
@@ -71,7 +75,7 @@ def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float
     (place / "code.bundle").write_bytes(bundle)
     repositories.git(place, "fetch", "-q", "code.bundle", "HEAD:refs/heads/code")
     differ = ("diff-tree", "-r", "-z", "--raw", "code^", "code")
-    rows = repositories.git(place, *differ).split(b"\0")[:-1:2]
+    rows = repositories.git(place, *differ).split(b"\0")[:-1:2][:MODIFIED]
     blobs = b"".join(row.split(b" ")[3] + b"\n" for row in rows)
     program = "import jellyml.cli.dispatch, jellyml.cli.undonut, jellyml.workspace.operations"
     status = ("git", "status", "--porcelain=v2", "-uall", "--ignored")
