@@ -6,8 +6,9 @@ import sys
 import time
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -33,9 +34,10 @@ from hostile import (
 from jellyml.code import bundle as quarantine
 from jellyml.code import unpack
 from jellyml.code.bundle import Incoming, quarantined
+from jellyml.code.dangerous_names import check_name, folded
 from jellyml.code.pack_walk import watched
-from jellyml.code.repository import Git
-from jellyml.code.tree_check import _objects, check_name, folded
+from jellyml.code.repository import Git, kill
+from jellyml.code.tree_check import Most, Process, _objects, check_tip
 from jellyml.errors import BadSnapshot, GitError
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="no limits for other processes")
@@ -311,6 +313,26 @@ def test_git_that_has_ended_does_not_answer(tmp_path: Path) -> None:
         process.stdout.read()
         with pytest.raises(BadSnapshot, match="time or memory"):
             next(_objects(process, ids, b"tree"))
+
+
+@pytest.mark.parametrize("files", [1, 20_000])
+def test_git_that_ends_before_it_has_told_all_sizes(files: int, tmp_path: Path) -> None:
+    """At the end, and while more is asked than a pipe holds."""
+    content = flat(files)
+    most = Most(1 << 30, 1_000_000)
+
+    with quarantined([content], size=len(content)) as incoming:
+
+        @contextmanager
+        def start(*words: str, stdout: IO[bytes] | None = None) -> Iterator[Process]:
+            with incoming.git.start(*words, stdout=stdout) as process:
+                if stdout:
+                    kill(process)
+                    process.wait()
+                yield process
+
+        with pytest.raises(BadSnapshot, match="time or memory"):
+            check_tip(start, incoming.commit, most, tmp_path)
 
 
 def test_more_may_be_allowed() -> None:

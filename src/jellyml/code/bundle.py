@@ -79,6 +79,7 @@ class Incoming:
     entries: int  # files and folders
     size: int  # bytes, once written
     names_that_fold: tuple[str, ...]  # some file systems take them for others beside them
+    has_rules: bool  # attributes files among them
     limits: Limits  # for whatever else reads these objects
 
 
@@ -111,6 +112,7 @@ class Quarantine:
             tip.entries,
             tip.size,
             tip.names_that_fold,
+            tip.has_rules,
             limits,
         )
 
@@ -232,9 +234,9 @@ class _Limited:
     limits: Limits
 
     @contextmanager
-    def start(self, *args: str, stdin: IO[bytes] | None = None) -> Iterator[Process]:
+    def start(self, *args: str, stdout: IO[bytes] | None = None) -> Iterator[Process]:
         """A running command. It has read nothing hostile when the limits begin to hold."""
-        with self.git.start(*args, stdin=stdin) as process:
+        with self.git.start(*args, stdout=stdout) as process:
             stop = threading.Timer(_PATIENCE * self.limits.seconds, process.kill)
             if KERNEL_LIMITS:
                 self.limits.hold(process.pid)

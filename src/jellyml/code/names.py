@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+from jellyml.code.dangerous_names import check_name, is_dot_git
 from jellyml.code.guard import LeftOut
 from jellyml.code.scan import SYMLINK, Found, at
 from jellyml.code.selection import Selection
-from jellyml.code.tree_check import check_name, is_dot_git
 from jellyml.errors import BadSnapshot
 
 

@@ -6,7 +6,6 @@ for 832 bytes of pack can name 10^10 files.
 
 import re
 import tempfile
-import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
@@ -15,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Protocol
 
+from jellyml.code.dangerous_names import check_name, folded, is_dot_git, shown
 from jellyml.errors import BadSnapshot
 
 _RAISE = "if you trust whoever made it, allow more with --max-unpacked."
@@ -32,14 +32,7 @@ _FOLDS_NAMED = 100
 _KINDS = {b"40000": "folder", b"120000": "symlink", b"160000": "submodule"} | dict.fromkeys(
     (b"100644", b"100755", b"100664"), "file"
 )
-_PLAIN = re.compile(rb"\w[\w.-]*")  # no rule below has anything against such a name
-_DRIVE = re.compile(rb"[A-Za-z]:")
-# On NTFS also by its short name, with dots and spaces behind it, or as a stream of it.
-_DOT_GIT = re.compile(r"(?:\.git|git~1)[ .]*(?::.*)?", re.IGNORECASE | re.DOTALL)
-# Code points that HFS+ does not see.
-_UNSEEN = dict.fromkeys(
-    [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
-)
+_RULES = b".gitattributes"
 
 
 class Process(Protocol):
@@ -73,6 +66,7 @@ class Tip:
     entries: int
     size: int
     names_that_fold: tuple[str, ...]
+    has_rules: bool  # attributes files: they have a say in how files are written
 
 
 def check_tip(start: Start, commit: str, most: Most, scratch: Path) -> Tip:
@@ -80,52 +74,19 @@ def check_tip(start: Start, commit: str, most: Most, scratch: Path) -> Tip:
 
     ``start`` starts git where the commit is; ``scratch`` is a folder for temporary files.
     """
-    with tempfile.TemporaryFile(dir=scratch) as files:
-        walk = _Walk(most, files)
+    asked = ("cat-file", "--batch-check=%(objectsize)", "--buffer")
+    # What it answers lies in a file: while the folders are read nobody listens.
+    with tempfile.TemporaryFile(dir=scratch) as sizes, start(*asked, stdout=sizes) as sizing:
+        walk = _Walk(most, sizing)
         with start("cat-file", "--batch") as process:
             tree = _tree_of(process, commit)
             walk.read_folders(process, tree)
             _check_symlinks(process, walk.symlinks)
-        files.seek(0)
-        with start("cat-file", "--batch-check=%(objectsize)", "--buffer", stdin=files) as process:
-            walk.read_sizes(process)
+        walk.read_sizes(sizes)
     whole = walk.added_up(tree)
     _check_sums(whole, most)
-    return Tip(tree.hex(), whole.entries, whole.size, tuple(sorted(walk.names_that_fold)))
-
-
-def check_name(name: bytes) -> None:
-    """Raise BadSnapshot for a name that some file system takes for another place."""
-    if _PLAIN.fullmatch(name):
-        return
-    parts = name.split(b"\\")  # as Windows would
-    if (
-        name in (b"", b".")
-        or b"/" in name
-        or b".." in parts
-        or (len(parts) > 1 and not parts[0])
-        or _DRIVE.match(name)
-        or any(map(is_dot_git, parts))
-    ):
-        raise BadSnapshot(
-            f"The code in this checkpoint names a file {_shown(name)}, "
-            "which could be written to another place than its own folder."
-        )
-
-
-def is_dot_git(name: bytes) -> bool:
-    """Whether some file system takes this name for ``.git``."""
-    text = name.decode(errors="surrogateescape").translate(_UNSEEN)
-    return _DOT_GIT.fullmatch(text) is not None
-
-
-def folded(name: bytes) -> bytes:
-    """The same for two names that some file system takes for one."""
-    if name.isascii():
-        return name.lower().rstrip(b". ")
-    text = name.decode(errors="surrogateescape").translate(_UNSEEN)
-    text = unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
-    return text.encode(errors="surrogateescape").rstrip(b". ")
+    folding = tuple(sorted(walk.names_that_fold))
+    return Tip(tree.hex(), whole.entries, whole.size, folding, walk.has_rules)
 
 
 def _objects(
@@ -202,7 +163,7 @@ class _Siblings:
         known = key in self._names
         if known and (symlink or key in self._symlinks):
             raise BadSnapshot(
-                f"The code in this checkpoint holds {_shown(name)} twice as some file systems "
+                f"The code in this checkpoint holds {shown(name)} twice as some file systems "
                 "read it, once as a symlink."
             )
         self._names.add(key)
@@ -216,11 +177,12 @@ class _Walk:
     """What the distinct folders of a tree hold."""
 
     most: Most
-    files: IO[bytes]  # the ids of all files, folder by folder: git is asked for their sizes
+    sizing: Process  # told the ids of all files, folder by folder, and asked for their sizes
     folders: dict[bytes, _Folder] = field(default_factory=dict)
     symlinks: set[bytes] = field(default_factory=set)
     names_that_fold: set[str] = field(default_factory=set)
     entries: int = 0
+    has_rules: bool = False
 
     def read_folders(self, process: Process, tree: bytes) -> None:
         level = {tree}
@@ -238,17 +200,25 @@ class _Walk:
         folders: list[tuple[bytes, int]] = []
         for kind, name, each in entries:
             check_name(name)
+            self.has_rules = self.has_rules or name == _RULES
             self._note(name, folds=siblings.folds(name, symlink=kind == "symlink"))
             folder.note(name)
             if kind == "folder":
                 folders.append((each, len(name)))
             elif kind != "submodule":
                 folder.files += 1
-                self.files.write(b"%s\n" % each.hex().encode())
+                self._ask_for_size(each)
             if kind == "symlink":
                 self.symlinks.add(each)
         folder.folders = tuple(folders)
         return folder
+
+    def _ask_for_size(self, each: bytes) -> None:
+        assert self.sizing.stdin
+        try:
+            self.sizing.stdin.write(b"%s\n" % each.hex().encode())
+        except OSError:
+            raise takes_too_much() from None  # it has ended, and will not answer
 
     def _note(self, name: bytes, *, folds: bool) -> None:
         self.entries += 1
@@ -257,12 +227,16 @@ class _Walk:
         if folds and len(self.names_that_fold) < _FOLDS_NAMED:
             self.names_that_fold.add(name.decode(errors="surrogateescape"))
 
-    def read_sizes(self, process: Process) -> None:
-        assert process.stdout
-        for folder in self.folders.values():
-            folder.size = sum(map(int, islice(process.stdout, folder.files)))
-        if process.wait():
+    def read_sizes(self, sizes: IO[bytes]) -> None:
+        """What git has answered by the time it is through with the last file."""
+        assert self.sizing.stdin
+        with suppress(OSError):  # it has ended; its status says why
+            self.sizing.stdin.close()
+        if self.sizing.wait():
             raise takes_too_much()
+        sizes.seek(0)
+        for folder in self.folders.values():
+            folder.size = sum(map(int, islice(sizes, folder.files)))
 
     def added_up(self, tree: bytes) -> _Folder:
         """The sums of everything below one folder, however often the same folder lies there."""
@@ -298,7 +272,7 @@ def _entries(pieces: Iterable[bytes], width: int) -> Iterator[tuple[str, bytes, 
             end = found.end()
             if mode not in _KINDS:
                 raise BadSnapshot(
-                    f"The code in this checkpoint holds {_shown(name)}, which is neither a file "
+                    f"The code in this checkpoint holds {shown(name)}, which is neither a file "
                     "nor a folder, a symlink or a submodule."
                 )
             yield _KINDS[mode], name, each
@@ -316,7 +290,7 @@ def _check_symlinks(process: Process, symlinks: set[bytes]) -> None:
         if not 0 < len(target) < _LONGEST or b"\0" in target:
             raise BadSnapshot("The code in this checkpoint holds a symlink without a valid target.")
         if any(map(is_dot_git, re.split(rb"[/\\]", target))):
-            raise BadSnapshot(f"The code in this checkpoint links into .git: {_shown(target)}.")
+            raise BadSnapshot(f"The code in this checkpoint links into .git: {shown(target)}.")
 
 
 def _check_sums(whole: _Folder, most: Most) -> None:
@@ -343,8 +317,3 @@ def _path_too_long() -> BadSnapshot:
 
 def takes_too_much() -> BadSnapshot:
     return BadSnapshot("The code in this checkpoint takes too much time or memory.", _RAISE)
-
-
-def _shown(name: bytes) -> str:
-    """Short, and without a byte that a terminal could obey."""
-    return ascii(name[:40].decode(errors="replace"))

@@ -16,7 +16,7 @@ from jellyml.files import remove_tree
 from jellyml.model import unpacking
 from jellyml.remote.address import Place, Remote
 from jellyml.workspace import stage
-from jellyml.workspace.journal import Journal
+from jellyml.workspace.journal import Journal, Move
 from jellyml.workspace.plan import differences, unknown_to
 from jellyml.workspace.session import Drafted, Session
 from jellyml.workspace.stage import Staged
@@ -101,17 +101,20 @@ class Arrival:
         spared = unknown_to(git, self.incoming.tree, nested)
         moves = [move for move in moves if not move.path.startswith(spared)]
         limited = self._limited(git)
-        empty = EMPTY_TREE[session.repository.object_format]
-        rules = differences(limited, empty, self.incoming.tree, ":(glob)**/.gitattributes")
         return stage.write_snapshot(
             replace(drafted.place, git=limited),
             moves,
-            rules,
+            self._rules(limited) if self.incoming.has_rules else (),
             session.mover.stage,
             draft.scan.conversion(),
             session.lfs,
             session.repository.object_format,
         )
+
+    def _rules(self, git: Git) -> Iterator[Move]:
+        """The attributes files of the tree that came, moved or not."""
+        empty = EMPTY_TREE[self.incoming.object_format]
+        return differences(git, empty, self.incoming.tree, ":(glob)**/.gitattributes")
 
     def _limited(self, git: Git) -> Git:
         """A stranger's objects are read within bounds, large files piece by piece."""
