@@ -17,7 +17,7 @@ from benchmarks import repositories
 
 # JellyML looks twice at files this new; a user's are hardly ever.
 _FRESH = 2.2
-QUICK_RUNS = 5
+QUICK_RUNS = 3
 _NOT_OURS = ("GIT_", "XDG_", "JELLYML", "PYTHON")
 
 
