@@ -104,7 +104,7 @@ def tracked(folder: Path) -> Sequence[Path]:
 
 def copy(source: Path, target: Path) -> None:
     shutil.copytree(source, target, symlinks=True)
-    settle(target)
+    _index_anew(target)  # the files have the times of the source, which was settled
 
 
 def make_dirty(folder: Path) -> None:
@@ -137,6 +137,10 @@ def settle(folder: Path) -> None:
     By a second, which is as fine as git tells times apart: or status would read the files.
     """
     time.sleep(1.1)
+    _index_anew(folder)
+
+
+def _index_anew(folder: Path) -> None:
     (folder / ".git" / "index").unlink(missing_ok=True)
     git(folder, "read-tree", "HEAD")
     git(folder, "update-index", "-q", "--refresh")
