@@ -9,7 +9,7 @@ import torch
 
 import jellyml
 from conftest import Folder
-from jellyml.errors import JellyError, NotARepository, UsageError
+from jellyml.errors import ForeignRepository, JellyError, UsageError
 from jellyml.extract_bundle import write_bundle
 from jellyml.workspace import Workspace
 
@@ -76,7 +76,7 @@ def test_nothing_is_loaded_into_a_git_directory(repo: Folder, model: Path, insid
     place = repo.path / ".git" / inside
     before = sorted((repo.path / ".git").rglob("*"))
     to = None if place.is_dir() else place
-    with pytest.raises((NotARepository, UsageError)) as caught:
+    with pytest.raises((ForeignRepository, UsageError)) as caught:
         Workspace(repo.path if to else place).load(model, to=to)
     assert caught.value.fix
     assert sorted((repo.path / ".git").rglob("*")) == before

@@ -326,8 +326,11 @@ def test_a_working_tree_elsewhere(repo: Folder, tmp_path: Path) -> None:
     elsewhere.write("inside.py", "1")
     repo.git("config", "core.worktree", str(elsewhere.path))
     with untouched(repo.path, elsewhere.path):
-        snapshot = taken(repo.path)
-    assert unpacked(snapshot.filling, tmp_path / "unpacked") == walked(elsewhere.path)
+        with pytest.warns(JellyWarning, match="its core.worktree is"):
+            assert not jellyml.create_snapshot(repo.path).filling
+        elsewhere.write(".git", f"gitdir: {repo.path / '.git'}\n")  # it leads back
+        repo_of = taken(elsewhere.path)
+    assert unpacked(repo_of.filling, tmp_path / "unpacked") == walked(elsewhere.path)
 
 
 def submodule(repo: Folder, tmp_path: Path, name: str = "sub") -> Folder:

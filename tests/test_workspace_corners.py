@@ -14,6 +14,7 @@ from conftest import Folder
 from hostile import CASES
 from jellyml import files
 from jellyml.code import filling
+from jellyml.directory import Directory
 from jellyml.errors import BadSnapshot, JellyError, UnsafeToContinue
 from jellyml.workspace import Workspace, journal, packs, renames
 from jellyml.workspace.journal import Journal
@@ -78,7 +79,7 @@ def test_a_git_that_is_killed_in_the_first_load_leaves_no_lock(
     git, shim = shutil.which("git"), tmp_path / "bin" / "git"
     shim.parent.mkdir()
     shim.write_text(
-        f'#!/bin/sh\ncase "$*" in *" update-ref --stdin"*)\n'
+        f'#!/bin/sh\ncase "$*" in "update-ref --stdin"*)\n'
         f"mkdir -p '{repo.path}/.git/refs/jellyml/keep'\n"
         f"touch '{repo.path}/.git/refs/jellyml/keep/half.lock'\nkill -9 $$ ;; esac\n"
         f"exec '{git}' \"$@\"\n"
@@ -417,10 +418,12 @@ def test_a_free_place_is_not_taken_twice(tmp_path: Path, monkeypatch: pytest.Mon
         staged, place = tmp_path / "staged", tmp_path / "place"
         staged.write_text("ours")
         place.write_text("theirs")
-        assert not renames.put_new(staged, place)
+        here = Directory.open(tmp_path)
+        entries = here.entry("staged"), here.entry("place")
+        assert not renames.put_new(*entries)
         assert (staged.read_text(), place.read_text()) == ("ours", "theirs")
         place.unlink()
-        assert renames.put_new(staged, place)
+        assert renames.put_new(*entries)
         assert place.read_text() == "ours"
         assert not staged.exists()
 

@@ -13,6 +13,7 @@ import torch
 import fingerprint
 import jellyml
 from conftest import Folder
+from jellyml.directory import DirEntry
 from jellyml.workspace import Workspace, apply, packs, renames
 from nobody import as_nobody
 from test_limits import small_disk  # noqa: F401
@@ -428,12 +429,12 @@ def _failing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The third thing that is copied over to the other file system fails, once."""
     real, calls = renames._copy_over, [0]
 
-    def fails(source: Path, target: Path) -> None:
+    def fails(source: DirEntry, target: DirEntry) -> None:
         if "hollow" not in source.name:
             calls[0] += 1
         if calls[0] == 3:
             calls[0] += 1
-            raise OSError(5, "Input/output error", str(source))
+            raise OSError(5, "Input/output error", str(source.path))
         real(source, target)
 
     monkeypatch.setattr(renames, "_copy_over", fails)

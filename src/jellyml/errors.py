@@ -8,7 +8,8 @@ JellyError                something the user can act on
 ├── CannotCarry           a file that a snapshot cannot be put into, or taken out of, safely
 ├── NotARepository        the folder is in no git repository
 ├── GitError              git refused
-│   └── TookTooLong       git did not finish in the time it was given
+│   ├── TookTooLong       git did not finish in the time it was given
+│   └── ForeignRepository git finds a repository that is not this folder's own
 └── UnsafeToContinue      going on could lose the user's work
 
 JellyWarning              a capture that left something out, or a file that was mended
@@ -68,6 +69,10 @@ class GitError(JellyError): ...
 
 
 class TookTooLong(GitError): ...
+
+
+class ForeignRepository(GitError):
+    """A stranger's folder can lead git to any repository; none but the folder's own is used."""
 
 
 class UnsafeToContinue(JellyError):

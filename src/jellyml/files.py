@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # How the name begins of what ``replace`` writes beside; the process and a moment follow.
 _MACHINE = b"" if os.name == "nt" else os.fsencode(os.uname().nodename)
 BESIDE = f".jellyml-{zlib.crc32(_MACHINE):08x}-"
-_NO_REPLACE, _EXCHANGE = 1, 2  # RENAME_NOREPLACE, RENAME_EXCHANGE: linux/fs.h
+NO_REPLACE, EXCHANGE = 1, 2  # RENAME_NOREPLACE, RENAME_EXCHANGE: linux/fs.h
 _AT_FDCWD = -100
 
 
@@ -197,33 +197,28 @@ def _errno() -> int:
     return ctypes.get_errno()
 
 
-def exchange(one: Path, other: Path) -> bool:
-    """Swap two paths in one step, so that neither is ever missing; False where that cannot be.
-
-    Raises FileNotFoundError when one of the two is not there.
-    """
-    return _renameat2(one, other, _EXCHANGE)
-
-
 def rename_new(one: Path, other: Path) -> bool:
     """Rename to where nothing lies, in one step; False where that cannot be had.
 
     Raises FileExistsError when something lies there.
     """
-    return _renameat2(one, other, _NO_REPLACE)
+    return rename_at((_AT_FDCWD, one), (_AT_FDCWD, other), NO_REPLACE)
 
 
-def _renameat2(one: Path, other: Path, flags: int) -> bool:
+At = tuple[int, "str | Path"]  # a directory's descriptor, and a name in it
+
+
+def rename_at(one: At, other: At, flags: int) -> bool:
+    """renameat2(2); False where there is none, or none for this file system. Raises OSError."""
     rename = getattr(_libc(), "renameat2", None)
     if rename is None:
         return False
-    done = rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), flags)
-    if done == 0:
+    if rename(one[0], os.fsencode(one[1]), other[0], os.fsencode(other[1]), flags) == 0:
         return True
     number = _errno()
     if number in (errno.ENOSYS, errno.EINVAL):
         return False
-    raise OSError(number, os.strerror(number), str(one), None, str(other))
+    raise OSError(number, os.strerror(number), str(one[1]), None, str(other[1]))
 
 
 def remove_tree(folder: Path) -> None:

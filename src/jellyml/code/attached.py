@@ -1,38 +1,105 @@
-"""Git on the user's own terminal: a command of theirs, or our words in their pager.
+"""Git on the user's own terminal: a command of theirs, or output in their pager.
 
-Their environment and their settings hold. Only hooks and file system monitors are off.
+Their environment and their own settings hold. Hooks and file system monitors are off, and so is
+every program that only the repository's configuration names: it may have come with the folder.
 """
 
 import os
+import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_OFF = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false")
-# Git alone knows which pager it would use; this has it page what it is given.
-_PAGE = ("-c", "alias.jellyml-page=!cat", "--paginate", "jellyml-page")
+from jellyml import throwaway
+from jellyml.code.repository import CONFIGURATION, configured, inherited, program
+
+_OFF = {
+    "safe.bareRepository": "explicit",
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+}.items()
+# Settings that name a program, or say where one is found (git-config(1)).
+_PROGRAM = re.compile(
+    r"core\.(pager|editor|sshcommand|askpass|gitproxy|alternaterefscommand)"
+    r"|(diff\.external|sequence\.editor|interactive\.difffilter|init\.templatedir|web\.browser)"
+    r"|(alias|pager|protocol|filter|browser|man|sendemail)\..+"
+    r"|diff\..+\.(command|textconv)|merge\..+\.driver|(diff|merge)tool\..+|credential\.(.+\.)?helper"
+    r"|gpg\.(.+\.)?(program|defaultkeycommand)|trailer\..+\.(cmd|command)|submodule\..+\.update"
+    r"|remote\..+\.(uploadpack|receivepack|vcs)|uploadpack\.packobjectshook",
+    re.DOTALL,
+)
+_OF_THE_REPOSITORY = ("local", "worktree")
 
 
 def attached(folder: Path, words: Sequence[str]) -> int:
     """Run git and return its status as a shell would."""
+    environment = configured(os.environ, (*_OFF, *_as_the_user_has_it(folder)))
     with _deaf_to_interrupts():
-        status = subprocess.call(["git", *_OFF, *words], cwd=folder)
+        status = subprocess.call([program(), *words], cwd=folder, env=environment)
     return status if status >= 0 else 128 - status
 
 
 def page(lines: Iterable[str], encoding: str) -> None:
-    """Show lines on the terminal as git would show a difference; whoever has seen enough quits."""
-    with subprocess.Popen(["git", *_OFF, *_PAGE], stdin=subprocess.PIPE) as process:
-        assert process.stdin
-        with _deaf_to_interrupts(), suppress(BrokenPipeError):
-            for line in lines:
-                process.stdin.write(line.encode(encoding, "backslashreplace") + b"\n")
-            process.stdin.close()
-        with _deaf_to_interrupts():
-            process.wait()
+    """Show lines in the pager that git would use for this user, until they quit it.
+
+    Git alone knows which one that is. It is asked in an empty folder, so that no repository has
+    a say, and pages what the alias copies to it.
+    """
+    with throwaway.folder() as neutral:
+        settings = (*_OFF, ("alias.jellyml-page", "!cat"))
+        environment = configured(inherited((*CONFIGURATION, "GIT_PAGER")), settings)
+        environment["GIT_CEILING_DIRECTORIES"] = str(neutral.parent)
+        command = [program(), "--paginate", "jellyml-page"]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, cwd=neutral, env=environment
+        ) as process:
+            assert process.stdin
+            with _deaf_to_interrupts(), suppress(BrokenPipeError):
+                for line in lines:
+                    process.stdin.write(line.encode(encoding, "backslashreplace") + b"\n")
+                process.stdin.close()
+            with _deaf_to_interrupts():
+                process.wait()
+
+
+def _as_the_user_has_it(folder: Path) -> Iterator[tuple[str, str]]:
+    """Settings that name a program in the repository's configuration, as they are without it."""
+    listed = subprocess.run(
+        [program(), "config", "--list", "--show-scope", "-z"],
+        cwd=folder,
+        env=configured(os.environ, _OFF),
+        capture_output=True,
+    )
+    parts = listed.stdout.split(b"\0")
+    named: set[str] = set()
+    own: dict[str, list[str]] = {}
+    for scope, setting in zip(parts[:-1:2], parts[1::2], strict=True):
+        key, _, value = os.fsdecode(setting).partition("\n")
+        if not _PROGRAM.fullmatch(key):
+            continue
+        if scope.decode() in _OF_THE_REPOSITORY:
+            named.add(key)
+        else:
+            own.setdefault(key, []).append(value)
+    for key in sorted(named):
+        if key.startswith("credential."):
+            yield key, ""  # a list, which an empty one begins anew
+        for value in own.get(key, [_without(key, os.environ)]):
+            yield key, value
+
+
+def _without(key: str, environment: Mapping[str, str]) -> str:
+    """A setting's value where nobody has set it. Of most an empty one names no program."""
+    usual = {
+        "core.pager": environment.get("PAGER", "less"),
+        "core.editor": environment.get("VISUAL") or environment.get("EDITOR") or "vi",
+        "core.sshcommand": "ssh",
+        "protocol.ext.allow": "never",
+    }
+    return usual.get(key, "user" if key.startswith("protocol.") else "")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What git says of a working tree: all that is asked is asked side by side, in one glance."""
+"""What git says of a working tree, asked at one go."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from jellyml.code.guess import WrongGuess, confirmed
-from jellyml.code.reading import reading, without_required_filters
+from jellyml.code.reading import reading, without_filters
 from jellyml.code.repository import Git, Repository
 from jellyml.errors import GitError, TookTooLong
 
@@ -45,16 +45,15 @@ def glance(
     place: Repository,
     *,
     ignored: bool,
-    filters: bool,
     plain: PlainIndexes,
     meanwhile: Callable[[Repository], None],
 ) -> Said:
-    """Ask for everything at once; ``meanwhile`` is called while git is at work.
+    """Ask for everything; ``meanwhile`` is called while git is at work.
 
     Raises WrongGuess where ``place`` was a guess and git does not bear it out.
     """
     try:
-        return _asked(place, ignored, filters, plain, meanwhile)
+        return _asked(place, ignored, plain, meanwhile)
     except TookTooLong:
         raise
     except GitError:
@@ -66,30 +65,22 @@ def glance(
 def _asked(
     place: Repository,
     ignored: bool,
-    filters: bool,
     plain: PlainIndexes,
     meanwhile: Callable[[Repository], None],
 ) -> Said:
     asked = (*_STATUS, "--ignored=matching") if ignored else _STATUS
     index = _checksum(place)
-    # Side by side: together they take what status alone takes.
     with (
-        reading(place, filters) as git,
-        git.start(*asked) as status,
-        git.start(*_CONFIG) as settings,
+        reading(place) as git,
         _listing(git, needed=index not in plain.before) as listing,
     ):
-        origins, config = _config(git.collect(settings)[0])
+        # First: only with the names of all filters known can status be kept from running any.
+        origins, config = _config(git.run(*_CONFIG))
         repository = confirmed(place, origins, config)
-        meanwhile(repository)
-        listed = listing()
-        try:
+        with without_filters(git, config).start(*asked) as status:
+            meanwhile(repository)
+            listed = listing()
             output, errors = git.collect(status)
-        except TookTooLong:
-            raise
-        except GitError:
-            with without_required_filters(git, config).start(*asked) as again:
-                output, errors = git.collect(again)
         if index != _checksum(place):  # somebody staged or committed something
             index, listed = "", git.run(*_LIST)
         return Said(repository, config, output, errors, index, listed)

@@ -1,10 +1,10 @@
 """A repository where there is none, with an ignore file for machine-learning projects."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from jellyml.code.repository import Git
+from jellyml.code.work_tree import in_git_directory
 from jellyml.errors import NotARepository
 
 IGNORE = """\
@@ -57,14 +57,3 @@ def make_repository(folder: Path) -> None:
     Git(folder).run("init", "-q", "--template=")
     with suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:
         file.write(IGNORE)
-
-
-def in_git_directory(folder: Path) -> bool:
-    """True in a ``.git`` or bare repository, or over a ``.git`` that leads nowhere.
-
-    For a folder without a working tree: code put there could become a hook.
-    """
-    if os.path.lexists(folder / ".git"):
-        return True
-    answer = Git(folder).run("rev-parse", "--is-inside-git-dir", accept=(0, 128))
-    return answer.strip() == b"true"

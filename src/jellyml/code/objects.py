@@ -52,7 +52,7 @@ def of_repository(repository: Repository, name: str) -> Commit:
 @contextmanager
 def of_working_tree(repository: Repository) -> Iterator[Commit]:
     """What a capture would capture now, but that no filter is run. Nothing is changed."""
-    selection = selected(scan(repository, filters=False), Options())
+    selection = selected(scan(repository), Options())
     with scratch(selection.scan) as place:
         oid = commit_of(place, selection, Contents(selection), {})
         places = (place.directory / "objects", *place.git.objects)

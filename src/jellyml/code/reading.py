@@ -15,7 +15,7 @@ _OWN_PARTS = ("HEAD", "index", "config.worktree", "info/sparse-checkout")
 
 
 @contextmanager
-def reading(repository: Repository, filters: bool) -> Iterator[Git]:
+def reading(repository: Repository) -> Iterator[Git]:
     """Git on the user's index as it is.
 
     A split one is read from a copy: git marks its shared part as used whenever it reads it.
@@ -23,8 +23,6 @@ def reading(repository: Repository, filters: bool) -> Iterator[Git]:
     # Untrue settings hide files: git believes that README and readme are one.
     folds = (repository.git_dir / "head").exists()
     git = repository.git.configured(core__ignoreCase=str(folds).lower())
-    if not filters:
-        git = without_filters(git)
     shared = [path.name for path in repository.git_dir.glob("sharedindex.*")]
     sparse = _is_sparse(repository)
     if not shared and not sparse:
@@ -74,18 +72,12 @@ def _trees(git: Git, place: Path) -> Path:
     return place / "objects"
 
 
-def without_filters(git: Git) -> Git:
-    """An empty program is none: git then takes the bytes as they lie."""
-    listed = git.run("config", "-z", "--name-only", "--get-regexp", r"^filter\.", accept=(0, 1))
-    names = {os.fsdecode(name) for name in listed.split(b"\0") if name}
-    off = {name: "false" if name.endswith(".required") else "" for name in names}
-    return replace(git, config=git.config | off)
+def without_filters(git: Git, config: Mapping[str, str]) -> Git:
+    """The same git with every filter of ``config`` switched off.
 
-
-def without_required_filters(git: Git, config: Mapping[str, str]) -> Git:
-    """A required filter that is missing makes status itself fail.
-
-    Without the requirement its rows are right: the file then counts as modified.
+    Which files a filter is for is said in attributes files, which a stranger's code brings
+    along. Without a program git takes a file's bytes as they are (convert.c).
     """
-    names = [key for key in config if key.startswith("filter.") and key.endswith(".required")]
-    return replace(git, config=git.config | dict.fromkeys(names, "false"))
+    names = {key.rpartition(".")[0] for key in config if key.startswith("filter.")}
+    off = {f"{name}.{key}": "" for name in names for key in ("clean", "smudge", "process")}
+    return replace(git, config=git.config | off | {f"{name}.required": "false" for name in names})

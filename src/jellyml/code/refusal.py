@@ -5,7 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
-from jellyml.errors import GitError, NotARepository
+from jellyml.errors import ForeignRepository, GitError, NotARepository
 
 
 def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotARepository:
@@ -15,6 +15,12 @@ def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotAReposit
         return NotARepository(
             f"{folder} is not a git repository.",
             "go to your project's folder, or make it a repository: git init",
+        )
+    if "cannot use bare repository" in reason:
+        return ForeignRepository(
+            f"{folder} has no working tree: it is in a git directory, or in a folder that looks"
+            " like one.",
+            "go to the folder of the project itself.",
         )
     if "must be run in a work tree" in reason:
         return NotARepository(

@@ -2,11 +2,12 @@
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import IO
 
 from jellyml.code.refusal import refusal
+from jellyml.code.work_tree import check_git_file, check_work_tree
 from jellyml.errors import GitError, NotARepository, TookTooLong
 
 # Inside a hook git exports GIT_DIR and friends; obeying them would act on
 # another repository. The user's configuration stays: containers carry
 # safe.directory that way.
-_INHERITED = (
+CONFIGURATION = (
     "GIT_CONFIG_GLOBAL",
     "GIT_CONFIG_SYSTEM",
     "GIT_CONFIG_NOSYSTEM",
@@ -29,12 +31,15 @@ _INHERITED = (
     "GIT_CEILING_DIRECTORIES",
 )
 # Optional locks off: reading must not rewrite the user's index.
-# Lazy fetches off: what a partial clone lacks is not to be had from a network now.
+# Lazy fetches off: a partial clone lacks objects, and to fetch them would start whatever
+# program the repository's configuration names. Git before 2.39.4 knows no GIT_NO_LAZY_FETCH;
+# every git that is supported obeys an empty list of allowed protocols.
 # Replace refs off: a snapshot is what the objects say, not what stands in for them.
 _SET = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "LC_ALL": "C",
 }
@@ -46,11 +51,16 @@ _ISOLATED = {
     "GIT_ATTR_NOSYSTEM": "1",
 }
 _STEADY = {
+    # A folder in a working tree that looks like a repository may be a stranger's, with a
+    # configuration that names programs. Git before 2.38 does not know this setting, so
+    # ``Repository.find`` checks the same.
+    "safe.bareRepository": "explicit",
     # An empty hooksPath makes git look for /post-index-change; the null device has no entries.
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
     "core.splitIndex": "false",
     "core.quotePath": "true",
+    "core.pager": "cat",
     "submodule.recurse": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
@@ -112,7 +122,7 @@ class Git:
         """What a started command prints, and what it says beside it, once it has ended."""
         words = process.args
         assert isinstance(words, list)
-        command = os.fsdecode(words[1 + len(self._options())])
+        command = os.fsdecode(words[1])
         try:
             output, errors = process.communicate(stdin, timeout=self._left())
         except subprocess.TimeoutExpired:
@@ -176,7 +186,7 @@ class Git:
         """
         try:
             process = _Process(
-                ["git", *self._options(), *args],
+                [program(), *args],
                 cwd=self.folder,
                 env=self._environment(),
                 stdin=stdin or subprocess.PIPE,
@@ -188,10 +198,7 @@ class Git:
         except FileNotFoundError:
             if not self.folder.is_dir():
                 raise NotARepository(f"There is no folder {self.folder}.") from None
-            raise GitError(
-                "The program git was not found.",
-                "install git 2.34 or newer and make sure that it is on PATH.",
-            ) from None
+            raise _no_git() from None
         try:
             if self.hold:
                 self.hold(process.pid)
@@ -219,16 +226,9 @@ class Git:
     def _left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
-    def _options(self) -> list[str]:
-        settings = _STEADY | (_WITHOUT_USER_FILES if self.isolated else {}) | self.config
-        return [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-
     def _environment(self) -> dict[str, str]:
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("GIT_") or (name.startswith(_INHERITED) and not self.isolated)
-        }
+        settings = _STEADY | (_WITHOUT_USER_FILES if self.isolated else {}) | self.config
+        kept = configured(inherited(CONFIGURATION if not self.isolated else ()), settings.items())
         places = {
             "GIT_DIR": self.directory,
             "GIT_WORK_TREE": self.work_tree,
@@ -256,8 +256,13 @@ class Repository:
 
     @classmethod
     def find(cls, folder: Path, deadline: float | None = None) -> "Repository":
-        """The repository whose working tree holds ``folder``; raises NotARepository, GitError."""
+        """The repository whose working tree holds ``folder``.
+
+        Raises NotARepository, GitError, and ForeignRepository where the working tree is not the
+        repository's own (``code.work_tree``).
+        """
         git = Git(folder, deadline=deadline)
+        check_git_file(folder)
         asked = ("--show-object-format", "--show-toplevel", "--git-dir", "--git-common-dir")
         lines = git.run("rev-parse", *asked).removesuffix(b"\n").split(b"\n")
         if len(lines) != 4:  # a path holds a newline: ask for each alone
@@ -265,7 +270,9 @@ class Repository:
         object_format, root, git_dir, common = map(os.fsdecode, lines)
         # Resolved, since the two are compared: git may give them from the folder, with "..".
         own, shared = ((folder.resolve() / one).resolve() for one in (git_dir, common))
-        return cls(Path(root), own, shared, object_format, deadline)
+        found = cls(Path(root), own, shared, object_format, deadline)
+        check_work_tree(found.root, own, folder)
+        return found
 
     @cached_property
     def git(self) -> Git:
@@ -286,6 +293,51 @@ class Repository:
         """The id HEAD stands at, or None when it is unborn."""
         answer = self.git.run("rev-parse", "-q", "--verify", "HEAD^{commit}", accept=(0, 1))
         return answer.decode().strip() or None
+
+
+def inherited(names: tuple[str, ...] = CONFIGURATION) -> dict[str, str]:
+    """This process's environment; of git's own variables those that begin with ``names``."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith(names)
+    }
+
+
+def configured(
+    environment: Mapping[str, str], settings: Iterable[tuple[str, str]]
+) -> dict[str, str]:
+    """The environment with settings for git, which override every configuration file.
+
+    Not by ``-c``: git splits that at the first ``=``, and the name of a filter may hold one.
+    """
+    count = environment.get("GIT_CONFIG_COUNT", "")
+    number = int(count) if count.isdecimal() else 0
+    found = dict(environment)
+    for key, value in settings:
+        found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        number += 1
+    return found | {"GIT_CONFIG_COUNT": str(number)}
+
+
+def program() -> str:
+    """The path of git. Raises GitError when PATH has none.
+
+    Only absolute folders of PATH count: a relative one would be a folder of the working tree.
+    """
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    folders = [folder for folder in path if os.path.isabs(folder)]  # noqa: PTH117 (on every start)
+    found = shutil.which("git", path=os.pathsep.join(folders)) if folders else None
+    if found is None:
+        raise _no_git()
+    return found
+
+
+def _no_git() -> GitError:
+    return GitError(
+        "The program git was not found.",
+        "install git 2.34 or newer and make sure that it is on PATH.",
+    )
 
 
 class _Process(subprocess.Popen[bytes]):

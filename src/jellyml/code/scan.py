@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from jellyml.code import lfs
 from jellyml.code.glance import PlainIndexes, Said, glance
 from jellyml.code.odd_names import odd_names
 from jellyml.code.repository import Repository
 from jellyml.code.rules import are_rules, is_off, lists_rules
-from jellyml.errors import GitError, NotARepository, TookTooLong
+from jellyml.errors import ForeignRepository, GitError, NotARepository, TookTooLong
 
 GITLINK, SYMLINK, EXECUTABLE = b"160000", b"120000", b"100755"
 _NO_BLOB = (b"000000", GITLINK)
@@ -82,6 +83,7 @@ class _Rows:
     hidden: set[bytes] = field(default_factory=set)
     staged: set[bytes] = field(default_factory=set)
     indexed: dict[bytes, bytes] = field(default_factory=dict)
+    only_bytes: set[bytes] = field(default_factory=set)  # what differs from HEAD is no mode
     ignored: list[bytes] = field(default_factory=list)
     odd_names: tuple[bytes, ...] = ()
     unreadable: set[bytes] = field(default_factory=set)
@@ -91,24 +93,25 @@ def scan(
     repository: Repository,
     *,
     ignored: bool = False,
-    filters: bool = True,
     plain: PlainIndexes | None = None,
     meanwhile: Callable[[Repository], None] = lambda _: None,
 ) -> Scan:
     """Look at the working tree; with ``ignored`` also name what the ignore rules hide.
 
-    With ``filters`` false none of the user's filter programs is started, whatever an
-    attributes file says: filtered files then count as modified unless their times are known.
+    No filter program is started, whatever an attributes file says: a file that one is for
+    counts as modified unless git knows its times, or git-lfs's digest of it is right.
     ``plain`` knows the indexes that need not be listed, and learns of others.
     ``meanwhile`` is called with the repository while git is at work.
     Raises GitError, TookTooLong past the repository's deadline, and WrongGuess.
     """
     known = plain or PlainIndexes()
-    said = glance(repository, ignored=ignored, filters=filters, plain=known, meanwhile=meanwhile)
+    said = glance(repository, ignored=ignored, plain=known, meanwhile=meanwhile)
     repository, config = said.repository, said.config
     rows = _rows(said.status, config, repository.root)
-    tracked_rules = _index(said, rows, known)
-    nested = _nested(repository, rows.nested, ignored, filters, known)
+    rules = _index(said, rows, known) or are_rules(repository, config, rows.overlay)
+    if rules:
+        _drop_unchanged(repository, rows)
+    nested = _nested(repository, rows.nested, ignored, known)
     rows.unreadable |= {folder or file for folder, file in _CLOSED.findall(said.errors)}
     return Scan(
         repository=repository,
@@ -125,7 +128,7 @@ def scan(
         closed=tuple(path for path, inner in nested.items() if inner is None),
         config=config,
         odd_names=rows.odd_names,
-        attributes=tracked_rules or are_rules(repository, config, rows.overlay),
+        attributes=rules,
     )
 
 
@@ -184,6 +187,8 @@ def _tracked(rest: bytes, unmerged: bool, rows: _Rows, root: Path) -> None:
         rows.staged.update(oid for kind, oid in stages if kind not in _NO_BLOB)
     else:  # XY sub mH mI mW hH hI path
         state, sub, _, index_mode, mode, _, oid, path = rest.split(b" ", 7)
+        if state == b".M" and index_mode == mode:
+            rows.only_bytes.add(path)
         changed = state[1:] in (b"M", b"T", b"A")
         gone = index_mode == b"000000" or state[1:] == b"D"
         staged = None if gone else Found(index_mode, oid)
@@ -197,6 +202,13 @@ def _tracked(rest: bytes, unmerged: bool, rows: _Rows, root: Path) -> None:
         rows.overlay[path] = staged if not changed else on_disk(root, path) and Found(mode)
         if changed and oid.strip(b"0"):
             rows.indexed[path] = oid
+
+
+def _drop_unchanged(repository: Repository, rows: _Rows) -> None:
+    """Large files that git-lfs's filter would turn into the very pointer that HEAD has."""
+    modified = {path: oid for path, oid in rows.indexed.items() if path in rows.only_bytes}
+    for path in lfs.unchanged(repository, modified):
+        del rows.overlay[path], rows.indexed[path]
 
 
 def _untracked(path: bytes, rows: _Rows, root: Path, executable: bool) -> None:
@@ -278,7 +290,7 @@ def _believed(mode: bytes, known: bytes, config: dict[str, str]) -> bytes:
 
 
 def _nested(
-    outer: Repository, paths: set[bytes], ignored: bool, filters: bool, plain: PlainIndexes
+    outer: Repository, paths: set[bytes], ignored: bool, plain: PlainIndexes
 ) -> dict[bytes, Scan | None]:
     """What lies in submodules and nested repositories; None for one that git will not read."""
     found: dict[bytes, Scan | None] = {}
@@ -289,10 +301,10 @@ def _nested(
         try:
             inner = Repository.find(root, outer.deadline) if (root / ".git").exists() else None
             if inner and inner.root == root.resolve() and _alike(inner, outer):
-                found[path] = scan(inner, ignored=ignored, filters=filters, plain=plain)
+                found[path] = scan(inner, ignored=ignored, plain=plain)
                 continue
-        except NotARepository:
-            pass  # its .git leads nowhere: the files are still the user's code
+        except (NotARepository, ForeignRepository):
+            pass  # its .git leads nowhere, or elsewhere: the files are still the user's code
         except TookTooLong:
             raise
         except GitError:

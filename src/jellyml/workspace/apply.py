@@ -2,7 +2,8 @@
 
 New files lie staged beside, on the same file system, and are swapped with what is there. What
 was displaced lies in the trash until the operation is done, and is looked at again then:
-bytes that somebody typed meanwhile are not ours to throw away.
+bytes that somebody typed meanwhile are not ours to throw away. Every path is opened step by step,
+and a link in one leads nowhere (``directory``).
 """
 
 import errno
@@ -14,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jellyml import files, locks
+from jellyml.code.repository import Repository
 from jellyml.code.scan import at, is_folder
+from jellyml.directory import Directory, DirEntry, Tree
 from jellyml.errors import UnsafeToContinue, pasteable
 from jellyml.workspace import disk, renames
 from jellyml.workspace.disk import Modes, above, parents
@@ -38,15 +41,17 @@ class Around:
 
 
 class Mover:
-    """Moves within one working tree; ``private`` is our folder for it."""
+    """Moves within one working tree; ``private`` is JellyML's folder for it."""
 
-    def __init__(self, root: Path, private: Path, object_format: str) -> None:
-        self.root = root
+    def __init__(self, repository: Repository, private: Path) -> None:
+        self.root = repository.root
         self.private = private
-        self.object_format = object_format
+        self.object_format = repository.object_format
         self.stage = private / "stage"
         self.trash = private / "trash"
-        self._real: set[bytes] = {b""}
+        below = os.fsencode(private.relative_to(repository.common_dir))
+        self._tree = Tree(self.root)
+        self._mine = Tree(repository.common_dir, below, holds_git=True)
         self._touched: set[Path] = set()
         self._made: dict[bytes, int] = {}  # folders, and the modes they are to have
         self.stayed: list[tuple[Path, Path]] = []  # what could not come back, and to where
@@ -91,53 +96,47 @@ class Mover:
         # One that fails is taken back by the same mover: what it made then is none of ours.
         self._made.clear()
         self.stayed.clear()
+        self._forget()
         gone = [move.path for move in moves if move.after is None]
         for path in gone:
             self._displace(path)
         self._remove_empty(gone, around, standing)
         for name, place in around.aside.items():
-            self.carry(self._place(os.fsencode(name)), self.private / place)
+            self.set_aside(os.fsencode(name), place)
         for move in moves:
             if move.after is not None:
                 self._put(move.path, around)
         for path in around.make:
             self._make_folder(path, around)
         for name, place in around.returns.items():
-            self._bring_back(self.private / place, os.fsencode(name), around)
+            self._bring_back(os.fsencode(place), os.fsencode(name), around)
         self._chmod({**self._made, **around.modes})
         files.sync(self.root, self._touched)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Hold nothing open that may have been moved or removed."""
+        self._tree.forget()
+        self._mine.forget()
 
     def _chmod(self, modes: Mapping[bytes, int]) -> None:
         # The deepest first: a folder may be closed by its mode.
         for path, mode in sorted(modes.items(), key=lambda one: -one[0].count(b"/")):
             with suppress(FileNotFoundError, NotADirectoryError):
-                if self._lies_inside(path) and not self._place(path).is_symlink():
-                    self._place(path).chmod(mode)
-
-    def _lies_inside(self, path: bytes) -> bool:
-        """No parent is a link: what it leads to is not of this working tree."""
-        return not any(self._place(parent).is_symlink() for parent in parents(path))
+                self._tree.entry(path).chmod(mode)
 
     def _place(self, path: bytes) -> Path:
         return at(self.root, path)
 
     def _displace(self, path: bytes) -> None:
-        """Take a path away, into the trash."""
-        place = self._place(path)
-        if not self._below_real_folders(path):
-            return
-        self._touched.add(place.parent)
-        with suppress(FileNotFoundError):
-            renames.rename(place, free_slot(self.trash, path))
+        """Take a path away, into the trash. Below a link or where nothing is, nothing is done."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            place = self._tree.entry(path)
+            self._touched.add(place.directory.path)
+            renames.rename(place, self._free_in_trash(path))
 
-    def _below_real_folders(self, path: bytes) -> bool:
-        """False when a parent is missing or a link: then nothing of ours lies there."""
-        chain = [parent for parent in parents(path) if parent not in self._real]
-        for parent in reversed(chain):
-            if not is_folder(self._place(parent)):
-                return False
-            self._real.add(parent)
-        return True
+    def _free_in_trash(self, path: bytes) -> DirEntry:
+        return self._mine.folder(b"trash").entry(free_slot(self.trash, path).name)
 
     def _remove_empty(self, gone: Iterable[bytes], around: Around, standing: Path | None) -> None:
         """Folders that nothing is left in, deepest first."""
@@ -146,101 +145,139 @@ class Mover:
             place = self._place(folder)
             if standing is not None and (place == standing or place in standing.parents):
                 continue
-            if place.is_symlink() or not self._lies_inside(folder):
-                continue
             try:
-                place.rmdir()
+                self._tree.entry(folder).remove_folder()
             except OSError as error:
                 if error.errno not in _STAYS:
                     raise
             else:
-                self._real.discard(folder)
+                self._tree.forget()
                 self._touched.add(place.parent)
 
-    def _make_folder(self, path: bytes, around: Around) -> None:
-        for parent in (*reversed(list(parents(path))), path):
-            if parent and parent not in self._real:
-                place = self._place(parent)
-                with suppress(FileExistsError):
-                    place.mkdir()
-                    self._touched.add(place.parent)
-                    if around.folders:
-                        # Until all that comes into it is there it must be ours to write.
-                        mode = around.folders.folder(parent)
-                        self._made[parent] = mode
-                        place.chmod(mode | 0o700)
-                if not is_folder(place):
-                    raise UnsafeToContinue(f"{place} came into the way of a folder.")
-                self._real.add(parent)
+    def _make_folder(self, path: bytes, around: Around) -> Directory:
+        """The folder at a path, made where it is missing, and opened."""
+        found = self._tree.folder(b"")
+        try:
+            return self._tree.folder(path)
+        except FileNotFoundError:
+            pass
+        except NotADirectoryError:
+            raise UnsafeToContinue(f"{self._place(path)} came into the way of a folder.") from None
+        for folder in (*reversed(list(parents(path))), path):
+            entry = found.entry(os.fsdecode(folder.rpartition(b"/")[2]))
+            with suppress(FileExistsError):
+                entry.make_folder()
+                self._touched.add(found.path)
+                if around.folders:
+                    # Until all that comes into it is there it must be ours to write.
+                    mode = around.folders.folder(folder)
+                    self._made[folder] = mode
+                    entry.chmod(mode | 0o700)
+            try:
+                found = entry.enter()
+            except NotADirectoryError:
+                raise UnsafeToContinue(f"{entry.path} came into the way of a folder.") from None
+        return found
+
+    def _entry(self, path: bytes, around: Around) -> DirEntry:
+        """A path's name in its folder, which is made where it is missing."""
+        folder = self._make_folder(above(path), around)
+        return folder.entry(os.fsdecode(path.rpartition(b"/")[2]))
 
     def _put(self, path: bytes, around: Around) -> None:
         """Swap the staged file in; what was there goes to the trash."""
-        self._make_folder(above(path), around)
-        staged, place = slot(self.stage, path), self._place(path)
-        self._touched.add(place.parent)
-        if is_folder(place):
+        place = self._entry(path, around)
+        staged = self._mine.folder(b"stage").entry(slot(self.stage, path).name)
+        self._touched.add(place.directory.path)
+        if place.is_folder():
             _remove_hollow(place)
         while not (
-            renames.put_new(staged, place)
-            or renames.swap(staged, place, free_slot(self.trash, path))
+            renames.put_new(staged, place) or renames.swap(staged, place, self._free_in_trash(path))
         ):
             pass  # it came or went this very moment: another look
 
-    def _bring_back(self, source: Path, path: bytes, around: Around) -> None:
+    def _bring_back(self, source: bytes, path: bytes, around: Around) -> None:
         """What was set aside goes back to its place, or stays where somebody has taken that."""
-        if not os.path.lexists(source):
+        try:
+            aside = self._mine.entry(source)
+            aside.status()
+        except (FileNotFoundError, NotADirectoryError):
             return
         try:
-            self._make_folder(above(path), around)
+            place = self._entry(path, around)
         except (UnsafeToContinue, NotADirectoryError):
-            self.stayed.append((source, self._place(path)))
+            self.stayed.append((aside.path, self._place(path)))
             return
-        self._merge(source, self._place(path))
-        for parent in source.relative_to(self.private / "aside").parents:
+        self._merge(aside, place)
+        self._forget()
+        for parent in parents(source):
             with suppress(OSError):
-                (self.private / "aside" / parent).rmdir()
+                self._mine.entry(parent).remove_folder()
 
-    def _merge(self, source: Path, target: Path) -> None:
-        if is_folder(target) and not is_folder(source):
+    def _merge(self, source: DirEntry, target: DirEntry) -> None:
+        if target.is_folder() and not source.is_folder():
             with suppress(OSError):
                 _remove_hollow(target)
-        if not os.path.lexists(target):
-            self.carry(source, target)
-        elif is_folder(source) and is_folder(target):
-            for piece in sorted(source.iterdir()):
-                self._merge(piece, target / piece.name)
+        if not target.exists():
+            self._carry(source, target)
+        elif source.is_folder() and target.is_folder():
+            here, there = source.enter(), target.enter()
+            for name in here.names():
+                self._merge(here.entry(name), there.entry(name))
             with suppress(OSError):  # something stayed in it
-                source.rmdir()
-        elif disk.identity(source.parent, os.fsencode(source.name), self.object_format) == (
-            disk.identity(target.parent, os.fsencode(target.name), self.object_format)
-        ):
+                source.remove_folder()
+        elif self._identity(source) == self._identity(target):
             source.unlink()  # a file that the state holds too
         else:
-            self.stayed.append((source, target))
+            self.stayed.append((source.path, target.path))
 
-    def carry(self, source: Path, target: Path) -> None:
-        """Rename something that is not ours, whole, to where nothing lies."""
-        if not os.path.lexists(source):
-            return
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def _identity(self, entry: DirEntry) -> tuple[bytes, bytes] | None:
+        name = os.fsencode(entry.name)
+        return disk.identity(entry.directory.path, name, self.object_format)
+
+    def set_aside(self, path: bytes, place: str) -> None:
+        """Rename what is at a path, whole, to a place below the private folder."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            source = self._tree.entry(path)
+            source.status()
+            target = self._mine_at(os.fsencode(place))
+            self._carry(source, target)
+            self._tree.forget()
+
+    def _mine_at(self, path: bytes) -> DirEntry:
+        """A place below the private folder, whose folder is made where it is missing."""
+        return self._mine.make_folder(above(path)).entry(os.fsdecode(path.rpartition(b"/")[2]))
+
+    def _carry(self, source: DirEntry, target: DirEntry) -> None:
         renames.carry(source, target)
-        self._touched.update((source.parent, target.parent))
+        self._touched.update((source.directory.path, target.directory.path))
 
-    def rescue(self, operation: Operation, where: Path) -> list[Path]:
-        """Keep what lies in trash or stage and is none of the operation's; name it."""
+    def rescue(self, operation: Operation) -> list[Path]:
+        """Keep what is in trash or stage and is none of the operation's; name it."""
         known = operation.known
         saved: list[Path] = []
         slots: dict[str, bytes] = {}
+        self._forget()
         for folder in (self.trash, self.stage):
             for name in files_below(folder):
                 one = disk.identity(folder, os.fsencode(name), self.object_format)
                 if one is None or (one[1].decode() in known and not _is_written(folder / name)):
                     continue
                 slots = slots or by_slot(move.path for move in operation.moves)
-                target = _free_place(where, path_of(name, slots))
-                renames.rename(folder / name, target)
-                saved.append(target)
+                target = self._free_place(b"rescue/%08d" % operation.number, path_of(name, slots))
+                renames.rename(self._mine.entry(os.fsencode(Path(folder.name, name))), target)
+                saved.append(target.path)
         return saved
+
+    def _free_place(self, folder: bytes, path: bytes) -> DirEntry:
+        """A place below ``folder`` that tells the path and that nothing has taken yet."""
+        for number in itertools.count():
+            place = b"%s/%d/%s" % (folder, number, path) if number else folder + b"/" + path
+            with suppress(FileExistsError, NotADirectoryError):
+                entry = self._mine_at(place)
+                if not entry.exists():
+                    return entry
+        raise AssertionError("there is always one more number")
 
     def sweep(self) -> None:
         """The operation is done: drop what was displaced."""
@@ -253,21 +290,12 @@ def _is_written(path: Path) -> bool:
     return not path.is_symlink() and locks.is_written(path)
 
 
-def _remove_hollow(folder: Path) -> None:
-    """Folders in which only folders lie: the state holds them. OSError: something came in."""
-    for parent, _, _ in os.walk(folder, topdown=False):
-        Path(parent).rmdir()
-
-
-def _free_place(folder: Path, path: bytes) -> Path:
-    """A place below ``folder`` that tells the path and that nothing has taken yet."""
-    for number in itertools.count():
-        place = at(folder / str(number) if number else folder, path)
-        with suppress(FileExistsError, NotADirectoryError):
-            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not os.path.lexists(place):
-                return place
-    raise AssertionError("there is always one more number")
+def _remove_hollow(entry: DirEntry) -> None:
+    """Folders that hold folders only: the state holds them. OSError: something came in."""
+    folder = entry.enter()
+    for name in folder.names():
+        _remove_hollow(folder.entry(name))  # NotADirectoryError for anything else
+    entry.remove_folder()
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jellyml.code.contents import raw_id
+from jellyml.code.lfs import LIMIT, Pointer
 from jellyml.code.rules import is_off
 from jellyml.code.scan import SYMLINK, Found, Scan, at, on_disk
 from jellyml.code.scratch import Scratch, bytes_on_disk
-from jellyml.workspace.lfs import LIMIT, Pointer
 
 _RULES = ("text", "crlf", "eol", "ident", "working-tree-encoding", "filter")
 _CONTENT_RULES = (b"ident", b"working-tree-encoding", b"filter")

@@ -41,8 +41,7 @@ class Draft:
 
 def look(repository: Repository, inherited: Left) -> Selection:
     """Scan for a state: the limits hold, and what was left lying before stays left."""
-    # Without filters: what lies in the tree may be a stranger's, and a state holds raw bytes.
-    found = scan(repository, ignored=True, filters=False)
+    found = scan(repository, ignored=True)
     selection = select(found, max_file_size=MAX_FILE_SIZE, max_untracked=MAX_UNTRACKED)
     for one in selection.left_out:
         if one.reason == "unreadable" and _may_be_read(selection.root, one.path):

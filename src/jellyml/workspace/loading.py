@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jellyml.checkpoint import Checkpoint
 from jellyml.code.bundle import Incoming, Quarantine
-from jellyml.code.newborn import in_git_directory
 from jellyml.code.repository import Git, Repository
+from jellyml.code.work_tree import in_git_directory
 from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError, pasteable
 from jellyml.files import remove_tree
 from jellyml.model import unpacking

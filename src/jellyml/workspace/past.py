@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from jellyml import files
+from jellyml.code import lfs
+from jellyml.code.lfs import Pointer
 from jellyml.errors import JellyError
-from jellyml.workspace import asides, lfs, words
+from jellyml.workspace import asides, words
 from jellyml.workspace.asides import lying
 from jellyml.workspace.journal import Journal, Operation, stacks
-from jellyml.workspace.lfs import Pointer
 from jellyml.workspace.outcome import Entry, Outcome
 from jellyml.workspace.session import Session
 from jellyml.workspace.store import Store

@@ -37,15 +37,14 @@ def repair(session: Session) -> Repair | None:
         session.mover.sweep()  # staged by one that had not begun, or displaced by one that was done
         return None
     before = session.state(operation.before)
-    where = session.private / "rescue" / f"{operation.number:08}"
-    kept = [str(path) for path in session.mover.rescue(operation, where)]
+    kept = [str(path) for path in session.mover.rescue(operation)]
     kept += _bring_back(session, operation)
     moves = _three_way(session, operation, kept)
     around = _around(session, operation, before, moves, kept)
     _stage(session, moves, before)
     session.mover.move(moves, around, files.standing())
     kept += (str(place) for _, place in session.mover.stayed)
-    kept += map(str, session.mover.rescue(operation, where))
+    kept += map(str, session.mover.rescue(operation))
     kept += _restore_operation(session, operation, before)
     kept += _restore_head(session, operation, before.head)
     kept += _restore_index(session, operation, before)
@@ -64,7 +63,7 @@ def _bring_back(session: Session, operation: Operation) -> list[str]:
     written: list[str] = []
     for name, place in returns.items() if isinstance(returns, dict) else ():
         if not os.path.lexists(private / place) and os.path.lexists(root / name):
-            session.mover.carry(root / name, private / place)
+            session.mover.set_aside(os.fsencode(name), place)
             written += _written_since(private / place, operation.time)
     return written
 

@@ -13,10 +13,11 @@ from functools import cached_property
 from pathlib import Path
 
 from jellyml import files, locks
+from jellyml.code import lfs
 from jellyml.code.repository import Repository
 from jellyml.code.scratch import Scratch, scratch
 from jellyml.errors import GitError
-from jellyml.workspace import gitdir, lfs
+from jellyml.workspace import gitdir
 from jellyml.workspace.apply import Mover
 from jellyml.workspace.disk import Left
 from jellyml.workspace.draft import Draft, left_lying, look, make_draft
@@ -49,7 +50,7 @@ class Session:
         self.private = self.store.private
         self._states: dict[int, State] = {}
         self.journal = Journal(self.private / "ops")
-        self.mover = Mover(repository.root, self.private, repository.object_format)
+        self.mover = Mover(repository, self.private)
 
     @cached_property
     def lfs(self) -> tuple[Path, Path]:
@@ -140,9 +141,7 @@ class Session:
             gitdir.make_branch(self.store.user, branch)
         gitdir.move_head(self.repository, self.private, wanted.head, reason)
         self._move_index(operation, wanted)
-        where = self.private / "rescue" / f"{operation.number:08}"
-        saved = self.mover.rescue(operation, where)
-        return [str(path) for path in saved]
+        return [str(path) for path in self.mover.rescue(operation)]
 
     def _move_index(self, operation: Operation, wanted: Wanted) -> None:
         new = self.private / "index"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jellyml import files
+from jellyml.code.lfs import Pointer
 from jellyml.code.repository import Git
 from jellyml.code.rules import is_off
 from jellyml.code.scan import EXECUTABLE, SYMLINK
@@ -17,7 +18,6 @@ from jellyml.code.scratch import Scratch
 from jellyml.workspace import disk
 from jellyml.workspace.disk import Modes, umask
 from jellyml.workspace.journal import Move
-from jellyml.workspace.lfs import Pointer
 from jellyml.workspace.slots import slot
 
 _BLOCK = 1 << 20

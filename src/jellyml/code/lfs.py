@@ -1,12 +1,14 @@
 """git-lfs's pointers, and the content that lies here for them. No program of it is started."""
 
+import os
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from jellyml import files
+from jellyml.code.repository import Git, Repository
 
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 _POINTER = re.compile(
@@ -43,6 +45,52 @@ class Pointer:
             if place.is_file() and place.stat().st_size == self.size:
                 return place
         return None
+
+
+def unchanged(repository: Repository, modified: Mapping[bytes, bytes]) -> Iterator[bytes]:
+    """Those of ``modified`` (path -> blob of the index) whose pointer names the bytes on disk.
+
+    What ``git lfs clean`` would find, without starting it. Raises GitError.
+    """
+    pointers = {}
+    for path, pointer in _pointers(repository.git, modified):
+        place = repository.root / os.fsdecode(path)
+        if not place.is_symlink() and place.stat().st_size == pointer.size:
+            pointers[path] = pointer
+    if not pointers:
+        return
+    listed = b"".join(path + b"\0" for path in pointers)
+    answer = repository.git.run("check-attr", "-z", "--stdin", "filter", stdin=listed).split(b"\0")
+    for path, rule in zip(answer[::3], answer[2::3], strict=False):
+        place = repository.root / os.fsdecode(path)
+        if rule == b"lfs" and digest(place) == pointers[path].oid:
+            yield path
+
+
+def _pointers(git: Git, blobs: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, "Pointer"]]:
+    """The pointers among some blobs, each with its path."""
+    if not blobs:
+        return
+    asked = b"".join(oid + b"\n" for oid in blobs.values())
+    answer = git.run("cat-file", "--batch-check=%(objectsize)", stdin=asked).splitlines()
+    rows = zip(blobs.items(), answer, strict=True)
+    small = {path: oid for (path, oid), size in rows if size.isdigit() and int(size) <= LIMIT}
+    contents = git.read_objects(oid.decode() for oid in small.values())
+    for path, content in zip(small, contents, strict=True):
+        pointer = Pointer.parse(content)
+        if pointer:
+            yield path, pointer
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file's content, by which git-lfs names it. Raises OSError."""
+    import hashlib  # late: it loads all of OpenSSL
+
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+    return found.hexdigest()
 
 
 def place_of(store: Path, oid: str) -> Path:
