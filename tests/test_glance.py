@@ -17,7 +17,7 @@ from jellyml.code.cache import Cache, now
 from jellyml.code.guess import WrongGuess, confirmed, guess
 from jellyml.code.repository import Repository
 from jellyml.code.scan import scan
-from jellyml.errors import GitError, NotARepository
+from jellyml.errors import ForeignRepository, GitError, NotARepository
 
 
 @pytest.fixture
@@ -106,9 +106,9 @@ def test_where_a_guess_is_wrong_git_decides(
             scan(guessed)
     try:
         found = Repository.find(folder)
-    except NotARepository as problem:
-        with pytest.raises(NotARepository, match=re.escape(problem.problem)):
-            jellyml.create_snapshot(folder)
+    except ForeignRepository as problem:
+        with pytest.raises(ForeignRepository, match=re.escape(problem.problem)):
+            jellyml.create_snapshot(folder, strict=True)
         return
     captured = unpacked(taken(folder).filling, tmp_path / "unpacked")
     assert captured == walked(found.root)

@@ -540,7 +540,7 @@ def test_a_kill_while_filling_is_resumed(project: Folder, weights: Path) -> None
     with plan.kept(Repository.find(project.path)):
         plan.has_ended(time.time())
         assert next(fill_written([project.path / "a.pth"], plan)).kind == "filled"
-        beside = project.path / ".jellyml-record-1"
+        beside = project.path / ".jellyml-record-1-2"
         plan.copying(beside)
         beside.touch()
     (done,) = recording.resume(project.path)

@@ -18,7 +18,14 @@ from jellyml.code.history import History
 from jellyml.code.manifest import CodeFacts
 from jellyml.code.newborn import make_repository
 from jellyml.code.report import report
-from jellyml.errors import JellyError, JellyWarning, NotARepository, SecretsFound, UsageError
+from jellyml.errors import (
+    ForeignRepository,
+    JellyError,
+    JellyWarning,
+    NotARepository,
+    SecretsFound,
+    UsageError,
+)
 from jellyml.settings import OnSecrets, Settings, settings
 from jellyml.snapshot import Snapshot
 
@@ -176,7 +183,7 @@ def _taken(
             "run git init in your project's folder, or pass create_git_repo=True.",
         ) from None
     except Exception as error:  # no training run ends for want of a snapshot
-        if asked.strict:
+        if asked.strict or (create and isinstance(error, ForeignRepository)):
             raise
         said.append(f"The code was not captured. {_text(error)}")
         return Capture(b"", CodeFacts(root=folder, error=_text(error)))

@@ -114,6 +114,11 @@ class DirEntry:
     def enter(self) -> Directory:
         return self.directory.enter(self.name)
 
+    def touch(self) -> None:
+        """Make an empty file where nothing is. Raises OSError for a link."""
+        with _opened(self.name, os.O_WRONLY | os.O_CREAT | _NO_LINK, self.directory):
+            pass
+
     def make_folder(self, mode: int = 0o777) -> None:
         os.mkdir(self._where, mode, dir_fd=self.directory.descriptor)
 
@@ -286,12 +291,19 @@ class Tree:
         return found
 
     def _steps(self, path: bytes) -> list[bytes]:
-        names = path.split(b"/")
-        if any(name in _OUTSIDE or b"\0" in name for name in names) or not (
-            self._holds_git or all(name.lower() != b".git" for name in names)
-        ):
+        if not is_inside(path, holds_git=self._holds_git):
             raise UnsafeToContinue(
                 f"The path {os.fsdecode(path)!r} leads out of {self.path}, or into git's own"
                 " folder. Nothing is written there.",
             )
-        return names
+        return path.split(b"/")
+
+
+def is_inside(path: bytes, *, holds_git: bool = False) -> bool:
+    """Whether a path stays below the folder that it starts from, and (or ``holds_git``) out of
+    every ``.git`` there.
+    """
+    names = path.split(b"/")
+    if any(name in _OUTSIDE or b"\0" in name for name in names):
+        return False
+    return holds_git or all(name.lower() != b".git" for name in names)

@@ -22,13 +22,14 @@ def locked(
     Waiting ends as soon as ``unless`` is true. The system drops the lock when the process
     ends, however it ends.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # made through no link
+    descriptor = os.open(path, flags, 0o600)
     try:
         held = _acquired(descriptor, wait, unless)
         while held and not _is_at(descriptor, path):  # removed while we waited: another's by now
             os.close(descriptor)
             path.parent.mkdir(exist_ok=True, mode=0o700)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = os.open(path, flags, 0o600)
             held = _acquired(descriptor, wait, unless)
         yield held
     finally:

@@ -47,7 +47,10 @@ def add_arguments(parser: Parser) -> None:
         help="fill each while the command runs, once it is whole, by copy and rename",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="finish what was left when jellyml was killed"
+        "--resume",
+        action="store_true",
+        help="finish what was left when jellyml was killed: checkpoints in this repository's"
+        " working tree, and in each --watch DIR",
     )
     add_code_dir(parser)
 
@@ -76,9 +79,11 @@ def run(args: Namespace, terminal: Terminal) -> int:
 
 
 def _resume(args: Namespace, terminal: Terminal) -> int:
-    if args.words or args.watch or args.live:
-        raise UsageError("--resume stands alone.", "jellyml record --resume")
-    done = resume(args.code_dir)
+    if args.words or args.live:
+        raise UsageError(
+            "--resume takes no command.", "jellyml record --resume, or with --watch DIR"
+        )
+    done = resume(args.code_dir, args.watch or ())
     if not done:
         terminal.note("There is nothing to finish.")
     for recorded in done:

@@ -7,6 +7,7 @@ new as its own would be.
 
 import json
 import os
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,12 +18,15 @@ from hashlib import sha256
 from pathlib import Path
 
 from jellyml import files, locks
+from jellyml.directory import Directory
 
 LIMIT = 2_000_000_000  # bytes of captures kept; the least recently used go first
 WAIT = 30.0  # seconds to wait for another process before capturing alone
+_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_BINARY"))
 _TURNS = 256  # so that a folder full of repositories leaves no more files than that
 _TURN = b"4"  # what a turn leaves has this form
 _START = 64  # bytes that hold the first line: a checksum and a length
+KEY = re.compile(r"[0-9a-f]{1,64}")  # a digest
 _OLD = 3600.0  # seconds after which what a killed process left half written is litter
 
 
@@ -35,7 +39,7 @@ class Cache:
     @classmethod
     def open(cls, folder: Path) -> "Cache | None":
         """The cache, or None where there is no folder to write to."""
-        if not folder.is_absolute():
+        if not folder.is_absolute() or folder.is_symlink():
             return None
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -43,9 +47,11 @@ class Cache:
                 return None
             for name in ("captures", "turns"):
                 (folder / name).mkdir(exist_ok=True, mode=0o700)
+                if (folder / name).is_symlink():
+                    return None
             # Where a home is itself a repository, this is none of its code.
-            if not (folder / ".gitignore").exists():
-                (folder / ".gitignore").write_text("*\n")
+            with suppress(FileExistsError), (folder / ".gitignore").open("x") as file:
+                file.write("*\n")
         except OSError:
             return None
         return cls(folder) if os.access(folder, os.W_OK | os.X_OK) else None
@@ -53,7 +59,7 @@ class Cache:
     def get(self, key: str) -> "Kept | None":
         """A capture's filling and the facts beside it; None where they are not whole."""
         path = self._captures / key
-        found = _read(path)
+        found = _read(path) if KEY.fullmatch(key) else None
         with suppress(OSError):
             if found:
                 os.utime(path)
@@ -164,7 +170,7 @@ class Turn:
             return False
         self._looked_at = written
         with suppress(OSError):
-            self._asked_for.touch(mode=0o600)
+            Directory.open(self._asked_for.parent).entry(self._asked_for.name).touch()
         return self.result() is not None
 
     def _left(self, since: float | None = None) -> dict[str, object] | None:
@@ -205,7 +211,7 @@ Kept = tuple[bytes, dict[str, object]]
 
 def _read(path: Path) -> Kept | None:
     try:
-        with path.open("rb", buffering=0) as file:
+        with os.fdopen(os.open(path, _READ), "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(_START)
             line = start.index(b"\n") + 1

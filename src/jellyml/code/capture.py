@@ -29,6 +29,7 @@ from jellyml.code.repository import Repository
 from jellyml.code.scan import Scan, scan, status
 from jellyml.code.scratch import ChangedMeanwhile, scratch
 from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection, select
+from jellyml.errors import JellyError
 
 _TRIES = 3
 # A file as new as this may change again without a new time: its bytes are then compared.
@@ -110,12 +111,22 @@ class _Look:
         self.meanwhile(found.root)
         self.meanwhile = lambda _: None
         if self.store and self.expected and not self.ahead:
-            self.ahead[self.expected] = self.store.get(self.expected)
+            self.ahead[self.expected] = self._get(self.expected)
 
     def seen_before(self, name: str) -> Kept | None:
         if name not in self.ahead:
-            self.ahead[name] = self.store.get(name) if self.store else None
+            self.ahead[name] = self._get(name)
         return self.ahead[name]
+
+    def _get(self, name: str) -> Kept | None:
+        """A kept capture of that name; None for one that JellyML would not have written."""
+        found = self.store.get(name) if self.store else None
+        try:
+            if found:
+                _captured(found, CodeFacts(root=self.place.root))
+        except (JellyError, KeyError, TypeError, ValueError, AttributeError):
+            return None
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +161,7 @@ def _in_turn(look: _Look, store: Cache, entered: float) -> Capture:
     looked: _Looked | None = None
     root, words = look.place.root, repr(asked)
     with store.turn(root, words, entered=entered, wait=wait, idle=look.idle) as turn:
-        new = turn.result()
+        new = _of_our_form(turn.result())
         if not new:
             looked = _looked_in(turn, look)
     name = str(new["key"]) if new else looked.name if looked else ""
@@ -170,7 +181,7 @@ def _in_turn(look: _Look, store: Cache, entered: float) -> Capture:
 
 def _looked_in(turn: Turn, look: _Look) -> _Looked | None:
     """This process's own look, left for those who wait; None where something changed meanwhile."""
-    last = turn.last()
+    last = _of_our_form(turn.last())
     if last:
         look.plain.before = cast("dict[str, bool]", last["plain"])
         look.dates = cast("Dates", last["dates"])
@@ -191,6 +202,14 @@ def _looked_in(turn: Turn, look: _Look) -> _Looked | None:
     }
     turn.leave(began, left)
     return looked
+
+
+def _of_our_form(left: dict[str, object] | None) -> dict[str, object] | None:
+    """What another look left, or None: the file that it is in is read as any input is."""
+    if not left:
+        return None
+    mappings = all(isinstance(left.get(name), dict) for name in ("seen", "plain", "dates"))
+    return left if mappings and cache.KEY.fullmatch(str(left.get("key"))) else None
 
 
 def _tried(look: _Look, looked: _Looked) -> Capture | None:

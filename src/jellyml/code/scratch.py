@@ -154,15 +154,19 @@ def scratch(
         yield Scratch(directory, git)
 
 
-def make_bare(directory: Path, object_format: str) -> None:
-    """What ``git init --bare`` would make, without starting it."""
+def bare_config(object_format: str) -> str:
+    """The configuration of a repository that ``make_bare`` makes."""
     version, extension = ("0", "")
     if object_format != "sha1":
         version, extension = "1", f"[extensions]\n\tobjectformat = {object_format}\n"
-    config = f"[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extension}"
+    return f"[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extension}"
+
+
+def make_bare(directory: Path, object_format: str) -> None:
+    """What ``git init --bare`` would make, without starting it."""
     for name in ("objects/pack", "objects/info", "refs/heads"):
         (directory / name).mkdir(parents=True, exist_ok=True)
-    (directory / "config").write_text(config)
+    (directory / "config").write_text(bare_config(object_format))
     (directory / "HEAD").write_text("ref: refs/heads/none\n")
 
 

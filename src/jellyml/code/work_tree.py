@@ -7,7 +7,7 @@ repository, and the repository, where it can, leads back.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -66,6 +66,16 @@ def in_git_directory(folder: Path) -> bool:
 def looks_like_git(folder: Path) -> bool:
     """True for a folder that git would take for a git directory."""
     return all(os.path.lexists(folder / name) for name in _GIT_DIRECTORY)
+
+
+def embedded(root: Path, paths: Iterable[bytes]) -> list[str]:
+    """The folders above some paths, from the root, that git would take for git directories."""
+    above: set[bytes] = set()
+    for path in paths:
+        while (path := path.rpartition(b"/")[0]) and path not in above:
+            above.add(path)
+    names = map(os.fsdecode, above)
+    return sorted(name for name in names if looks_like_git(root / name))
 
 
 def _upwards(folder: Path) -> Iterator[Path]:

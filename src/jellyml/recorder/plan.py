@@ -1,27 +1,35 @@
 """What a recorded run needs to be finished by another command, should we be killed.
 
 A private folder in the repository's git directory, locked while we live and gone when all is
-done: the snapshot, where to look, and what lay there before.
+done: the snapshot, where to look, and what lay there before. It may have come with a stranger's
+folder: what it names is touched only inside folders that the user names again.
 """
 
 import json
 import math
 import os
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jellyml import files, locks
+from jellyml.code import identity
 from jellyml.code.cache import boot
 from jellyml.code.manifest import CodeFacts
 from jellyml.code.repository import Repository
-from jellyml.errors import JellyError
+from jellyml.code.scan import is_folder
+from jellyml.directory import Directory
+from jellyml.errors import JellyError, UnsafeToContinue, pasteable
 from jellyml.recorder.watch import Mark, Seen
 from jellyml.snapshot import Snapshot
 
 _VERSION = 1
+_NAME = re.compile(r"[0-9a-f]{1,8}-[0-9a-f]{1,16}")  # a process and a moment
+#: How a copy is named that is filled beside a checkpoint.
+COPY = re.compile(r"\.jellyml-record-[0-9a-f]{1,8}-[0-9a-f]{1,16}")
 _SLACK = 60.0  # seconds that the clock of a file server may be ahead of ours
 
 
@@ -82,11 +90,17 @@ class Plan:
                 with suppress(OSError):  # not empty
                     folder.rmdir()
 
-    def sweep(self) -> None:
-        """Drop the copy that a kill left."""
+    def outside(self, named: Iterable[Path]) -> list[Path]:
+        """Its folders that are in none of those that the user named."""
+        return [one for one in self.folders if not is_below(one, named)]
+
+    def sweep(self, named: Iterable[Path]) -> None:
+        """Drop the copy that a kill left in one of the folders that the user named."""
         with suppress(OSError):
             if self.place:
-                Path(os.fsdecode((self.place / "copy").read_bytes())).unlink()
+                copy = Path(os.fsdecode((self.place / "copy").read_bytes()))
+                if COPY.fullmatch(copy.name) and is_below(copy, named):
+                    copy.unlink()
 
     def runs(self) -> bool:
         """Whether the command is still at work."""
@@ -95,7 +109,7 @@ class Plan:
     def mix(self) -> None:
         """Note that another command writes to the same place meanwhile, until all is done."""
         if self.place:
-            (self.place / "mixed").touch()
+            Directory.open(self.place).entry("mixed").touch()
 
     @property
     def mixed(self) -> bool:
@@ -140,7 +154,7 @@ def left(repository: Repository) -> Iterator[tuple[Plan, ExitStack]]:
 
 def _sweep(repository: Repository) -> None:
     """Drop what was left of plans that were never written: nothing had been run as yet."""
-    for place in _folder(repository).glob("*"):
+    for place in _places(repository):
         with suppress(OSError):
             if not (place / "plan.json").exists():
                 with locks.locked(place / "alive", wait=0) as free:
@@ -159,9 +173,20 @@ def at_work(repository: Repository) -> list[Plan]:
 
 
 def _all(repository: Repository) -> Iterator[tuple[Path, Plan]]:
-    for place in sorted(_folder(repository).glob("*")):
+    for place in _places(repository):
         with suppress(OSError, ValueError, KeyError, TypeError, JellyError):
             yield place, _read(place)
+
+
+def _places(repository: Repository) -> list[Path]:
+    """The folders of all runs; what is named otherwise, and links, are none of ours."""
+    found = _folder(repository).glob("*")
+    return sorted(one for one in found if _NAME.fullmatch(one.name) and is_folder(one))
+
+
+def is_below(path: Path, folders: Iterable[Path]) -> bool:
+    """Whether a path is in one of some folders, wherever links in it lead."""
+    return any(path.resolve().is_relative_to(folder) for folder in folders)
 
 
 def _read(place: Path) -> Plan:
@@ -185,7 +210,15 @@ def _read(place: Path) -> Plan:
 
 
 def _folder(repository: Repository) -> Path:
-    return repository.common_dir / "jellyml" / "records"
+    """Where the folders of runs are. Raises UnsafeToContinue where a link leads there."""
+    base = identity.base_of(repository)
+    for one in (base, base / "records"):
+        if one.is_symlink():
+            raise UnsafeToContinue(
+                f"{one} is a symbolic link. Nothing is written through it.",
+                f"look where it leads, then remove it: rm {pasteable(one)}",
+            )
+    return base / "records"
 
 
 def _ancestors() -> Iterator[int]:

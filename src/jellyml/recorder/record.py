@@ -72,35 +72,56 @@ def record(
     return recorded
 
 
-def resume(code_dir: Path) -> list[Recorded]:
-    """Finish the runs that a kill left unfinished. Raises NotARepository, UnsafeToContinue."""
+def resume(code_dir: Path, folders: Sequence[Path] = ()) -> list[Recorded]:
+    """Finish the runs that a kill left unfinished. Raises NotARepository, UnsafeToContinue.
+
+    Only files in the repository's working tree, and in ``folders``, are filled: what says where
+    a run wrote may have come with a stranger's folder.
+    """
     done = []
-    for run, _ in plan.left(Repository.find(code_dir)):
+    repository = Repository.find(code_dir)
+    named = [repository.root, *(folder.resolve() for folder in folders)]
+    for run, _ in plan.left(repository):
+        outside = run.outside(named)
+        if outside:
+            raise UnsafeToContinue(
+                f"An interrupted record watched {outside[0]}, which is not in {repository.root}."
+                " Nothing was changed.",
+                f"if that was you: {_resuming(run, named, code_dir)}",
+            )
         if run.child and run.runs():
             raise UnsafeToContinue(
                 f"The command of an interrupted record still runs, as process {run.child[0]}.",
                 "wait until it has ended, then try again.",
             )
-        run.sweep()
+        run.sweep(named)
         recorded = Recorded()
-        _finish(run, recorded)
+        _finish(run, recorded, within=named)
         done.append(recorded)
     return done
 
 
 def unfinished(code_dir: Path) -> Iterator[Finding]:
     """What ``resume`` would finish, or cannot finish yet. Raises NotARepository."""
-    here = "" if code_dir == Path() else f" -c {pasteable(code_dir)}"
+    repository = Repository.find(code_dir)
     with suppress(OSError):  # a medium that cannot be written has none that could be finished
-        for run, _ in plan.left(Repository.find(code_dir)):
+        for run, _ in plan.left(repository):
+            command = _resuming(run, [repository.root], code_dir)
             name = pasteable(" ".join(run.command))
             if run.runs():
                 said = f"The record of {name} was interrupted; the command itself still runs."
-                fix = f"when it has ended: jellyml record --resume{here}"
+                fix = f"when it has ended: {command}"
                 yield Finding(said, False, fix, expected=True)
             else:
                 said = f"The record of {name} was interrupted, so not all it wrote carries code."
-                yield Finding(said, False, f"jellyml record --resume{here}")
+                yield Finding(said, False, command)
+
+
+def _resuming(run: Plan, named: Sequence[Path], code_dir: Path) -> str:
+    """The command that finishes a run, with the folders that it watched elsewhere."""
+    here = "" if code_dir == Path() else f" -c {pasteable(code_dir)}"
+    watched = "".join(f" --watch {pasteable(one)}" for one in run.outside(named))
+    return f"jellyml record --resume{here}{watched}"
 
 
 def _prepared(
@@ -160,17 +181,28 @@ def _note_others(run: Plan, repository: Repository) -> None:
                     other.mix()
 
 
-def _finish(run: Plan, recorded: Recorded) -> None:
+def _finish(run: Plan, recorded: Recorded, within: Sequence[Path] | None = None) -> None:
+    """Fill what the run wrote; with ``within`` only what is in those folders, links followed."""
     recorded.commit = run.snapshot.commit
     try:
         seen = look(run.folders)
         if not seen.whole:
             recorded.problems.append("Not all files could be looked at; --watch names where to.")
         mixed = _MIXED if run.mixed else ""
-        for result in fill_written(run.of_the_run(seen), run, mixed=mixed):
+        written = run.of_the_run(seen)
+        outside = {path for path in written if within and not plan.is_below(path, within)}
+        recorded.results += map(_behind_a_link, sorted(outside))
+        written = [path for path in written if path not in outside]
+        for result in fill_written(written, run, mixed=mixed):
             recorded.results.append(result)
-        run.done()
+        if not outside:
+            run.done()
     except KeyboardInterrupt:
         recorded.interrupted = True
     except Exception as error:  # noqa: BLE001 (the command's status stands)
         recorded.problems.append(f"The checkpoints were not filled. {error}")
+
+
+def _behind_a_link(path: Path) -> Result:
+    fix = f"jellyml record --resume --watch {pasteable(path.parent.resolve())}"
+    return Result(path, "not filled", f"a link leads there. Fix: {fix}")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from jellyml.code.scan import at, is_folder
 from jellyml.workspace.disk import parents
@@ -28,8 +29,12 @@ def lying(private: Path) -> Iterator[Aside]:
     """All that is set aside in one worktree, in the order in which it was."""
     if not (private / "aside").exists():
         return
+    known: set[str] = set()
     for operation in Journal(private / "ops").operations():
-        yield from of(private, operation)
+        for one in of(private, operation):
+            if one.place not in known:
+                known.add(one.place)
+                yield one
 
 
 def of(private: Path, operation: Operation) -> Iterator[Aside]:
@@ -37,6 +42,11 @@ def of(private: Path, operation: Operation) -> Iterator[Aside]:
     for name, place in operation.aside.items():
         if os.path.lexists(private / place):
             yield Aside(name, place, operation.before)
+    if operation.status == "rolled back":  # these were in the tree when it was found
+        returns = cast("dict[str, str]", operation.facts.get("returns") or {})
+        for name, place in returns.items():
+            if os.path.lexists(private / place):
+                yield Aside(name, place, operation.after)
 
 
 def coming_back(private: Path, number: int) -> dict[str, str]:

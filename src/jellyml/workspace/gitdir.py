@@ -69,7 +69,8 @@ def _note_in_reflog(repository: Repository, now: Head, wanted: Head, reason: str
     log.parent.mkdir(exist_ok=True)
     none = "0" * len(wanted.commit)
     line = f"{now.commit or none} {wanted.commit} {_who(repository.git)}\t{reason}\n"
-    with log.open("ab") as file:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(log, flags, 0o666), "ab") as file:
         file.write(os.fsencode(line))
 
 
@@ -103,7 +104,7 @@ def put_operation(git_dir: Path, wanted: Mapping[str, bytes]) -> None:
             files.remove_tree(folder)
     for name, content in wanted.items():
         path = git_dir / name
-        if not path.exists():
+        if not os.path.lexists(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             files.replace(path, [content], mode=0o666)
 

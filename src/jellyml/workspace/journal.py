@@ -2,22 +2,28 @@
 
 One JSON file an operation, replaced whole; none is ever edited by hand or removed but by
 ``history --prune``. What can be undone is not stored: it follows from the list.
+
+An entry may have come with a stranger's folder, so it is read as a checkpoint is: every path in it
+is one of the working tree, every place one of JellyML's own, or the entry counts as unreadable.
 """
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from jellyml import files
+from jellyml.directory import is_inside
 from jellyml.errors import UnsafeToContinue, pasteable
 
 Verb = Literal["load", "undo", "redo", "restore", "forget"]
 Status = Literal["begun", "done", "rolled back"]
+_WORDS = {*get_args(Verb), *get_args(Status)}
 Side = tuple[str, str] | None  # (mode, blob id), or nothing there
 
 
@@ -60,6 +66,7 @@ class Operation:
 
 
 _PAST = "past.json"
+_NAME = re.compile(r"(\d{8})\.json")
 _MANY = 64  # files of entries
 
 _FIELDS = tuple(one.name for one in fields(Operation))
@@ -83,10 +90,11 @@ class Journal:
 
     def _each(self) -> list[Operation]:
         """Those that have a file of their own, oldest first."""
-        names = sorted(path.name for path in self.folder.glob("[0-9]*.json"))
+        found = (path.name for path in self.folder.glob("[0-9]*.json"))
+        names = sorted(name for name in found if _NAME.fullmatch(name))
         for name in names:
             if name not in self._read:
-                self._read[name] = _read(self.folder / name)[-1]
+                self._read[name] = _read(self.folder / name, int(name[:8]))[-1]
         return [self._read[name] for name in names]
 
     @property
@@ -114,7 +122,8 @@ class Journal:
     def next(self, verb: Verb) -> Operation:
         """An entry yet to be written, with the next number."""
         # By the files' names: what lies aside for an entry that was moved away keeps its place.
-        taken = {int(path.name[:8]) for path in self.folder.glob("[0-9]*")} | self._past.keys()
+        named = (_NAME.match(path.name) for path in self.folder.glob("[0-9]*"))
+        taken = {int(match[1]) for match in named if match} | self._past.keys()
         return Operation(max(taken, default=0) + 1, verb, time=time.time())
 
     def unfinished(self) -> Operation | None:
@@ -191,12 +200,15 @@ def _text(operation: Operation) -> bytes:
     return json.dumps(record).encode()
 
 
-def _read(path: Path) -> list[Operation]:
-    """The entry in a file, or the entries."""
+def _read(path: Path, number: int | None = None) -> list[Operation]:
+    """The entry in a file, which has to be of this ``number``, or the entries."""
     try:
         found = json.loads(path.read_bytes())
-        return [_operation(record) for record in (found if isinstance(found, list) else [found])]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        entries = [_operation(record) for record in (found if isinstance(found, list) else [found])]
+        if number is not None and [one.number for one in entries] != [number]:
+            raise ValueError("its number is not that of its file")
+        return entries
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UnsafeToContinue(
             f"The journal entry {path} cannot be read ({error}), so nobody knows what it did.",
             f"mv {pasteable(path)} {pasteable(path)}.unreadable - then look at your files:"
@@ -207,7 +219,9 @@ def _read(path: Path) -> list[Operation]:
 def _operation(record: dict[str, object]) -> Operation:
     moves = tuple(_moves(record.pop("moves")))
     kept = {name: value for name, value in record.items() if name in _FIELDS}
-    return Operation(**kept, moves=moves)  # type: ignore[arg-type]
+    found = Operation(**kept, moves=moves)  # type: ignore[arg-type]
+    _check(found)
+    return found
 
 
 def _moves(rows: object) -> Iterator[Move]:
@@ -216,4 +230,75 @@ def _moves(rows: object) -> Iterator[Move]:
 
 
 def _side(value: list[str] | None) -> Side:
-    return None if value is None else (value[0], value[1])
+    if value is None:
+        return None
+    mode, oid = value
+    if not (_MODE.fullmatch(mode) and _OID.fullmatch(oid)):
+        raise ValueError(f"{value} is no mode and object")
+    return mode, oid
+
+
+_MODE = re.compile(r"100[0-7]{3}|120000")
+_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_BRANCH = re.compile(r"jellyml-[0-9a-f]{8,64}")
+_PLACE = re.compile(r"aside/\d{8}/\d{4,}(/.+)?", re.DOTALL)
+_LARGEST = 1 << 53  # no count of ours comes near; JSON has longer numbers
+
+
+def _check(operation: Operation) -> None:
+    """Raise ValueError, TypeError or AttributeError for what JellyML would not have written."""
+    one = operation
+    numbers = (one.number, one.before, one.after, one.target, one.changed)
+    places = {**one.aside, **_mapping(one, "returns")}
+    modes = _mapping(one, "modes")
+    head = one.facts.get("head") or [None, None]
+    paths = [*(os.fsdecode(move.path) for move in one.moves), *places, *modes, *_folders(one)]
+    wrong = (
+        not all(type(number) is int and 0 <= number < _LARGEST for number in numbers)
+        or not {str(one.verb), str(one.status)} <= _WORDS
+        or not all(isinstance(text, (str, type(None))) for text in (one.model, one.commit))
+        or not (one.commit is None or _OID.fullmatch(one.commit))
+        or not abs(one.time) < _LARGEST
+        or not all(is_inside(os.fsencode(path)) for path in paths)
+        or not all(map(_is_place, places.values()))
+        or not all(type(mode) is int and 0 <= mode <= 0o7777 for mode in modes.values())
+        or not is_head(*cast("list[str | None]", head))
+        or not _BRANCH.fullmatch(cast("str", one.facts.get("branch") or "jellyml-00000000"))
+        or not all(isinstance(name, str) for name in _mapping(one, "operation"))
+    )
+    if wrong:
+        raise ValueError("JellyML did not write it")
+
+
+def _mapping(operation: Operation, fact: str) -> dict[str, object]:
+    found = operation.facts.get(fact) or {}
+    if not isinstance(found, dict):
+        raise TypeError(f"{fact} is no mapping")
+    return found
+
+
+def _folders(operation: Operation) -> list[str]:
+    return cast("list[str]", operation.facts.get("folders") or [])
+
+
+def _is_place(place: object) -> bool:
+    """True for a place of a set-aside thing, from the private folder."""
+    found = isinstance(place, str) and _PLACE.fullmatch(place)
+    return bool(found) and is_inside(os.fsencode(cast("str", place)), holds_git=True)
+
+
+def is_object_id(text: str) -> bool:
+    return bool(_OID.fullmatch(text))
+
+
+def is_head(ref: str | None, commit: str | None) -> bool:
+    """Whether HEAD can be at a ref (or at none) and a commit (or at none)."""
+    named = ref is None or (
+        ref.startswith("refs/") and is_inside(os.fsencode(ref)) and not _NOT_IN_A_REF.search(ref)
+    )
+    return named and (commit is None or bool(_OID.fullmatch(commit)))
+
+
+_NOT_IN_A_REF = re.compile(
+    r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|/\.|\.lock$"
+)  # git-check-ref-format(1)

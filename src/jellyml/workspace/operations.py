@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jellyml import files
 from jellyml.code.repository import Repository
+from jellyml.code.work_tree import embedded
 from jellyml.workspace import asides, health, past, recovery, stage, words, worktrees
 from jellyml.workspace.disk import Left
 from jellyml.workspace.journal import Move, Operation, Verb, stacks
@@ -209,7 +210,10 @@ def _load(
             wanted = Wanted(Head(None, commit), {}, index)
             notes = perform(session, drafted, Ready(operation, plan, wanted))
     said = words.loaded(root, arrival, commit, new=target.new)
-    warnings = dict.fromkeys((*notes, *words.pointers(staged.pointers), *arrival.warnings))
+    inside = embedded(root, (move.path for move in plan.moves if move.after))
+    warnings = dict.fromkeys(
+        (*notes, *words.pointers(staged.pointers), *words.embedded(inside), *arrival.warnings)
+    )
     return Outcome("load", root, said, tuple(warnings), _changes(plan), commit)
 
 

@@ -26,6 +26,10 @@ class Outcome:
     commit: str | None = None
 
 
+# "during": as an operation that was interrupted was found, and then rolled back.
+Moment = Literal["before", "during", "after"]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A state that can be gone back to. ``time`` in seconds since 1970."""
@@ -33,7 +37,7 @@ class Entry:
     number: int
     time: float
     verb: str  # the operation it stands before or after
-    moment: Literal["before", "after"]
+    moment: Moment
     model: str | None
     commit: str | None  # where HEAD stood
     head: str  # the branch, or "detached"

@@ -13,7 +13,7 @@ from jellyml.errors import JellyError
 from jellyml.workspace import asides, words
 from jellyml.workspace.asides import lying
 from jellyml.workspace.journal import Journal, Operation, stacks
-from jellyml.workspace.outcome import Entry, Outcome
+from jellyml.workspace.outcome import Entry, Moment, Outcome
 from jellyml.workspace.session import Session
 from jellyml.workspace.store import Store
 
@@ -27,9 +27,10 @@ def entries(session: Session) -> list[Entry]:
     aside = list(lying(session.private))
     found: dict[int, Entry] = {}
     for one in operations:
-        if one.status != "done":
+        if one.status == "begun":
             continue
-        for number in (one.before, one.after):
+        numbers = (one.before, one.after) if one.status == "done" else (one.after,)
+        for number in numbers:
             if number in held and number not in found:
                 entry = _entry(session, number, one, current, one.number in undo)
                 things = [thing for thing in aside if thing.before == number]
@@ -44,7 +45,7 @@ def _entry(session: Session, number: int, one: Operation, current: int, undoable
         number=number,
         time=one.time,
         verb=one.verb,
-        moment="before" if number == one.before else "after",
+        moment=_moment(number, one),
         model=one.model,
         commit=head.commit,
         head=head.ref.removeprefix("refs/heads/") if head.ref else "detached",
@@ -52,6 +53,12 @@ def _entry(session: Session, number: int, one: Operation, current: int, undoable
         current=number == current,
         undoable=undoable,
     )
+
+
+def _moment(number: int, one: Operation) -> Moment:
+    if one.status == "rolled back":
+        return "during"
+    return "before" if number == one.before else "after"
 
 
 def forget(session: Session, *, everything: bool) -> Outcome:

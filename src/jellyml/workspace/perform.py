@@ -89,7 +89,7 @@ def _is_only_sweeping(session: Session, operation: Operation, error: BaseExcepti
 def _take_back(session: Session, operation: Operation, error: BaseException) -> None:
     """Roll back at once; where that fails too, the next command does it."""
     try:
-        repaired = recovery.repair(session)
+        repaired = recovery.repair(session, own=True)
     except (OSError, JellyError) as second:
         raise UnsafeToContinue(
             f"The {operation.verb} failed ({error}), and taking it back failed too ({second})."

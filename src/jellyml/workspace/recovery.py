@@ -1,16 +1,20 @@
 """What an interrupted operation left behind, taken back path by path.
 
 As it was before: left. As the operation wanted it, or missing: put back. Anything else is the
-user's, made since: left, and named.
+user's, made since: left, and named. The entry that says what was done may have come with a
+stranger's folder, so what it is found like is kept as a state first: whatever is put back can be
+taken back in turn.
 """
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jellyml import files
 from jellyml.code.scan import at, is_folder
+from jellyml.errors import JellyError
 from jellyml.workspace import disk, gitdir, stage
 from jellyml.workspace.apply import Around, files_below
 from jellyml.workspace.disk import parents
@@ -23,20 +27,28 @@ from jellyml.workspace.state import Head, State, head_of, operation_files
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """An operation that was rolled back, and what was not touched because it is the user's."""
+    """An operation that was rolled back, and what was not touched because it is the user's.
+
+    ``found`` is the state it was found in, 0 where nothing had changed or that was not kept.
+    """
 
     operation: Operation
     put_back: int
     kept: tuple[str, ...]
+    found: int
 
 
-def repair(session: Session) -> Repair | None:
-    """Roll back the operation that was begun and not done; None when there is none."""
+def repair(session: Session, *, own: bool = False) -> Repair | None:
+    """Roll back the operation that was begun and not done; None when there is none.
+
+    ``own`` is one that this process began: nobody else can have written its entry.
+    """
     operation = session.journal.unfinished()
     if operation is None:
         session.mover.sweep()  # staged by one that had not begun, or displaced by one that was done
         return None
     before = session.state(operation.before)
+    found = 0 if own else _keep(session, operation, before)
     kept = [str(path) for path in session.mover.rescue(operation)]
     kept += _bring_back(session, operation)
     moves = _three_way(session, operation, kept)
@@ -48,9 +60,23 @@ def repair(session: Session) -> Repair | None:
     kept += _restore_operation(session, operation, before)
     kept += _restore_head(session, operation, before.head)
     kept += _restore_index(session, operation, before)
-    session.journal.write(replace(operation, status="rolled back", moves=(), facts={}))
+    facts = {"returns": operation.facts.get("returns") or {}} if found else {}
+    done = replace(operation, status="rolled back", after=found, moves=(), facts=facts)
+    session.journal.write(done)
     session.mover.sweep()
-    return Repair(operation, len(moves), tuple(kept))
+    return Repair(operation, len(moves), tuple(kept), found)
+
+
+def _keep(session: Session, operation: Operation, before: State) -> int:
+    """Keep the workspace as it is found; its state's number, 0 where nothing had changed.
+
+    A full disk must not stop a rollback, which takes no room: then it is not kept.
+    """
+    named = frozenset(move.path for move in operation.moves)
+    with suppress(OSError, JellyError), session.draft(named, keep=tuple(before.left.paths)) as now:
+        if now.draft.state.commit != before.commit:
+            return session.keep(now)
+    return 0
 
 
 def _bring_back(session: Session, operation: Operation) -> list[str]:

@@ -17,7 +17,7 @@ from jellyml.code import lfs
 from jellyml.code.repository import Repository
 from jellyml.code.scratch import Scratch, scratch
 from jellyml.errors import GitError
-from jellyml.workspace import gitdir
+from jellyml.workspace import gitdir, links
 from jellyml.workspace.apply import Mover
 from jellyml.workspace.disk import Left
 from jellyml.workspace.draft import Draft, left_lying, look, make_draft
@@ -194,6 +194,7 @@ def held(repository: Repository) -> Iterator[Session]:
 
     All worktrees of a repository share the store, and so the lock.
     """
+    links.refuse_links(repository)
     base = Store(repository).base
     base.mkdir(exist_ok=True, mode=0o700)
     with locks.only_one(base / "lock", wait=LOCK_WAIT, doing="at work here"):

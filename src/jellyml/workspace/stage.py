@@ -15,6 +15,7 @@ from jellyml.code.repository import Git
 from jellyml.code.rules import is_off
 from jellyml.code.scan import EXECUTABLE, SYMLINK
 from jellyml.code.scratch import Scratch
+from jellyml.errors import GitError
 from jellyml.workspace import disk
 from jellyml.workspace.disk import Modes, umask
 from jellyml.workspace.journal import Move
@@ -31,6 +32,8 @@ def write_blobs(git: Git, moves: Sequence[Move], stage: Path, modes: Modes) -> N
         assert move.after
         path = slot(stage, move.path)
         if move.after[0].encode() == SYMLINK:
+            if b"\0" in content:
+                raise GitError(f"{os.fsdecode(move.path)} is a link to no path.")
             path.symlink_to(os.fsdecode(content))
             continue
         with path.open("xb") as file:

@@ -7,13 +7,19 @@ What is left where it lies (ignored, too large, a checkpoint) is named, not held
 
 import json
 import os
+import re
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from jellyml.code.repository import Git, Repository
+from jellyml.directory import is_inside
+from jellyml.errors import GitError
 from jellyml.workspace.disk import Left, Modes
+from jellyml.workspace.journal import is_head, is_object_id
 
 # What git keeps of an operation in progress: left by merge, rebase, am, cherry-pick, revert
 # and bisect (git's path.c and worktree.c; MERGE_AUTOSTASH and AUTO_MERGE since 2.27).
@@ -74,16 +80,17 @@ def head_ref(repository: Repository) -> str | None:
 
 
 def operation_files(git_dir: Path) -> Iterator[tuple[str, bytes]]:
+    """What git keeps of an operation in progress, by path. Links are none of it."""
     for name in OPERATION:
         path = git_dir / name
-        if path.is_dir():
-            for parent, _, names in os.walk(path):
-                for inner in names:
-                    file = Path(parent, inner)
-                    with suppress(FileNotFoundError):
+        if path.is_symlink():
+            continue
+        for parent, _, names in os.walk(path) if path.is_dir() else [(git_dir, (), [name])]:
+            for inner in names:
+                file = Path(parent, inner)
+                with suppress(FileNotFoundError):
+                    if stat.S_ISREG(file.lstat().st_mode):
                         yield file.relative_to(git_dir).as_posix(), file.read_bytes()
-        elif path.exists():
-            yield name, path.read_bytes()
 
 
 def as_json(state: State) -> bytes:
@@ -109,14 +116,27 @@ def as_json(state: State) -> bytes:
 
 
 def read(git: Git, name: str) -> State:
-    """The state that a commit in the store, or a ref to one, holds. GitError when it is gone."""
+    """The state that a commit in the store, or a ref to one, holds.
+
+    Raises GitError when it is gone, and for what JellyML would not have written: the store may
+    have come with a stranger's folder.
+    """
     wanted = (name, f"{name}^{{tree}}", f"{name}:state.json")
     (commit, _), (_, tree), (_, content) = git.look_up(wanted)
-    entries = dict(_entries(tree, len(commit) // 2))
-    operation = entries.get("operation")
-    listed = git.run("ls-tree", "-rz", operation).split(b"\0")[:-1] if operation else ()
-    record = json.loads(content)
+    try:
+        entries = dict(_entries(tree, len(commit) // 2))
+        operation = entries.get("operation")
+        listed = git.run("ls-tree", "-rz", operation).split(b"\0")[:-1] if operation else []
+        found = _state(commit, entries, listed, json.loads(content))
+        _check(found)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise GitError(f"The state {name} cannot be read: {error}.") from None
+    return found
 
+
+def _state(
+    commit: str, entries: Mapping[str, str], operation: list[bytes], record: dict[str, Any]
+) -> State:
     def paths(name: str) -> frozenset[bytes]:
         return frozenset(map(os.fsencode, record[name]))
 
@@ -131,7 +151,7 @@ def read(git: Git, name: str) -> State:
         index_mtime_ns=record["index_mtime_ns"],
         operation={
             os.fsdecode(path): fields.split()[2].decode()
-            for fields, _, path in (row.partition(b"\t") for row in listed)
+            for fields, _, path in (row.partition(b"\t") for row in operation)
         },
         elsewhere=record.get("elsewhere"),
         shared={name: oid for name, oid in entries.items() if name.startswith("sharedindex.")},
@@ -141,6 +161,33 @@ def read(git: Git, name: str) -> State:
         lfs=paths("lfs"),
         staged=frozenset(record["staged"]),
     )
+
+
+_SHARED = re.compile(r"sharedindex\.[0-9a-f]{40,64}")
+_LATEST = 1 << 63  # nanoseconds that a file's time can have
+
+
+def _check(state: State) -> None:
+    """Raise ValueError or TypeError where a name leads elsewhere, or a number is none."""
+    modes = (state.modes.umask, *state.modes.files.values(), *state.modes.folders.values())
+    paths = {*state.modes.files, *state.modes.folders, *state.empty, *state.lfs}
+    if not (
+        is_head(state.head.ref, state.head.commit)
+        and all(map(is_inside, paths))
+        and all(type(mode) is int and 0 <= mode <= 0o7777 for mode in modes)
+        and type(state.index_mtime_ns) is int
+        and abs(state.index_mtime_ns) < _LATEST
+        and all(map(_SHARED.fullmatch, state.shared))
+        and all(map(_is_of_an_operation, state.operation))
+        and all(map(is_object_id, state.staged))
+        and isinstance(state.elsewhere, (str, type(None)))
+    ):
+        raise ValueError("JellyML did not write it")
+
+
+def _is_of_an_operation(name: str) -> bool:
+    first = name.partition("/")[0]
+    return first in OPERATION and is_inside(os.fsencode(name))
 
 
 def _entries(tree: bytes, id_size: int) -> Iterator[tuple[str, str]]:

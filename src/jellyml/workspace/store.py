@@ -17,14 +17,17 @@ from pathlib import Path
 from jellyml import files
 from jellyml.code import identity
 from jellyml.code.repository import Git, Repository
-from jellyml.code.scratch import Scratch, make_bare
-from jellyml.errors import GitError
+from jellyml.code.scratch import Scratch, bare_config, make_bare
+from jellyml.errors import GitError, UnsafeToContinue, pasteable
 from jellyml.workspace import packs, refs
 from jellyml.workspace.refs import KEEP
 from jellyml.workspace.state import OPERATION
 
 # The second is what git before 2.36 knows; a newer one takes the first.
 _DURABLE = {"core__fsync": "all", "core__fsyncObjectFiles": "true"}
+
+
+_USERS_OBJECTS = b"../../../objects\n"  # from the store's own
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,36 @@ class Store:
         identity.mark(repository)
         for folder in (store.base, store.private.parent, store.private):
             folder.mkdir(exist_ok=True, mode=0o700)  # parents=True would make them for all to read
-        alternates = store.bare / "objects" / "info" / "alternates"
-        if not alternates.exists():
+        if not store._alternates.exists():
             make_bare(store.bare, repository.object_format)
             for name, _, _ in os.walk(store.bare):
                 Path(name).chmod(0o700)
-            # Relative, so that it holds when the repository is moved. Written last: a store
-            # that has it is whole.
-            files.replace(alternates, [b"../../../objects\n"])
+        store._make_plain()
         return store
+
+    def _make_plain(self) -> None:
+        """Have the store be nobody's but this repository's: it may have come with the folder.
+
+        Its two files of settings always say the same. Raises UnsafeToContinue for one that git
+        would take for a part of another repository.
+        """
+        strange = self.bare / "commondir"
+        if os.path.lexists(strange):
+            raise UnsafeToContinue(
+                f"{strange} makes the store of JellyML a part of another repository. Nothing was"
+                " changed.",
+                f"look at it, then move it away: mv {pasteable(strange)} {pasteable(strange)}.old",
+            )
+        config = bare_config(self.repository.object_format).encode()
+        # Relative, so that it holds when the repository is moved. Written last: a store that
+        # has it is whole.
+        for file, text in ((self.bare / "config", config), (self._alternates, _USERS_OBJECTS)):
+            if not file.exists() or file.read_bytes() != text:
+                files.replace(file, [text])
+
+    @property
+    def _alternates(self) -> Path:
+        return self.bare / "objects" / "info" / "alternates"
 
     def clear_litter(self) -> None:
         """Drop what killed commands left half made: scratch folders, git's locks and packs."""

@@ -99,9 +99,15 @@ def rolled_back(root: Path, repaired: "Repair", *, alone: bool) -> Outcome:
     """An interrupted operation was taken back; what was not is named."""
     verb = repaired.operation.verb
     said = f"A {verb} that was interrupted was rolled back ({repaired.put_back} paths put back)."
-    lines = (said, "Everything is as it was before it.") if alone and not repaired.kept else (said,)
+    lines = [said]
+    if alone and not repaired.kept:
+        lines.append("Everything is as it was before it.")
+    if repaired.found:
+        lines.append(
+            f"How it was found is kept: jellyml restore {repaired.found}{_there(root, '-c')}"
+        )
     kept = tuple(f"{path} was changed since, and was left as it is." for path in repaired.kept)
-    return Outcome("undo", root, lines, kept)
+    return Outcome("undo", root, tuple(lines), kept)
 
 
 def waiting(root: Path) -> Outcome:
@@ -125,6 +131,17 @@ def pointers(paths: Iterable[bytes]) -> list[str]:
     return [
         f"{os.fsdecode(path)} is a pointer; its content comes with: git lfs pull" for path in paths
     ]
+
+
+def embedded(folders: Sequence[str]) -> list[str]:
+    """Folders of the loaded code that git, started in them, would take for repositories."""
+    said = [
+        f"{folder} looks like a git repository, with settings of its own: git started in it obeys"
+        " them. JellyML does not."
+        for folder in folders[:_FEW]
+    ]
+    more = len(folders) - _FEW
+    return said + [f"So do {more} more folders."] * (more > 0)
 
 
 def parts_that_stay(model: "Place", paths: Sequence[bytes]) -> list[str]:
