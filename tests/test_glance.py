@@ -106,8 +106,8 @@ def test_where_a_guess_is_wrong_git_decides(
             scan(guessed)
     try:
         found = Repository.find(folder)
-    except ForeignRepository as problem:
-        with pytest.raises(ForeignRepository, match=re.escape(problem.problem)):
+    except (ForeignRepository, NotARepository) as problem:
+        with pytest.raises(type(problem), match=re.escape(problem.problem)):
             jellyml.create_snapshot(folder, strict=True)
         return
     captured = unpacked(taken(folder).filling, tmp_path / "unpacked")

@@ -26,7 +26,7 @@ _READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_BIN
 _TURNS = 256  # so that a folder full of repositories leaves no more files than that
 _TURN = b"4"  # what a turn leaves has this form
 _START = 64  # bytes that hold the first line: a checksum and a length
-KEY = re.compile(r"[0-9a-f]{1,64}")  # a digest
+KEY = re.compile(r"\w{1,64}")  # a name in the folder, and no path
 _OLD = 3600.0  # seconds after which what a killed process left half written is litter
 
 
