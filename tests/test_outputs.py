@@ -139,6 +139,18 @@ def test_with_force_the_link_itself_is_replaced(
     assert (victim.read_bytes(), list(elsewhere.iterdir())) == (VICTIM, [])
 
 
+@pytest.mark.parametrize("command", COMMANDS[1:], ids=lambda command: command.name)
+def test_what_cannot_be_written_is_said_before_any_work(
+    repo: Folder, victim: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jellyml.cli.log.looked_at", None)
+    monkeypatch.setattr("jellyml.cli.diff.opened", None)
+    (repo.path / command.file).symlink_to(victim)
+    status, said = command.typed(repo)
+    assert status == 2, said
+    assert "symbolic link" in said
+
+
 @pytest.mark.parametrize("force", [[], ["--force"]])
 def test_a_default_name_that_is_a_link_is_not_followed(
     repo: Folder, victim: Path, force: list[str]
@@ -291,6 +303,10 @@ def test_what_is_looked_at_is_no_link_and_no_pipe(repo: Folder, victim: Path) ->
     assert outputs._start(victim) == VICTIM
     assert outputs._start(repo.path / "link") == outputs._start(repo.path / "pipe") == b""
     assert outputs._start(repo.path) == outputs._start(repo.path / "nothing") == b""
+    writer = os.open(repo.path / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    os.write(writer, b"# v2 git bundle\n")
+    assert outputs._start(repo.path / "pipe") == b""
+    os.close(writer)
 
 
 @EACH

@@ -9,7 +9,7 @@ from typing import BinaryIO, TypeVar
 
 from jellyml.amend import mend
 from jellyml.code import filling
-from jellyml.code.bundle_header import with_one_ref
+from jellyml.code.bundle_header import read_header, with_one_ref
 from jellyml.code.filling import Header, NewerSnapshot
 from jellyml.errors import BadSnapshot, NoSnapshot
 from jellyml.formats import (
@@ -166,11 +166,12 @@ class Checkpoint:
         if is_true and not is_folder(self.path, SIDECAR):
             with reading(self.path) as file:
                 return self.record.head(file, header.offset)
+        said, _ = read_header(iter([bundle]))
         return filling.header(
             bundle,
-            commit=filling.head_of(bundle),
+            commit=said.head,
             stands_for=header.stands_for,
-            object_format=header.object_format,
+            object_format=said.object_format,
         )
 
     def bundle(self) -> Iterator[bytes]:
