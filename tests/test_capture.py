@@ -695,7 +695,6 @@ def test_no_repository_is_made_over_one(folder: Folder) -> None:
 
 def test_the_bundle_beside(repo: Folder, tmp_path: Path) -> None:
     out = tmp_path / "code.bundle"
-    out.write_text("something else")
     snapshot = taken(repo.path, out_git_bundle_path=out)
     assert out.read_bytes() == snapshot.filling[1024:]
     subprocess.run(["git", "clone", "-q", str(out), str(tmp_path / "clone")], check=True)

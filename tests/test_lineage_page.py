@@ -124,20 +124,20 @@ def test_the_page_may_fetch_nothing_and_run_only_its_own_script(runs: Runs) -> N
     ("name", "content", "status"),
     [
         ("new.html", None, 0),
-        ("page.html", "<!DOCTYPE html>\n<p>older", 0),
-        ("empty.html", "", 0),
+        ("page.html", "<!DOCTYPE html>\n<p>somebody's", 2),
+        ("empty.html", "", 2),
         ("model.html", "weights", 2),
         ("no/folder.html", None, 2),
     ],
 )
-def test_only_a_page_is_written_over(
+def test_no_other_file_is_written_over(
     runs: Runs, name: str, content: str | None, status: int
 ) -> None:
     if content is not None:
         runs.repo.write(name, content)
     said = type_command("log", "runs", "--html", name, cwd=runs.repo.path)
     assert said.status == status
-    if content and status:
+    if content is not None:
         assert runs.repo.read(name) == content.encode()
 
 

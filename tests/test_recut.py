@@ -38,7 +38,7 @@ def saved(repo: Folder, path: Path, history: History | None = None) -> Path:
 def texts(path: Path, place: Path) -> str:
     """Every commit and patch in a checkpoint, as git tells them."""
     place.mkdir()
-    (place / "b").write_bytes(Checkpoint.open(path).whole_filling()[1024:])
+    (place / "b").write_bytes(Checkpoint.open(path).records()[0][1024:])
     clone = ["git", "clone", "-q", "--bare", str(place / "b"), str(place / "c")]
     subprocess.run(clone, check=True, capture_output=True)
     log = ["git", "-C", str(place / "c"), "log", "-p", "HEAD"]
@@ -60,7 +60,7 @@ def test_the_code_stays_and_what_was_before_goes(
 
     header = Checkpoint.open(model).header
     assert (header.stands_for or header.commit) == commit
-    assert unpacked(Checkpoint.open(model).whole_filling(), tmp_path / "unpacked") == wanted
+    assert unpacked(Checkpoint.open(model).records()[0], tmp_path / "unpacked") == wanted
     told = texts(model, tmp_path / "told")
     assert (SECRET.decode() in told) == (secret and not (dirty and kept == 1))
     assert (SECRET in model.read_bytes()) is False  # packed, and the old bytes are wiped

@@ -48,7 +48,7 @@ def lines(bench: Bench) -> Iterator[Line]:
 
 def _fetching(bench: Bench, model: Path, remote: Remote, what: str, state: str) -> Line:
     here = Checkpoint.open(model)
-    own = here.filling_size + len(here.manifest_record())
+    own = here.filling_size + len(here.records()[1])
     counted: list[tuple[int, int]] = []
 
     def fetch() -> None:

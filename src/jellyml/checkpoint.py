@@ -1,5 +1,6 @@
 """One checkpoint, a file of any format or a folder: find its snapshot, prove it, hand it out."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import BinaryIO, TypeVar
 
 from jellyml.amend import mend
 from jellyml.code import filling
+from jellyml.code.bundle_header import read_header, with_one_ref
 from jellyml.code.filling import Header, NewerSnapshot
 from jellyml.errors import BadSnapshot, NoSnapshot
 from jellyml.formats import (
@@ -144,20 +146,47 @@ class Checkpoint:
     def _commit(self) -> str:
         return self.header.stands_for or filling.head_of(next(self.bundle(), b""))
 
-    def whole_filling(self) -> bytes:
-        """Header and bundle; a folder's bare bundle gets a header."""
-        bundle = b"".join(self.bundle())
-        if is_folder(self.path, SIDECAR):
-            return filling.header(bundle, commit=filling.head_of(bundle)) + bundle
-        with reading(self.path) as file:
-            return self.record.head(file, self.header.offset) + bundle
+    def records(self) -> tuple[bytes, bytes]:
+        """The filling, and the manifest's record (empty where there is none), to be put elsewhere.
 
-    def manifest_record(self) -> bytes:
-        """The manifest as a record of its own; empty where there is none."""
-        return filling.manifest_record(self.manifest) if self.manifest else b""
+        Size and digests are those of ``bundle``. Raises BadSnapshot.
+        """
+        bundle = b"".join(self.bundle())
+        digest = hashlib.sha256(bundle).hexdigest()
+        manifest = dict(self.manifest or {})
+        if manifest.get("bundle_sha256"):
+            manifest["bundle_sha256"] = digest
+        record = filling.manifest_record(manifest) if manifest else b""
+        return self._header_for(bundle, digest) + bundle, record
+
+    def _header_for(self, bundle: bytes, digest: str) -> bytes:
+        """The header that is there, where it is true of these bytes; else a new one."""
+        header = self.header
+        is_true = len(bundle) == header.size and header.sha256 in (None, digest)
+        if is_true and not is_folder(self.path, SIDECAR):
+            with reading(self.path) as file:
+                return self.record.head(file, header.offset)
+        said, _ = read_header(iter([bundle]))
+        return filling.header(
+            bundle,
+            commit=said.head,
+            stands_for=header.stands_for,
+            object_format=said.object_format,
+        )
 
     def bundle(self) -> Iterator[bytes]:
-        """Exactly the bundle's bytes; BadSnapshot if they have changed since they were proved."""
+        """The bundle as it may leave the checkpoint: with HEAD as its only ref.
+
+        Of an honest one these are exactly its bytes. Raises BadSnapshot as ``saved_bundle``
+        does, and where it does not say which commit is its HEAD.
+        """
+        return with_one_ref(self.saved_bundle())
+
+    def saved_bundle(self) -> Iterator[bytes]:
+        """Exactly the bytes that were saved, a stranger's refs among them: for a quarantine.
+
+        BadSnapshot if they have changed since they were proved.
+        """
         if self.held:
             whole = self.held.pop()
             yield from (whole[at : at + CHUNK] for at in range(0, len(whole), CHUNK))

@@ -26,6 +26,7 @@ from jellyml.errors import (
     SecretsFound,
     UsageError,
 )
+from jellyml.outputs import BUNDLE, Output
 from jellyml.settings import OnSecrets, Settings, settings
 from jellyml.snapshot import Snapshot
 
@@ -52,7 +53,8 @@ def create_snapshot(
     """Capture the code of the repository that holds ``git_repo_path``; change nothing in it.
 
     git_repo_path        any folder in the repository; the current one by default
-    out_git_bundle_path  a file to which the bare git bundle is written as well
+    out_git_bundle_path  a file to which the bare git bundle is written as well; of what is there,
+                         only a bundle that JellyML wrote is replaced
     create_git_repo      make a repository (with an ignore file) where there is none
     history              ``"auto"`` (all, within 64 MB and 1.5 s), ``"full"``, ``"none"``, or a
                          number of commits below the snapshot
@@ -93,7 +95,7 @@ def create_snapshot(
         folder = _folder(git_repo_path)
         asked, told = settings(folder, arguments)
         said.extend(told)
-        bundle = _bundle_path(out_git_bundle_path)
+        bundle = _bundle_output(out_git_bundle_path)
         taken = _taken(folder, asked, create_git_repo, said, meanwhile)
         if bundle and taken.filling:
             _write(bundle, taken, asked.strict, said)
@@ -210,13 +212,13 @@ def _text(error: Exception) -> str:
     return str(error) if ours else f"{type(error).__name__}: {error}"
 
 
-def _write(bundle: Path, taken: Capture, strict: bool, said: list[str]) -> None:
+def _write(bundle: Output, taken: Capture, strict: bool, said: list[str]) -> None:
     try:
-        files.replace(bundle, [taken.filling[filling.HEADER_SIZE :]], mode=0o666)
-    except OSError as error:
+        bundle.write([taken.filling[filling.HEADER_SIZE :]])
+    except (OSError, UsageError) as error:  # what is in the way has come since the capture began
         if strict:
             raise
-        said.append(f"The bundle was not written to {bundle}: {error}")
+        said.append(f"The bundle was not written to {bundle.path}: {error}")
 
 
 def _warn(sentences: Iterable[str]) -> None:
@@ -247,10 +249,14 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _bundle_path(path: "str | os.PathLike[str] | None") -> Path | None:
+def _bundle_output(path: "str | os.PathLike[str] | None") -> Output | None:
+    """Where the bundle goes; UsageError where it cannot be written, before any time is spent."""
     if path is None:
         return None
-    return files.to_write(files.given("out_git_bundle_path", path))
+    place = files.given("out_git_bundle_path", path)
+    output = Output(place, BUNDLE, "out_git_bundle_path=PATH")
+    output.check()
+    return output
 
 
 def _cache_folder() -> Path:

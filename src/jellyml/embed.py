@@ -193,7 +193,7 @@ def _of_source(checkpoint: Checkpoint, history: "History | None") -> tuple[bytes
             f"history={history!r} cannot be had from a checkpoint, only less than it has.",
             'use "none" or a number of commits.',
         )
-    return checkpoint.whole_filling(), checkpoint.manifest_record()
+    return checkpoint.records()
 
 
 def _fill_file(place: Path, target: Path, payload: Payload, replace: bool) -> Filled:

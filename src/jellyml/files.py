@@ -28,6 +28,8 @@ _MACHINE = b"" if os.name == "nt" else os.fsencode(os.uname().nodename)
 BESIDE = f".jellyml-{zlib.crc32(_MACHINE):08x}-"
 NO_REPLACE, EXCHANGE = 1, 2  # RENAME_NOREPLACE, RENAME_EXCHANGE: linux/fs.h
 _AT_FDCWD = -100
+# A file system that has no hard links, or no right to make one.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def replace(
@@ -55,8 +57,12 @@ def replacement(
     mode: int | None = None,
     like: os.stat_result | None = None,
     durable: bool = True,
+    put: Callable[[Path, Path], object] = Path.replace,
 ) -> Iterator[BinaryIO]:
-    """The same, for who writes here and there: an empty file that takes the path's place."""
+    """The same for a writer that seeks: an empty file that takes the path's place.
+
+    ``put`` moves it there once it is whole; what that raises leaves the path as it was.
+    """
     # A short name: the file's own may be as long as a name can be.
     beside = path.with_name(f"{BESIDE}{os.getpid():x}-{time.monotonic_ns():x}")
     try:
@@ -70,7 +76,7 @@ def replacement(
             if durable:
                 file.flush()
                 os.fsync(descriptor)
-        beside.replace(path)
+        put(beside, path)
     except BaseException:
         with suppress(OSError):
             beside.unlink()
@@ -106,22 +112,6 @@ def given(name: str, path: "str | os.PathLike[str]") -> Path:
             "The current folder is gone.",
             f"go to one that is there (cd ~), or pass {name} as a whole path.",
         ) from None
-
-
-def to_write(path: Path) -> Path:
-    """Where a user's path leads, links followed; UsageError where no file can be put there."""
-    try:
-        found = path.resolve()
-        if found.is_dir() or not found.parent.is_dir():
-            what = "is a folder" if found.is_dir() else "lies in a folder that does not exist"
-            raise UsageError(f"{path} {what}.", "name a file in a folder that is there.")
-        if os.path.lexists(found) and not found.is_file():
-            raise UsageError(f"{path} is no ordinary file.", "name a file; it is replaced whole.")
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{path!s:.80} cannot be written: {error}.", "name another file."
-        ) from None
-    return found
 
 
 def standing() -> Path | None:
@@ -203,6 +193,29 @@ def rename_new(one: Path, other: Path) -> bool:
     Raises FileExistsError when something lies there.
     """
     return rename_at((_AT_FDCWD, one), (_AT_FDCWD, other), NO_REPLACE)
+
+
+def put_new(one: Path, other: Path) -> bool:
+    """Rename a file to where nothing is; False where something is. Raises OSError.
+
+    By a hard link where no rename refuses to overwrite. Where there are no links either, a file
+    that appears between a look and the rename is overwritten.
+    """
+    try:
+        if rename_new(one, other):
+            return True
+        os.link(one, other, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(other):
+            return False
+        one.replace(other)
+    else:
+        one.unlink()
+    return True
 
 
 At = tuple[int, "str | Path"]  # a directory's descriptor, and a name in it

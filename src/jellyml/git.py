@@ -50,7 +50,8 @@ def run_git(
         replace(bundle, checkpoint.bundle(), durable=False)
         with bundle.open("rb") as file:
             pieces = iter(lambda: file.read(1 << 20), b"")
-            with quarantined(pieces, size=checkpoint.header.size, max_unpacked=max_unpacked):
+            size = bundle.stat().st_size
+            with quarantined(pieces, size=size, max_unpacked=max_unpacked):
                 pass  # a bundle that is not good raises here, before the user's git reads it
         words = [word.replace("{}", str(bundle)) for word in arguments]
         return attached(folder or Path(), words)

@@ -33,7 +33,8 @@ def unpacking(checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED) -> "It
     from jellyml.opened import AGAIN
 
     size = checkpoint.header.size
-    with bundle.unpacking(checkpoint.bundle(), size=size, max_unpacked=max_unpacked) as quarantine:
+    saved = checkpoint.saved_bundle()
+    with bundle.unpacking(saved, size=size, max_unpacked=max_unpacked) as quarantine:
         claimed = checkpoint.header.commit
         if claimed and claimed != quarantine.commit:
             raise BadSnapshot(

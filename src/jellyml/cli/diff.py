@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jellyml.cli import weights_table, weights_view
-from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked
+from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
 from jellyml.compare.comparison import PARTS, Comparison, Parts, diff
 from jellyml.compare.sides import opened
-from jellyml.errors import UsageError
+from jellyml.errors import UsageError, pasteable
 from jellyml.tensors import as_numpy
 from jellyml.terminal import Terminal, has_colour, is_terminal, safe
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jellyml.compare.code import Code
     from jellyml.compare.environment import Environment, Fact
     from jellyml.compare.weights import Weights
+    from jellyml.outputs import Output
 
 _BOLD, _RED, _GREEN, _YELLOW = "1", "31", "32", "33"
 
@@ -45,17 +46,19 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="draw the change of the weights into a picture"
     )
+    add_force(parser)
     add_code_dir(parser)
     add_max_unpacked(parser)
 
 
 def run(args: Namespace, terminal: Terminal) -> None:
+    target = _target(args.plot, force=args.force) if args.plot else None
     if args.json:
         made = diff(
             args.a, args.b, only=args.only, folder=args.code_dir, max_unpacked=args.max_unpacked
         )
         terminal.result(json.dumps(_as_json(made), indent=2))
-        _plot(args.plot, made.weights, made.before, made.after)
+        _plot(target, made.weights, made.before, made.after)
         return
     with opened(args.a, args.b, args.code_dir, args.max_unpacked) as (before, after):
         parts = Parts(before, after, args.only)
@@ -66,7 +69,7 @@ def run(args: Namespace, terminal: Terminal) -> None:
             terminal.note(note)
         if weights and any(each.amount for each in weights.differences) and not as_numpy.is_here():
             terminal.note("By how much, in numbers, needs numpy: pip install 'jellyml[weights]'")
-        _plot(args.plot, weights, before.name, after.name)
+        _plot(target, weights, before.name, after.name)
 
 
 def _show(
@@ -126,14 +129,25 @@ def _fact(fact: "Fact", terminal: Terminal, called: str) -> str:
     return terminal.painted(f"! {name} {safe(fact.before)} -> {safe(fact.after)}", _YELLOW)
 
 
-def _plot(path: Path | None, weights: "Weights | None", before: str, after: str) -> None:
-    if path is None:
+def _target(path: Path, *, force: bool) -> "Output":
+    """Where the picture goes; UsageError where it cannot be written, before anything is read."""
+    from jellyml.cli.weights_plot import PICTURE
+    from jellyml.outputs import Output
+
+    named = "FILE" if path.suffix else pasteable(f"{path.name}.png")
+    target = Output(path, PICTURE, f"--plot {named}", force)
+    target.check()
+    return target
+
+
+def _plot(target: "Output | None", weights: "Weights | None", before: str, after: str) -> None:
+    if target is None:
         return
     if weights is None:
         raise UsageError("There are no weights on both sides to draw.", "name two checkpoints")
     from jellyml.cli import weights_plot
 
-    weights_plot.draw(weights, path, f"{before} -> {after}")
+    weights_plot.draw(weights, target, f"{before} -> {after}")
 
 
 def _as_json(made: Comparison) -> dict[str, object]:

@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from jellyml.cli.parser import Parser, add_code_dir, add_common, add_model, add_yes
+from jellyml.cli.parser import Parser, add_code_dir, add_common, add_force, add_model, add_yes
 from jellyml.extract_bundle import write_bundle
 from jellyml.terminal import Terminal
 from jellyml.workspace import Workspace
@@ -51,6 +51,7 @@ def _add_bundle(parser: Parser) -> None:
         metavar="PATH",
         help="a file, or a folder for <model_file>.bundle (default: the current folder)",
     )
+    add_force(parser)
 
 
 def _forget_last(args: Namespace, terminal: Terminal) -> None:
@@ -68,7 +69,7 @@ def _show_path(args: Namespace, terminal: Terminal) -> None:
 
 
 def _extract(args: Namespace, terminal: Terminal) -> None:
-    written = write_bundle(args.model, args.output_path)
+    written = write_bundle(args.model, args.output_path, force=args.force)
     terminal.note(f"Wrote the bundle to {written}.")
 
 
@@ -93,8 +94,9 @@ _PARTS: dict[str, tuple[str, _Add, _Run]] = {
         _show_path,
     ),
     "extract-bundle": (
-        "Write the git bundle inside a checkpoint into a file, byte for byte. git clones and\n"
-        "fetches from such a file as from any repository.",
+        "Write the git bundle inside a checkpoint into a file. git clones and fetches from such a\n"
+        "file as from any repository; its only ref is HEAD. No link is followed. A file that is\n"
+        "there is replaced if it was named with -o and is a bundle that JellyML wrote.",
         _add_bundle,
         _extract,
     ),

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TextIO
 
 from jellyml.cli.found import about, looked_at, record, tell_rest, when
-from jellyml.cli.log_page import page
+from jellyml.cli.log_page import PAGE, page
 from jellyml.cli.log_page.data import data_of
-from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked
+from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
 from jellyml.code.repository import Repository
-from jellyml.errors import JellyError, UsageError
-from jellyml.files import replace, to_write
+from jellyml.errors import JellyError
 from jellyml.lineage.differences import Comparing, Differences
 from jellyml.lineage.lineage import Lineage, Member, Point, lineage
 from jellyml.lineage.tree import Row
+from jellyml.outputs import Output
 from jellyml.remote.address import place_of
 from jellyml.terminal import Terminal, safe
 
@@ -32,8 +32,6 @@ examples:
   jellyml log --html page.html     the graph, a table, and what differs
   jellyml log --json runs/         everything, for programs
 """
-
-_FIRST = b"<!doctype html>"
 
 
 def add_arguments(parser: Parser) -> None:
@@ -53,12 +51,13 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at")
+    add_force(parser)
     add_code_dir(parser)
     add_max_unpacked(parser)
 
 
 def run(args: Namespace, terminal: Terminal) -> int:
-    target = _target(args.html) if args.html else None
+    target = _target(args.html, force=args.force) if args.html else None
     found = looked_at(args.paths, terminal)
     oldest_first = sorted(found.listed, key=lambda one: one.created or "")
     repository = _repository(args.code_dir)
@@ -66,7 +65,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
     if target:
         differences = _compared(Comparing(made, repository, args.max_unpacked), terminal)
         text = page(made, data_of(made, differences))
-        replace(target, (each.encode() for each in text), mode=0o666)
+        target.write(each.encode() for each in text)
         told = terminal.note if args.json else terminal.done
         told(f"Wrote {args.html}. Open it in a browser.")
     if args.json:
@@ -96,13 +95,10 @@ def _compared(comparing: Comparing, terminal: Terminal) -> Differences:
     return comparing.differences
 
 
-def _target(path: Path) -> Path:
-    """A page that is there is written anew; whatever else is there stays. Raises UsageError."""
-    target = to_write(path)
-    if target.exists():
-        with target.open("rb") as file:
-            if file.read(len(_FIRST)).lower() not in (b"", _FIRST):
-                raise UsageError(f"{path} is there, and no page.", "name another file.")
+def _target(path: Path, *, force: bool) -> Output:
+    """Where the page goes; UsageError where it cannot be written, before anything is compared."""
+    target = Output(path, PAGE, "jellyml log --html FILE", force)
+    target.check()
     return target
 
 

@@ -107,6 +107,14 @@ def add_follow_links(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace a file that JellyML did not write, or a symbolic link",
+    )
+
+
 def add_max_unpacked(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-unpacked",

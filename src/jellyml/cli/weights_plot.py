@@ -1,21 +1,36 @@
 """The change of each module of a model as a picture (matplotlib, extra ``plot``)."""
 
-import os
-from pathlib import Path
+from io import BytesIO
 
 from jellyml.cli.weights_view import by_module
 from jellyml.compare.weights import Weights
 from jellyml.errors import JellyError, UsageError
+from jellyml.outputs import Kind, Output
 from jellyml.terminal import safe
 
 _MOST = 200  # modules; more could not be told apart
 _LONGEST_NAME = 60
+_METADATA = {"png": {"Software": "JellyML"}, "svg": {"Creator": "JellyML"}}
+_PNG, _PNG_SOFTWARE = b"\x89PNG\r\n\x1a\n", b"\0\0\0\x10tEXtSoftware\0JellyML"
+_SVG_CREATOR = b"<dc:title>JellyML</dc:title>"
 
 
-def draw(weights: Weights, path: Path, title: str) -> None:
-    """Write the picture, in the format that the file's name ends with."""
-    if not path.suffix and path.exists():  # a checkpoint, more likely than a picture
-        raise UsageError(f"{safe(str(path))} is there already.", f"--plot {path.name}.png")
+def _is_own(start: bytes) -> bool:
+    """PNG and SVG alone have a place near their start for what wrote them."""
+    if start.startswith(_PNG):
+        return _PNG_SOFTWARE in start
+    return start.startswith(b"<?xml") and _SVG_CREATOR in start
+
+
+PICTURE = Kind("picture", _is_own)
+
+
+def draw(weights: Weights, target: Output, title: str) -> None:
+    """Write the picture, in the format that the file's name ends with.
+
+    Raises UsageError where nothing has changed, or for another kind of file; JellyError without
+    matplotlib.
+    """
     try:
         from matplotlib import figure
     except ImportError:
@@ -38,9 +53,11 @@ def draw(weights: Weights, path: Path, title: str) -> None:
     axes.set_xlabel(
         "norm of the change, by the norm of what was" if relative else "share that changed"
     )
-    kind = path.suffix.removeprefix(".").lower() or "png"
+    kind = target.path.suffix.removeprefix(".").lower() or "png"
+    drawn = BytesIO()
     try:
-        made.savefig(os.fspath(path), format=kind, dpi=150)
+        made.savefig(drawn, format=kind, dpi=150, metadata=_METADATA.get(kind))
     except ValueError:
         known = ", ".join(sorted(made.canvas.get_supported_filetypes()))
         raise UsageError(f"A picture cannot be a .{safe(kind)} file.", f"one of: {known}") from None
+    target.write([drawn.getvalue()])

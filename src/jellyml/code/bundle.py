@@ -4,23 +4,22 @@ Git unpacks it into an empty directory, with no configuration but ours and under
 the kernel holds. Then the tip is looked at, entry by entry. Nothing of the user's is touched.
 """
 
-import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import IO
 
 from jellyml import throwaway
+from jellyml.code.bundle_header import BundleHeader, read_header
 from jellyml.code.pack_walk import watched
 from jellyml.code.repository import Git
 from jellyml.code.scratch import make_bare
 from jellyml.code.tree_check import Most, Process, check_tip
-from jellyml.code.unpack import AGAIN, INCOMPLETE, Unpacking, unpack
+from jellyml.code.unpack import AGAIN, Unpacking, unpack
 from jellyml.errors import BadSnapshot
 
 _CONFIG = {
@@ -39,12 +38,6 @@ _SECONDS = 10  # and one for each megabyte of bundle
 KERNEL_LIMITS = sys.platform == "linux"  # elsewhere no process can limit another
 _PATIENCE = 3  # there: seconds on the clock for one of work
 _RATIO = 256  # there: honest history unpacks to less than so many times its bundle
-
-_HEADER = 4 << 20
-_LINE = 4096
-_REF = re.compile(rb"([0-9a-f]+) (.+)", re.DOTALL)
-_SIGNATURE = re.compile(rb"# v(\d+) git bundle")
-_WIDTHS = {"sha1": 40, "sha256": 64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +80,7 @@ class Quarantine:
     """Where a bundle is being unpacked and checked, while its user does other things."""
 
     def __init__(
-        self, header: "_Header", limited: "_Limited", unpacking: Unpacking, most: Most
+        self, header: BundleHeader, limited: "_Limited", unpacking: Unpacking, most: Most
     ) -> None:
         self._limited = limited
         self._unpacking = unpacking
@@ -147,7 +140,7 @@ def unpacking(
     when that is asked for. ``bundle`` is read by another thread. The quarantine is made in
     ``folder``, by default the system's temporary one.
     """
-    header, pack = _read_header(_exactly(bundle, size))
+    header, pack = read_header(_exactly(bundle, size))
     scale = max(1, max_unpacked / _UNPACKED)
     limits = Limits(int(scale * _MEMORY), int(scale * (_SECONDS + (size >> 20))))
     if not KERNEL_LIMITS:
@@ -175,55 +168,6 @@ def _exactly(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
         yield piece[:size]
         size -= len(piece)
     next(source, None)  # whoever checks a digest does so at its end
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """The lines before the pack."""
-
-    head: str
-    object_format: str
-    size: int
-
-
-def _read_header(pieces: Iterator[bytes]) -> tuple[_Header, Iterator[bytes]]:
-    start = bytearray()
-    end = -1
-    for piece in pieces:
-        start += piece
-        end = start.find(b"\n\n", max(0, len(start) - len(piece) - 1))
-        if end >= 0 or len(start) > _HEADER:
-            break
-    if not _SIGNATURE.match(start) or not 0 <= end <= _HEADER:
-        raise BadSnapshot("The code in this checkpoint is no git bundle.", AGAIN)
-    lines = bytes(start[:end]).split(b"\n")
-    head, object_format = _parse(lines)
-    return _Header(head, object_format, end + 2), chain([bytes(start[end + 2 :])], pieces)
-
-
-def _parse(lines: list[bytes]) -> tuple[str, str]:
-    """The commit at HEAD and the object format; other refs have no say."""
-    if lines[0] not in (b"# v2 git bundle", b"# v3 git bundle"):
-        raise BadSnapshot(
-            "The code in this checkpoint is a bundle of a newer version of git.",
-            "pip install --upgrade jellyml",
-        )
-    object_format = "sha1"
-    heads: list[bytes] = []
-    for line in lines[1:]:
-        if line.startswith((b"-", b"@filter=")):
-            raise BadSnapshot(INCOMPLETE)
-        if line in (b"@object-format=sha1", b"@object-format=sha256"):
-            object_format = line.partition(b"=")[2].decode()
-            continue
-        ref = _REF.fullmatch(line)
-        if not ref or len(line) > _LINE:
-            raise BadSnapshot("The code in this checkpoint is no git bundle.", AGAIN)
-        if ref[2] == b"HEAD":
-            heads.append(ref[1])
-    if [len(head) for head in heads] != [_WIDTHS[object_format]]:
-        raise BadSnapshot("The bundle in this checkpoint does not say which commit is its HEAD.")
-    return heads[0].decode(), object_format
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,8 @@ class Wanted:
         here = self.repository.git
         if one.commit and here.succeeds("cat-file", "-e", f"{one.commit}^{{tree}}"):
             return _resolved(here, f"{one.commit}:{self.path}") in self.blobs
-        checkpoint = one.checkpoint
-        with quarantined(checkpoint.bundle(), size=checkpoint.header.size) as incoming:
+        saved = one.checkpoint.saved_bundle()
+        with quarantined(saved, size=one.checkpoint.header.size) as incoming:
             return _resolved(incoming.git, f"{incoming.tree}:{self.path}") in self.blobs
 
 

@@ -1,5 +1,6 @@
 """Where a remote checkpoint lies. Its text, wherever it is shown or kept, holds no credentials."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,8 +10,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from jellyml.errors import NoSnapshot, UsageError
 
 if TYPE_CHECKING:
-    import os
-
     from jellyml.remote.far import FarFile
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://", re.ASCII)
@@ -19,6 +18,8 @@ _HF = (
     r"(?:@(?P<rev>[^/]+))?/(?P<path>.+)"
 )
 _TORN = re.compile(r"\s*(https?|s3|gs|gcs|hf|az|abfss?|s?ftp|ssh):/", re.IGNORECASE)
+# Between the steps of a path here: an address may write them as %2F.
+_STEPS = re.compile(r"[/\\:\0]" if os.name == "nt" else r"[/\\\0]")
 _HUB = "https://huggingface.co"
 
 T = TypeVar("T")
@@ -47,11 +48,11 @@ class Remote:
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
+        """The last part of the path; files here are named after it, so it is one step of a path."""
         from urllib.parse import unquote
 
         place = str(self).partition("://")[2].rstrip("/")
-        return unquote(place.rpartition("/")[2]) or place
+        return _STEPS.split(unquote(place.rpartition("/")[2]))[-1] or _STEPS.sub("-", place)
 
     @property
     def stem(self) -> str:

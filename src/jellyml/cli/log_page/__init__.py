@@ -14,9 +14,19 @@ from jellyml.cli.log_page import graph
 from jellyml.cli.log_page.data import Data
 from jellyml.code.guard import in_words
 from jellyml.lineage.lineage import Lineage, Member
+from jellyml.outputs import Kind
 from jellyml.terminal import safe
 
 _LONGEST_CELL = 300  # characters
+_DOCTYPE, _GENERATOR = b"<!doctype html>", b'<meta name="generator" content="JellyML">'
+_NEAR = 1024  # bytes: in front of all that comes from checkpoints
+
+
+def _is_own(start: bytes) -> bool:
+    return start.lower().startswith(_DOCTYPE) and _GENERATOR in start[:_NEAR]
+
+
+PAGE = Kind("page", _is_own)
 
 
 def page(made: Lineage, data: Data) -> Iterator[str]:

@@ -1,0 +1,95 @@
+"""The lines before the pack of a git bundle: which commit is its HEAD, which refs it has."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from jellyml.code.unpack import AGAIN, INCOMPLETE
+from jellyml.errors import BadSnapshot
+
+_LONGEST = 4 << 20
+_LINE = 4096
+_REF = re.compile(rb"([0-9a-f]+) (.+)", re.DOTALL)
+_SIGNATURE = re.compile(rb"# v(\d+) git bundle")
+_WIDTHS = {"sha1": 40, "sha256": 64}
+_FORMATS = (b"@object-format=sha1", b"@object-format=sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class BundleHeader:
+    """What the lines say. ``text`` is the lines themselves, the empty one at the end included."""
+
+    head: str
+    object_format: str
+    text: bytes
+    has_one_ref: bool  # HEAD alone, and each line once
+
+    @property
+    def size(self) -> int:
+        return len(self.text)
+
+    @property
+    def with_one_ref(self) -> bytes:
+        """The lines with HEAD as the only ref; the same bytes where it is the only one."""
+        if self.has_one_ref:
+            return self.text
+        lines = ["# v2 git bundle"]
+        if self.object_format != "sha1":
+            lines = ["# v3 git bundle", f"@object-format={self.object_format}"]
+        return "\n".join([*lines, f"{self.head} HEAD", "", ""]).encode()
+
+
+def read_header(pieces: Iterator[bytes]) -> tuple[BundleHeader, Iterator[bytes]]:
+    """The header of a bundle that comes in pieces, and the pieces behind it.
+
+    Raises BadSnapshot where it is not the header of a complete bundle with one HEAD.
+    """
+    start = bytearray()
+    end = -1
+    for piece in pieces:
+        start += piece
+        end = start.find(b"\n\n", max(0, len(start) - len(piece) - 1))
+        if end >= 0 or len(start) > _LONGEST:
+            break
+    if not _SIGNATURE.match(start) or not 0 <= end <= _LONGEST:
+        raise BadSnapshot("The code in this checkpoint is no git bundle.", AGAIN)
+    return _parse(bytes(start[: end + 2])), chain([bytes(start[end + 2 :])], pieces)
+
+
+def with_one_ref(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """A bundle with HEAD as its only ref; the pack is passed on byte for byte.
+
+    Other refs are a stranger's text, and would be lines of whatever file the bundle is written to.
+    Raises what ``read_header`` raises.
+    """
+    header, pack = read_header(pieces)
+    yield header.with_one_ref
+    yield from pack
+
+
+def _parse(text: bytes) -> BundleHeader:
+    """The commit at HEAD and the object format; other refs have no say."""
+    lines = text[:-2].split(b"\n")
+    if lines[0] not in (b"# v2 git bundle", b"# v3 git bundle"):
+        raise BadSnapshot(
+            "The code in this checkpoint is a bundle of a newer version of git.",
+            "pip install --upgrade jellyml",
+        )
+    formats = [line for line in lines if line in _FORMATS]
+    object_format = formats[-1].partition(b"=")[2].decode() if formats else "sha1"
+    refs = [_ref(line) for line in lines[1:] if line not in _FORMATS]
+    heads = [head for head, name in refs if name == b"HEAD"]
+    if [len(head) for head in heads] != [_WIDTHS[object_format]]:
+        raise BadSnapshot("The bundle in this checkpoint does not say which commit is its HEAD.")
+    is_alone = len(refs) == 1 and len(formats) <= 1
+    return BundleHeader(heads[0].decode(), object_format, text, is_alone)
+
+
+def _ref(line: bytes) -> tuple[bytes, bytes]:
+    if line.startswith((b"-", b"@filter=")):
+        raise BadSnapshot(INCOMPLETE)
+    ref = _REF.fullmatch(line)
+    if not ref or len(line) > _LINE:
+        raise BadSnapshot("The code in this checkpoint is no git bundle.", AGAIN)
+    return ref[1], ref[2]
