@@ -318,7 +318,7 @@ def test_on_any_file_system(
         raise PermissionError(1, "no links here")
 
     if system != "renameat2":
-        monkeypatch.setattr(files, "_renameat2", lambda *_: False)
+        monkeypatch.setattr(files, "rename_at", lambda *_: False)
     if system == "neither":
         monkeypatch.setattr(os, "link", refused)
     assert command.typed(repo)[0] == 0
