@@ -5,7 +5,7 @@ JellyML writes, moves and removes there to wherever the one who made the archive
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from jellyml.code import identity
@@ -46,29 +46,27 @@ def _links(repository: Repository) -> Iterator[Path]:
     parts += [repository.git_dir / name for name in _OWN]
     base = identity.base_of(repository)
     yield from (one for one in (*parts, base, identity.removed_of(repository)) if one.is_symlink())
-    yield from _below(base)
+    own = {os.fspath(one) for one in (base / "main", *(base / "worktrees").glob("*"))}
+    yield from _below(base, own)
     for name in OPERATION:
         place = repository.git_dir / name
         yield from [place] if place.is_symlink() else _below(place)
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Links in JellyML's own folders, and none of those that it holds for the user."""
+def _below(folder: Path, worktrees: Container[str] = ()) -> Iterator[Path]:
+    """Links below a folder; of the folders of ``worktrees`` none of what they hold for the user."""
     waiting = [os.fspath(folder)]
     while waiting:
+        here = waiting.pop()
         try:
-            entries = list(os.scandir(waiting.pop()))
+            entries = list(os.scandir(here))
         except (FileNotFoundError, NotADirectoryError):
             continue
         yield from (Path(entry.path) for entry in entries if entry.is_symlink())
         below = {entry.name: entry.path for entry in entries if entry.is_dir(follow_symlinks=False)}
-        if "ops" in below:  # the folder of a worktree
-            for name in _OF_THE_USER & below.keys():
-                place = below.pop(name)
-                # Of what is set aside each operation has a folder: links may be in that.
-                yield from (
-                    Path(one.path)
-                    for one in os.scandir(place)
-                    if one.is_symlink() and name == "aside"
-                )
+        if here in worktrees:
+            # What is set aside is in a folder for each operation, and that is no link.
+            aside = os.scandir(below["aside"]) if "aside" in below else ()
+            yield from (Path(one.path) for one in aside if one.is_symlink())
+            below = {name: path for name, path in below.items() if name not in _OF_THE_USER}
         waiting += below.values()
