@@ -47,7 +47,7 @@ def refuse_links(path: Path, *, follow: bool) -> Path:
             f"{path} {what}: others may rely on the bytes of that file as they are.",
             "copy it first, or add --follow-links to change it all the same.",
         )
-    return path.resolve()
+    return files.resolved(path)
 
 
 def refuse_writers(path: Path) -> None:
@@ -106,7 +106,8 @@ def mend(path: Path) -> None:
 
     Raises JellyError when the file cannot be written.
     """
-    path = path.resolve()  # the journal of a file that a stranger's link leads to is none of theirs
+    # The journal is beside the file that a link leads to, not beside the link.
+    path = files.resolved(path)
     if not os.path.lexists(_journal(path)):
         return
     try:

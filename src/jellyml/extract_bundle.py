@@ -1,11 +1,12 @@
 """``jellyml.extract_bundle``: write the git bundle inside a checkpoint into a file."""
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from jellyml.checkpoint import Checkpoint
 from jellyml.errors import UsageError
-from jellyml.files import given, replace, to_write
+from jellyml.files import given, mode_of, replace, resolved, to_write
 from jellyml.remote.address import Place, Remote, given_place
 from jellyml.terminal import Terminal
 
@@ -37,8 +38,8 @@ def write_bundle(model: Place, output: Path | None = None) -> Path:
     if checkpoint.passed_over:
         Terminal().warnings([f"A damaged snapshot was passed over: {checkpoint.passed_over}"])
     target = output or Path()
-    if target.is_dir():
-        name = model.name if isinstance(model, Remote) else model.resolve().name
+    if stat.S_ISDIR(mode_of(target)):
+        name = model.name if isinstance(model, Remote) else resolved(model).name
         target /= f"{name}.bundle"
     target = to_write(target)
     if isinstance(model, Path) and target.exists() and target.samefile(model):

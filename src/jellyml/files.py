@@ -28,6 +28,8 @@ _MACHINE = b"" if os.name == "nt" else os.fsencode(os.uname().nodename)
 BESIDE = f".jellyml-{zlib.crc32(_MACHINE):08x}-"
 _NO_REPLACE, _EXCHANGE = 1, 2  # RENAME_NOREPLACE, RENAME_EXCHANGE: linux/fs.h
 _AT_FDCWD = -100
+# What the system says of a path where nothing is, or can be.
+NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def replace(
@@ -92,15 +94,22 @@ def _make_like(path: Path, other: os.stat_result) -> None:
     path.chmod(stat.S_IMODE(other.st_mode))  # after chown, which takes some bits away
 
 
-def given(name: str, path: "str | os.PathLike[str]") -> Path:
-    """A path that somebody passed as ``name``, made absolute; UsageError where it is none."""
+def path_of(path: "str | os.PathLike[str]", name: str = "") -> Path:
+    """A path that a caller passed as ``name``; UsageError for what cannot be one."""
+    called = f"{name}={path!r}" if name else repr(path)
     try:
         found = Path(path)
-        if "\0" in str(found):
-            raise ValueError
-        return found.absolute()
-    except (TypeError, ValueError):
-        raise UsageError(f"{name}={path!r} is not a path.", "pass a str or a Path.") from None
+    except TypeError:
+        raise UsageError(f"{called} is not a path.", "pass a str or a Path.") from None
+    if "\0" in str(found):
+        raise UsageError(f"{called} is not a path.", "pass one without a NUL character.")
+    return found
+
+
+def given(name: str, path: "str | os.PathLike[str]") -> Path:
+    """The same, made absolute."""
+    try:
+        return path_of(path, name).absolute()
     except OSError:
         raise UsageError(
             "The current folder is gone.",
@@ -108,10 +117,33 @@ def given(name: str, path: "str | os.PathLike[str]") -> Path:
         ) from None
 
 
+def resolved(path: Path) -> Path:
+    """Where a path leads, links followed. Raises OSError for links that lead in a circle."""
+    try:
+        return path.resolve()
+    except RuntimeError:  # Python before 3.13
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
+
+
+def mode_of(path: Path) -> int:
+    """The ``st_mode`` of what a path leads to; 0 where nothing is or can be there.
+
+    Raises UsageError where that cannot be found out.
+    """
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        if error.errno in NOTHING_THERE:
+            return 0
+        raise UsageError(
+            f"{path} cannot be reached: {error.strerror}.", "check the folders above it."
+        ) from None
+
+
 def to_write(path: Path) -> Path:
     """Where a user's path leads, links followed; UsageError where no file can be put there."""
     try:
-        found = path.resolve()
+        found = resolved(path)
         if found.is_dir() or not found.parent.is_dir():
             what = "is a folder" if found.is_dir() else "lies in a folder that does not exist"
             raise UsageError(f"{path} {what}.", "name a file in a folder that is there.")
@@ -119,7 +151,8 @@ def to_write(path: Path) -> Path:
             raise UsageError(f"{path} is no ordinary file.", "name a file; it is replaced whole.")
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{path!s:.80} cannot be written: {error}.", "name another file."
+            f"{path!s:.80} cannot be written: {getattr(error, 'strerror', None) or error}.",
+            "name another file.",
         ) from None
     return found
 

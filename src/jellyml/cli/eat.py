@@ -1,9 +1,9 @@
 """``jellyml eat``: bring the code of a checkpoint back."""
 
 from argparse import Namespace
-from pathlib import Path
 
 from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked, add_model
+from jellyml.files import path_of
 from jellyml.terminal import Terminal
 from jellyml.workspace import Workspace
 
@@ -28,7 +28,7 @@ def add_arguments(parser: Parser) -> None:
     add_model(parser)
     add_code_dir(parser)
     parser.add_argument(
-        "--to", type=Path, metavar="DIR", help="write the code into DIR, missing or empty"
+        "--to", type=path_of, metavar="DIR", help="write the code into DIR, missing or empty"
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="list what would change, change nothing"

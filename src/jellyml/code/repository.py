@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import IO
 
 from jellyml.code.refusal import refusal
 from jellyml.errors import GitError, NotARepository, TookTooLong
+from jellyml.files import mode_of
 
 # Inside a hook git exports GIT_DIR and friends; obeying them would act on
 # another repository. The user's configuration stays: containers carry
@@ -185,9 +187,11 @@ class Git:
                 # A group of its own: what git itself has started is killed with it.
                 start_new_session=os.name != "nt",
             )
-        except FileNotFoundError:
-            if not self.folder.is_dir():
+        except OSError as error:
+            if not stat.S_ISDIR(mode_of(self.folder)):
                 raise NotARepository(f"There is no folder {self.folder}.") from None
+            if not isinstance(error, FileNotFoundError):
+                raise
             raise GitError(
                 "The program git was not found.",
                 "install git 2.34 or newer and make sure that it is on PATH.",

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from jellyml.code.bundle import Incoming, Quarantine
 from jellyml.code.newborn import in_git_directory
 from jellyml.code.repository import Git, Repository
 from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError, pasteable
-from jellyml.files import remove_tree
+from jellyml.files import mode_of, remove_tree
 from jellyml.model import unpacking
 from jellyml.remote.address import Place, Remote
 from jellyml.workspace import stage
@@ -236,7 +237,7 @@ def load_target(
     made: Path | None = None
     if fresh:
         made = _fresh(folder)
-    elif not folder.is_dir():
+    elif not _is_folder(folder):
         raise UsageError(
             f"{folder} is not a folder.", f"jellyml load MODEL --to {pasteable(folder)}"
         )
@@ -290,14 +291,25 @@ def _make_repository(folder: Path, object_format: str) -> None:
 
 def _fresh(folder: Path) -> Path | None:
     """Make a folder, or take an empty one; the topmost folder that had to be made."""
-    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {_BESIDE}:
+    if _is_folder(folder) and {path.name for path in folder.iterdir()} <= {_BESIDE}:
         return None
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise UsageError(f"{folder} is there and not empty.", "name a new folder.") from None
+    except OSError as error:
+        for path in missing:  # its parents may have been made
+            with suppress(OSError):
+                path.rmdir()
+        raise UsageError(
+            f"{folder} cannot be made: {error.strerror or error}.", "name another folder."
+        ) from None
     return missing[-1]
+
+
+def _is_folder(path: Path) -> bool:
+    return stat.S_ISDIR(mode_of(path))
 
 
 def _unmake(folder: Path, made: Path | None) -> None:

@@ -3,6 +3,7 @@
 What does the work is imported when there is some: to find out that there is none is quicker.
 """
 
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,6 +141,6 @@ class Workspace:
         return folder_of(self._repository()) / "ops"
 
     def _repository(self) -> Repository:
-        if not self._asked.is_dir():
+        if not stat.S_ISDIR(files.mode_of(self._asked)):
             raise UsageError(f"{self._asked} is not a folder.", "pass a folder in a repository.")
         return Repository.find(self._asked)
