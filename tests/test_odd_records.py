@@ -1,7 +1,8 @@
-"""A manifest of odd names and numbers: what JellyML prints as JSON is JSON."""
+"""A manifest of odd names and numbers: what JellyML prints as JSON is JSON, and the page works."""
 
 import hashlib
 import json
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -14,7 +15,7 @@ from jellyml.checkpoint import MANIFEST_SIDECAR, SIDECAR
 from jellyml.code import filling
 from jellyml.errors import BadSnapshot
 from jellyml.formats import KEY, MANIFEST_KEY
-from test_lineage_page import Page, written
+from test_lineage_page import Page, browser, shown, written
 
 COMMANDS = (
     ("show", "0.pth", "--json"),
@@ -124,3 +125,32 @@ def test_odd_texts_and_a_name_that_is_there_twice(folder: Folder) -> None:
         assert "mistake of its own" not in said.err
     shown_again = type_command("show", "0.pth", "--json", cwd=folder.path)
     assert json.loads(shown_again.out)["manifest"]["a"] == 2
+
+
+@browser
+@pytest.mark.parametrize("both", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_a_name_in_the_page(folder: Folder, home: Path, name: str, both: bool) -> None:
+    """Of a section, a package, a note, a variable, a parent; in both checkpoints or in one."""
+    for number in range(2):
+        odd = {name: str(number)} if both or number else {}
+        manifest = {
+            "created": f"202{number}",
+            **({name: {name: str(number)}} if both or number else {}),
+            "distributions": {each: {"version": odd[each]} for each in odd},
+            "notes": {**odd, "parent": name, "plain": str(number)},
+            "variables": odd,
+        }
+        weight = torch.full((3,), float(number))
+        records = {KEY: tensor(our_filling()), MANIFEST_KEY: tensor(record(json.dumps(manifest)))}
+        folder.write(f"{number}.pth", saved({**records, f"{name}.weight": weight}))
+    written(folder.path, status=1)  # the bundle is not what its header says
+
+    text, complaints = shown(folder.path, home, "page.htm#0,1")
+
+    assert complaints == ""
+    assert '<td>note plain</td><td class="gone">0</td><td class="add">1</td>' in text
+    if name and name.isascii() and name.isalpha():
+        assert f"<td>package {name}</td>" in text
+        assert f"<td>note {name}</td>" in text
+    assert "<h3>Weights</h3>" in text
