@@ -17,7 +17,7 @@ from jellyml.errors import BadSnapshot
 from jellyml.formats import KEY, MANIFEST_KEY
 from test_lineage_page import Page, browser, shown, written
 
-COMMANDS = (
+COMMANDS: tuple[tuple[str, ...], ...] = (
     ("show", "0.pth", "--json"),
     ("list", "--json", "."),
     ("log", "--json", "."),
@@ -79,7 +79,7 @@ def test_what_no_number_holds_is_not_passed_on(folder: Folder, number: str) -> N
         assert said.status in (0, 1), said
         strict(said.out)
         assert "mistake of its own" not in said.err
-    for words in (("show", "0.pth"), ("list",), ("log",), ("diff", "0.pth", "1.pth")):
+    for words in (("show", "0.pth"), ("list", "."), ("log", "."), ("diff", "0.pth", "1.pth")):
         assert type_command(*words, cwd=folder.path).status in (0, 1)
     strict(json.dumps(Page(written(folder.path, status=1)).data))
     with pytest.raises(BadSnapshot):

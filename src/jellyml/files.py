@@ -32,6 +32,18 @@ _AT_FDCWD = -100
 NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
+class NotConfirmed(OSError):
+    """A change was made, and the system did not confirm that all of it is on the disk."""
+
+    @classmethod
+    def because(cls, error: OSError) -> "NotConfirmed":
+        return cls(error.errno, error.strerror, error.filename)
+
+    def undone(self) -> OSError:
+        """The same error, once the change was taken back."""
+        return OSError(self.errno, self.strerror, self.filename)
+
+
 def replace(
     path: Path,
     chunks: Iterable[bytes],
@@ -40,7 +52,9 @@ def replace(
     like: os.stat_result | None = None,
     durable: bool = True,
 ) -> None:
-    """Write a file whole or not at all; one that is there is replaced. Raises OSError.
+    """Write a file whole or not at all; one that is there is replaced.
+
+    Raises OSError with the old file in place, NotConfirmed with the new one.
 
     A new file gets ``mode``, less the umask (0600 by default), or exactly the mode, and as far
     as we may the owner, that another is ``like``.
@@ -78,7 +92,10 @@ def replacement(
             beside.unlink()
         raise
     if durable:
-        sync_folder(path.parent)
+        try:
+            sync_folder(path.parent)
+        except OSError as error:
+            raise NotConfirmed.because(error) from None
 
 
 def _mark_as_used(descriptor: int) -> None:
