@@ -10,6 +10,7 @@ JellyError                something the user can act on
 ├── GitError              git refused
 │   └── TookTooLong       git did not finish in the time it was given
 └── UnsafeToContinue      going on could lose the user's work
+    └── Unrelated         the code has nothing in common with the repository
 
 JellyWarning              a capture that left something out, or a file that was mended
 """
@@ -72,6 +73,9 @@ class TookTooLong(GitError): ...
 
 class UnsafeToContinue(JellyError):
     exit_code = 3
+
+
+class Unrelated(UnsafeToContinue): ...
 
 
 class JellyWarning(UserWarning):

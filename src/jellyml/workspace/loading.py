@@ -1,9 +1,10 @@
 """A snapshot on its way into a workspace: proved, in quarantine, then staged and taken over."""
 
 import os
+import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,11 +13,12 @@ from jellyml.checkpoint import Checkpoint
 from jellyml.code.bundle import Incoming, Quarantine
 from jellyml.code.newborn import in_git_directory
 from jellyml.code.repository import Git, Repository
+from jellyml.code.scan import Scan
 from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError, pasteable
 from jellyml.files import mode_of, remove_tree
 from jellyml.model import unpacking
 from jellyml.remote.address import Place, Remote
-from jellyml.workspace import stage
+from jellyml.workspace import relation, stage
 from jellyml.workspace.journal import Journal, Move
 from jellyml.workspace.plan import differences, unknown_to
 from jellyml.workspace.session import Drafted, Session
@@ -25,6 +27,7 @@ from jellyml.workspace.state import EMPTY_TREE
 from jellyml.workspace.store import Store
 
 _FEW = 10
+_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _HELD = 48 << 20  # bytes of code that need not be read twice
 _BESIDE = ".jellyml-new"  # where a repository is made that is not there yet
 
@@ -87,11 +90,24 @@ class Arrival:
                 "load it on a file system that does.",
             )
 
-    def stage(self, session: Session, drafted: Drafted) -> Staged:
+    def moves(self, drafted: Drafted) -> list[Move]:
+        """All differences between the working tree and the snapshot."""
+        return list(differences(drafted.place.git, drafted.draft.state.files, self.incoming.tree))
+
+    def lost_to_unrelated(self, session: Session, scan: Scan, moves: Sequence[Move]) -> int:
+        """How many files would be removed for code that has nothing in common with them."""
+        lost = relation.lost(moves, scan)
+        if not lost or relation.shares_a_path(moves, self.incoming.files, scan):
+            return 0
+        named = (self.checkpoint.header.stands_for, self.code.get("base"))
+        ids = [one for one in named if isinstance(one, str) and _ID.fullmatch(one)]
+        related = relation.shares_a_commit(session.repository, self.incoming, ids)
+        return 0 if related else lost
+
+    def stage(self, session: Session, drafted: Drafted, moves: Sequence[Move]) -> Staged:
         """Write the files that differ below the staging folder; say which paths move."""
         git = drafted.place.git
         draft = drafted.draft
-        moves = list(differences(git, draft.state.files, self.incoming.tree))
         if draft.converted and draft.scan.head:
             # A file that git calls unmodified, with the blob that the snapshot has: it stays,
             # whatever rules stand between its bytes and the blob.

@@ -35,17 +35,27 @@ class Workspace:
         to: "str | os.PathLike[str] | None" = None,
         dry_run: bool = False,
         max_unpacked: int = 4 << 30,
+        unrelated: bool = False,
     ) -> Outcome:
         """Bring back the code in a checkpoint, here or at an address such as ``s3://...``.
 
         ``to`` names a missing or empty folder for it.
 
         With ``dry_run`` only say what would change. ``max_unpacked`` (bytes) bounds what a
-        stranger's snapshot may unpack to.
+        stranger's snapshot may unpack to. Code that has neither a commit nor a path in common
+        with the repository would remove all that is in it: that raises Unrelated, and is done
+        with ``unrelated``.
         """
         from jellyml.workspace import operations
 
-        return operations.load(self._asked, model, to, dry_run=dry_run, max_unpacked=max_unpacked)
+        return operations.load(
+            self._asked,
+            model,
+            to,
+            dry_run=dry_run,
+            max_unpacked=max_unpacked,
+            unrelated=unrelated,
+        )
 
     def undo(self) -> Outcome:
         """Go back to the state before the last load, restore or redo."""
