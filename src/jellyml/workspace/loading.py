@@ -149,10 +149,11 @@ class Arrival:
         if wanted is None:
             return None
         if not self._has_tree(repository.git, wanted):
-            from jellyml.code import manifest  # late: it takes long to import
+            from jellyml.code import manifest  # late: they take long to import
+            from jellyml.workspace.rebuild import rebuild
 
-            for text in manifest.commit_texts(self.code):
-                self._rebuild(text, repository.git)
+            texts = manifest.commit_texts(self.code)
+            rebuild(wanted, texts, self.incoming.git, repository.objects)
             if not self._has_tree(self.incoming.git, wanted):
                 self.warnings.append(
                     "The history was left out of this snapshot, and is not in this repository:"
@@ -165,16 +166,6 @@ class Arrival:
         """True when a commit is there and is of the very tree that came."""
         question = ("rev-parse", "-q", "--verify", f"{commit}^{{tree}}")
         return git.run(*question, accept=(0, 1)).decode().strip() == self.incoming.tree
-
-    def _rebuild(self, text: bytes, git: Git) -> None:
-        """A commit whose parents are all here can be made anew from its text."""
-        head = text.partition(b"\n\n")[0].split(b"\n")
-        parents = [line[7:].decode() for line in head if line.startswith(b"parent ")]
-        for parent in parents:
-            here = (git, self.incoming.git)
-            if not any(one.succeeds("cat-file", "-e", f"{parent}^{{commit}}") for one in here):
-                return
-        self.incoming.git.run("hash-object", "-t", "commit", "-w", "--stdin", stdin=text)
 
     @contextmanager
     def index(
