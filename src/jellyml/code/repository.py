@@ -122,8 +122,14 @@ class Git:
         if process.returncode not in accept:
             if self._left() == 0:
                 raise TookTooLong(f"git {command} did not finish in time.")
-            raise refusal(command, errors, self.folder)
+            raise self._refusal(command, errors, process)
         return output or b"", errors
+
+    def _refusal(
+        self, command: str, errors: bytes, process: "subprocess.Popen[bytes]"
+    ) -> GitError | NotARepository:
+        limited = self.hold is not None
+        return refusal(command, errors, self.folder, process.returncode, is_limited=limited)
 
     def line(self, *args: str | bytes) -> str:
         return os.fsdecode(self.run(*args).removesuffix(b"\n"))
@@ -159,6 +165,8 @@ class Git:
                     if len(head) != 3 or not process.stdout.read(1):
                         if self._left() == 0:
                             raise TookTooLong("git cat-file did not finish in time.")
+                        if not head and process.wait() < 0:
+                            raise self._refusal("cat-file", b"", process)
                         raise GitError(f"The object {one} is missing.", "git fsck")
                     yield head[0].decode(), content
             finally:
