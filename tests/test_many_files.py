@@ -62,6 +62,14 @@ def test_batches_come_out_as_one(
     Workspace(tmp_path).load(model, to=tmp_path / "whole")
     started.clear()
     monkeypatch.setattr(stage, "_AT_ONCE", size)
+    write, largest = stage._check_out, []
+
+    def measured(git: Git, *args: Any, **named: Any) -> None:
+        assert git.index
+        largest.append(int.from_bytes(git.index.read_bytes()[8:12], "big"))
+        write(git, *args, **named)
+
+    monkeypatch.setattr(stage, "_check_out", measured)
     Workspace(tmp_path).load(model, to=tmp_path / "batches")
     whole, batches = (Folder(tmp_path / name) for name in ("whole", "batches"))
     assert fingerprint.files(whole.path) == fingerprint.files(batches.path)
@@ -70,6 +78,7 @@ def test_batches_come_out_as_one(
     assert batches.git("status", "--porcelain") == b""
     count = len(batches.git("ls-files").splitlines())
     assert len(started) == -(-count // size)
+    assert max(largest) <= size + 3  # of the files of one batch, and their rules
 
 
 @pytest.mark.torture
