@@ -101,7 +101,7 @@ def test_nothing_to_undo_is_a_warning_even_when_quiet(repo: Folder) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "problem", "fix"),
     [
-        (["laod", "m.pth"], 2, "There is no command 'laod'.", "jellyml load"),
+        (["laod", "m.pth"], 2, "There is no command 'laod'.", "jellyml -h"),
         (["--foo"], 2, "There is no option '--foo'.", "jellyml -h"),
         (["load"], 2, "The following arguments are required: model_file.", "jellyml eat -h"),
         (["history", "--js"], 2, "Unrecognized arguments: --js.", "jellyml history -h"),

@@ -165,7 +165,7 @@ def test_no_version_is_not_a_newer_one(version: object) -> None:
 
 
 @pytest.mark.parametrize("field", ["snapshot_offset", "snapshot_size"])
-@pytest.mark.parametrize("value", [-1, True, 1.0, "1", None, [1], 1 << 63, 10**900])
+@pytest.mark.parametrize("value", [-1, True, 1.0, "1", None, [1], 1 << 63, 10**290])
 def test_a_size_is_a_whole_number(field: str, value: object) -> None:
     with pytest.raises(BadSnapshot, match=f"{field} is not a size"):
         filling.parse_header(header_with(**{field: value}))

@@ -47,7 +47,7 @@ def refuse_links(path: Path, *, follow: bool) -> Path:
             f"{path} {what}: others may rely on the bytes of that file as they are.",
             "copy it first, or add --follow-links to change it all the same.",
         )
-    return path.resolve()
+    return files.resolved(path)
 
 
 def refuse_writers(path: Path) -> None:
@@ -63,9 +63,10 @@ def refuse_writers(path: Path) -> None:
 
 
 def rewrite(path: Path, chunks: Iterable[bytes], seen: os.stat_result) -> None:
-    """Put a new file in the place of an old one, with its mode and owner. Raises OSError.
+    """Put a new file in the place of an old one, with its mode and owner.
 
-    ``seen`` is the old one as the new was made of it; UnsafeToContinue if it is that no more.
+    Raises OSError with the old one in place, NotConfirmed with the new one. ``seen`` is the old
+    one as the new was made of it; UnsafeToContinue if it is that no more.
     """
     with files.replacement(path, like=seen) as file:
         for chunk in chunks:
@@ -83,22 +84,27 @@ def _copy_attributes(path: Path, file: BinaryIO) -> None:
 
 
 def amend(path: Path, edit: Edit, seen: os.stat_result) -> None:
-    """Make the edit in place. Raises OSError, with the file as it was before.
+    """Make the edit in place. Raises OSError with the file as it was before, NotConfirmed with
+    the edit made.
 
     ``seen`` is the file as the edit was made for it; UnsafeToContinue if it is that no more.
     """
     with _held(path) as file:
         now = os.fstat(file.fileno())
         _refuse_changed(path, now, seen)
-        if edit.parts:
-            _write_journal(path, file, edit, now)
+        if not edit.parts:
+            _cut(file, edit.size)
+            return
         try:
+            _write_journal(path, file, edit, now)
             _change(file, edit)
-        except BaseException:
+            # That is not synced: if the journal comes back, it undoes the change as a whole.
+            _journal(path).unlink()
+        except BaseException as error:
             _put_back(path, file)
+            if isinstance(error, files.NotConfirmed):
+                raise error.undone() from None
             raise
-        # Its removal is not made to last: should it come back, it undoes the change as a whole.
-        _journal(path).unlink(missing_ok=True)
 
 
 def mend(path: Path) -> None:
@@ -106,7 +112,8 @@ def mend(path: Path) -> None:
 
     Raises JellyError when the file cannot be written.
     """
-    path = path.resolve()  # the journal of a file that a stranger's link leads to is none of theirs
+    # The journal is beside the file that a link leads to, not beside the link.
+    path = files.resolved(path)
     if not os.path.lexists(_journal(path)):
         return
     try:
@@ -178,6 +185,15 @@ def _write_journal(path: Path, file: BinaryIO, edit: Edit, now: os.stat_result) 
 def _witness(file: BinaryIO, keep: int) -> str:
     start = max(0, keep - _WITNESS)
     return hashlib.sha256(read_at(file, start, keep - start)).hexdigest()
+
+
+def _cut(file: BinaryIO, size: int) -> None:
+    """Without a journal: a file is cut off at once or not at all."""
+    file.truncate(size)
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        raise files.NotConfirmed.because(error) from None
 
 
 def _change(file: BinaryIO, edit: Edit) -> None:

@@ -1,6 +1,7 @@
 """The two files that a folder gets beside its own: a bundle that git clones, and plain JSON."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from jellyml import files
@@ -26,9 +27,10 @@ def refuse_repository(folder: Path) -> None:
 
 
 def put(folder: Path, payload: Payload) -> tuple[int, bool]:
-    """Put both in, such that a kill leaves the old pair or the new one.
+    """Put both in, such that a kill or an error leaves the old pair or the new one.
 
-    Returns their size in bytes, and whether they take the place of others.
+    Returns their size in bytes, and whether they take the place of others. Raises OSError with
+    the old pair in place, NotConfirmed with the new one.
     """
     header = filling.parse_header(bytes(payload[KEY][: filling.HEADER_SIZE]))
     bundle = bytes(payload[KEY][header.offset : header.offset + header.size])
@@ -36,24 +38,65 @@ def put(folder: Path, payload: Payload) -> tuple[int, bool]:
     replaced = (folder / SIDECAR).exists()
     # The new manifest waits under a name of its own: with the new bundle in place it counts.
     coming = folder / MANIFEST_COMING
-    files.replace(coming, [manifest], mode=0o666)
-    files.replace(folder / SIDECAR, [bundle], mode=0o666)
-    coming.replace(folder / MANIFEST_SIDECAR)
-    files.sync_folder(folder)
+    with _removed_on_error(coming):
+        files.replace(coming, [manifest], mode=0o666)
+        flaw = _replaced(folder / SIDECAR, bundle)
+    try:
+        coming.replace(folder / MANIFEST_SIDECAR)
+        files.sync_folder(folder)
+    except OSError as error:
+        flaw = files.NotConfirmed.because(error)
+    if flaw:
+        raise flaw
     return len(bundle) + len(manifest), replaced
 
 
+@contextmanager
+def _removed_on_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:
+            raise JellyError(
+                f"{path.parent} could not be changed: {error.strerror}. Its snapshot is the one"
+                f" that it was, but {path} is left of the attempt.",
+                f"rm {pasteable(path)}",
+            ) from None
+        if isinstance(error, files.NotConfirmed):
+            raise error.undone() from None
+        raise
+
+
+def _replaced(path: Path, content: bytes) -> files.NotConfirmed | None:
+    """From here on there is no way back: what is not confirmed is told once all is done."""
+    try:
+        files.replace(path, [content], mode=0o666)
+    except files.NotConfirmed as error:
+        return error
+    return None
+
+
 def take_out(folder: Path) -> None:
-    """NoSnapshot where there is none of them; a strip that was killed may have left manifests."""
+    """Remove what ``put`` wrote; a strip that was killed may have left manifests.
+
+    Raises NoSnapshot where there is none, OSError with all of them in place, NotConfirmed where
+    the first is gone: without the bundle there is no snapshot.
+    """
     lying = [folder / name for name in _SIDECARS if (folder / name).exists()]
     if not lying:
         raise NoSnapshot(
             f"No snapshot lies beside the files of {folder}.",
             f"jellyml show {pasteable(folder)} says whether one of them carries it: name that one.",
         )
-    for path in lying:
-        path.unlink(missing_ok=True)
-    files.sync_folder(folder)
+    lying[0].unlink(missing_ok=True)
+    try:
+        for path in lying[1:]:
+            path.unlink(missing_ok=True)
+        files.sync_folder(folder)
+    except OSError as error:
+        raise files.NotConfirmed.because(error) from None
 
 
 def parts_of_the_run(folder: Path) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 ``torch.save({..., **snapshot}, path)``. It never ends a training run unless asked to.
 """
 
+import stat
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -237,16 +238,9 @@ def _check_notes(notes: Mapping[str, object] | None) -> None:
 
 def _folder(path: "str | os.PathLike[str] | None") -> Path:
     folder = files.given("git_repo_path", "." if path is None else path)
-    if not _is_folder(folder):
+    if not stat.S_ISDIR(files.mode_of(folder)):
         raise UsageError(f"{folder} is not a folder.", "pass a folder inside the repository.")
     return folder
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
 
 
 def _bundle_output(path: "str | os.PathLike[str] | None") -> Output | None:

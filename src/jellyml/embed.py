@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from jellyml import amend, beside, throwaway
+from jellyml import amend, beside, files, throwaway
 from jellyml.checkpoint import Checkpoint, found
 from jellyml.code import filling
 from jellyml.create import on_secrets, snapshot_for
@@ -286,8 +286,11 @@ def _fill_folder(folder: Path, payload: Payload, replace: bool, follow: bool) ->
         )
     targets = [_target(one, follow=follow) for one in own]
     filled = _beside(folder, payload, instead=bool(own))
-    for target in targets:
-        _wipe(target)
+    try:
+        for target in targets:
+            _wipe(target)
+    except OSError as error:
+        raise files.NotConfirmed.because(error) from None  # the folder carries the new one
     return filled
 
 
@@ -314,6 +317,13 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise NoSnapshot(f"There is no file {path}.", "check its name and folder.") from None
+    except files.NotConfirmed as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise JellyError(
+            f"{path} was changed, but the system did not confirm all of it: {error.strerror}"
+            f"{where}. A power cut may undo a part.",
+            "check its disk, then run the command again.",
+        ) from None
     except OSError as error:
         raise JellyError(
             f"{path} could not be changed: {error.strerror or error}. It is as it was.",

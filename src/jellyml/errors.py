@@ -11,6 +11,7 @@ JellyError                something the user can act on
 │   ├── TookTooLong       git did not finish in the time it was given
 │   └── ForeignRepository git finds a repository that is not this folder's own
 └── UnsafeToContinue      going on could lose the user's work
+    └── Unrelated         the code has nothing in common with the repository
 
 JellyWarning              a capture that left something out, or a file that was mended
 """
@@ -77,6 +78,9 @@ class ForeignRepository(GitError):
 
 class UnsafeToContinue(JellyError):
     exit_code = 3
+
+
+class Unrelated(UnsafeToContinue): ...
 
 
 class JellyWarning(UserWarning):

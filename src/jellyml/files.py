@@ -30,6 +30,20 @@ NO_REPLACE, EXCHANGE = 1, 2  # RENAME_NOREPLACE, RENAME_EXCHANGE: linux/fs.h
 _AT_FDCWD = -100
 # A file system that has no hard links, or no right to make one.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+# What the system says of a path where nothing is, or can be.
+NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+class NotConfirmed(OSError):
+    """A change was made, and the system did not confirm that all of it is on the disk."""
+
+    @classmethod
+    def because(cls, error: OSError) -> "NotConfirmed":
+        return cls(error.errno, error.strerror, error.filename)
+
+    def undone(self) -> OSError:
+        """The same error, once the change was taken back."""
+        return OSError(self.errno, self.strerror, self.filename)
 
 
 def replace(
@@ -40,7 +54,9 @@ def replace(
     like: os.stat_result | None = None,
     durable: bool = True,
 ) -> None:
-    """Write a file whole or not at all; one that is there is replaced. Raises OSError.
+    """Write a file whole or not at all; one that is there is replaced.
+
+    Raises OSError with the old file in place, NotConfirmed with the new one.
 
     A new file gets ``mode``, less the umask (0600 by default), or exactly the mode, and as far
     as we may the owner, that another is ``like``.
@@ -82,7 +98,10 @@ def replacement(
             beside.unlink()
         raise
     if durable:
-        sync_folder(path.parent)
+        try:
+            sync_folder(path.parent)
+        except OSError as error:
+            raise NotConfirmed.because(error) from None
 
 
 def _mark_as_used(descriptor: int) -> None:
@@ -98,20 +117,67 @@ def _make_like(path: Path, other: os.stat_result) -> None:
     path.chmod(stat.S_IMODE(other.st_mode))  # after chown, which takes some bits away
 
 
-def given(name: str, path: "str | os.PathLike[str]") -> Path:
-    """A path that somebody passed as ``name``, made absolute; UsageError where it is none."""
+def path_of(path: "str | os.PathLike[str]", name: str = "") -> Path:
+    """A path that a caller passed as ``name``; UsageError for what cannot be one."""
+    called = f"{name}={path!r}" if name else repr(path)
     try:
         found = Path(path)
-        if "\0" in str(found):
-            raise ValueError
-        return found.absolute()
-    except (TypeError, ValueError):
-        raise UsageError(f"{name}={path!r} is not a path.", "pass a str or a Path.") from None
+    except TypeError:
+        raise UsageError(f"{called} is not a path.", "pass a str or a Path.") from None
+    if "\0" in str(found):
+        raise UsageError(f"{called} is not a path.", "pass one without a NUL character.")
+    return found
+
+
+def given(name: str, path: "str | os.PathLike[str]") -> Path:
+    """The same, made absolute."""
+    try:
+        return path_of(path, name).absolute()
     except OSError:
         raise UsageError(
             "The current folder is gone.",
             f"go to one that is there (cd ~), or pass {name} as a whole path.",
         ) from None
+
+
+def resolved(path: Path) -> Path:
+    """Where a path leads, links followed. Raises OSError for links that lead in a circle."""
+    try:
+        return path.resolve()
+    except RuntimeError:  # Python before 3.13
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
+
+
+def mode_of(path: Path) -> int:
+    """The ``st_mode`` of what a path leads to; 0 where nothing is or can be there.
+
+    Raises UsageError where that cannot be found out.
+    """
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        if error.errno in NOTHING_THERE:
+            return 0
+        raise UsageError(
+            f"{path} cannot be reached: {error.strerror}.", "check the folders above it."
+        ) from None
+
+
+def to_write(path: Path) -> Path:
+    """Where a user's path leads, links followed; UsageError where no file can be put there."""
+    try:
+        found = resolved(path)
+        if found.is_dir() or not found.parent.is_dir():
+            what = "is a folder" if found.is_dir() else "lies in a folder that does not exist"
+            raise UsageError(f"{path} {what}.", "name a file in a folder that is there.")
+        if os.path.lexists(found) and not found.is_file():
+            raise UsageError(f"{path} is no ordinary file.", "name a file; it is replaced whole.")
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path!s:.80} cannot be written: {getattr(error, 'strerror', None) or error}.",
+            "name another file.",
+        ) from None
+    return found
 
 
 def standing() -> Path | None:

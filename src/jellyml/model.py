@@ -56,11 +56,15 @@ def open(path: "str | PathLike[str]", *, max_unpacked: int = MAX_UNPACKED) -> "M
     """Open a checkpoint, a file, a folder or an address (``s3://...``), to look into it.
 
     ``max_unpacked`` is how many bytes its code may unpack to. Raises NoSnapshot where there is
-    no such file; whatever else may be wrong shows when a part is asked for.
+    no such file, JellyError where it cannot be reached; whatever else may be wrong shows when a
+    part is asked for.
     """
+    from jellyml.opened import told
+
     place = place_of(path)
-    if isinstance(place, Path) and not place.exists():
-        raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")
+    if isinstance(place, Path):
+        with told(place):
+            place.stat()
     return Model(place, max_unpacked)
 
 

@@ -209,9 +209,13 @@ class Terminal:
             if bar:  # or the cursor stays hidden
                 bar.stop()
 
+    @property
+    def can_ask(self) -> bool:
+        return not self.quiet and is_terminal(self.source) and is_terminal(self.err)
+
     def agrees(self, question: str, *, yes: bool) -> bool:
         """True to go ahead: told so beforehand, or nobody there to ask, or asked and agreed."""
-        if yes or self.quiet or not (is_terminal(self.source) and is_terminal(self.err)):
+        if yes or not self.can_ask:
             return True
         _write(self.err, f"{_indented(question)} [y/N] ", flush=True)
         if self.source.readline().strip().lower() in ("y", "yes"):

@@ -12,6 +12,7 @@ from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
 from jellyml.compare.comparison import PARTS, Comparison, Parts, diff
 from jellyml.compare.sides import opened
 from jellyml.errors import UsageError, pasteable
+from jellyml.files import path_of
 from jellyml.tensors import as_numpy
 from jellyml.terminal import Terminal, has_colour, is_terminal, safe
 
@@ -44,7 +45,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--only", choices=PARTS, help="compare nothing else")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="draw the change of the weights into a picture"
+        "--plot", type=path_of, metavar="FILE", help="draw the change of the weights into a picture"
     )
     add_force(parser)
     add_code_dir(parser)

@@ -53,6 +53,8 @@ COMMANDS = (
     Command("git", (), "use git on the code inside a checkpoint"),
     Command("fix", (), "rarely needed: history and bundle files"),
 )
+# ``git`` is not one of them: what it does is for the words after it to say.
+_READ_ONLY = ("show", "list", "diff", "log", "check")
 
 ESSENTIALS = (
     f"JellyML {__version__}: your code in your model.",
@@ -151,7 +153,7 @@ def parser_of(command: Command, *, plain: bool = False) -> Parser:
 
 
 def find(word: str) -> Command:
-    """The command of this name or alias; a UsageError names the one that was likely meant."""
+    """The command of this name or alias; a UsageError may name one that only reads instead."""
     names = {name: row for row in COMMANDS for name in (row.name, *row.aliases)}
     if word in names:
         return names[word]
@@ -159,9 +161,9 @@ def find(word: str) -> Command:
     from difflib import get_close_matches
 
     meant = get_close_matches(word, names, n=1)
-    raise UsageError(
-        f"There is no {kind} {word!r}.", f"jellyml {meant[0]}" if meant else "jellyml -h"
-    )
+    # A hint may be pasted unread: none changes anything.
+    harmless = bool(meant) and names[meant[0]].name in _READ_ONLY
+    raise UsageError(f"There is no {kind} {word!r}.", f"jellyml {meant[0] if harmless else '-h'}")
 
 
 def show_help(*, plain: bool) -> None:

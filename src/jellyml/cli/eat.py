@@ -1,9 +1,11 @@
 """``jellyml eat``: bring the code of a checkpoint back."""
 
 from argparse import Namespace
-from pathlib import Path
+from functools import partial
 
-from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked, add_model
+from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked, add_model, add_yes
+from jellyml.errors import Unrelated
+from jellyml.files import path_of
 from jellyml.terminal import Terminal
 from jellyml.workspace import Workspace
 
@@ -15,7 +17,8 @@ load-snapshot-from.
 Nothing is lost: whatever was in the folder before, staged or not, committed or not, comes
 back with jellyml undo. The checkpoint is only read, without torch and without running
 anything that is in it. Afterwards HEAD is detached at the snapshot's commit; branches stay
-where they are. In a folder that is no git repository, one is made.
+where they are. In a folder that is no git repository, one is made. Code that has neither
+a commit nor a path in common with your repository is loaded once you agree.
 
 examples:
   jellyml load model.pth                 here
@@ -28,19 +31,33 @@ def add_arguments(parser: Parser) -> None:
     add_model(parser)
     add_code_dir(parser)
     parser.add_argument(
-        "--to", type=Path, metavar="DIR", help="write the code into DIR, missing or empty"
+        "--to", type=path_of, metavar="DIR", help="write the code into DIR, missing or empty"
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="list what would change, change nothing"
     )
     add_max_unpacked(parser)
+    add_yes(parser)
 
 
-def run(args: Namespace, terminal: Terminal) -> None:
-    outcome = Workspace(args.code_dir).load(
-        args.model, to=args.to, dry_run=args.dry_run, max_unpacked=args.max_unpacked
+def run(args: Namespace, terminal: Terminal) -> int:
+    load = partial(
+        Workspace(args.code_dir).load,
+        args.model,
+        to=args.to,
+        dry_run=args.dry_run,
+        max_unpacked=args.max_unpacked,
     )
+    try:
+        outcome = load(unrelated=args.yes)
+    except Unrelated as problem:
+        if not terminal.can_ask:
+            raise
+        if not terminal.agrees(f"{problem.problem} Load it all the same?", yes=False):
+            return problem.exit_code
+        outcome = load(unrelated=True)
     if args.dry_run:
         terminal.changes(outcome)
     else:
         terminal.outcome(outcome)
+    return 0

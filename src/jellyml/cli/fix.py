@@ -2,10 +2,10 @@
 
 from argparse import Namespace
 from collections.abc import Callable
-from pathlib import Path
 
 from jellyml.cli.parser import Parser, add_code_dir, add_common, add_force, add_model, add_yes
 from jellyml.extract_bundle import write_bundle
+from jellyml.files import path_of
 from jellyml.terminal import Terminal
 from jellyml.workspace import Workspace
 
@@ -47,7 +47,7 @@ def _add_bundle(parser: Parser) -> None:
         "-o",
         "--output_path",
         "--output-path",
-        type=Path,
+        type=path_of,
         metavar="PATH",
         help="a file, or a folder for <model_file>.bundle (default: the current folder)",
     )

@@ -12,6 +12,7 @@ from jellyml.cli.log_page.data import data_of
 from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
 from jellyml.code.repository import Repository
 from jellyml.errors import JellyError
+from jellyml.files import path_of
 from jellyml.lineage.differences import Comparing, Differences
 from jellyml.lineage.lineage import Lineage, Member, Point, lineage
 from jellyml.lineage.tree import Row
@@ -50,7 +51,7 @@ def add_arguments(parser: Parser) -> None:
         help="what the tree is made of (default: code)",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at")
+    parser.add_argument("--html", type=path_of, metavar="FILE", help="write a page to look at")
     add_force(parser)
     add_code_dir(parser)
     add_max_unpacked(parser)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from jellyml.cli import art
 from jellyml.errors import UsageError
+from jellyml.files import path_of
 from jellyml.remote.address import place_of
 from jellyml.terminal import Terminal, has_colour, is_terminal
 
@@ -79,7 +80,7 @@ def add_code_dir(parser: argparse.ArgumentParser) -> None:
         "-c",
         "--code_dir",
         "--code-dir",
-        type=Path,
+        type=path_of,
         default=Path(),
         metavar="DIR",
         help="any folder in the repository of your code (default: here)",

@@ -8,6 +8,7 @@ from pathlib import Path
 from jellyml.cli.parser import Parser, add_code_dir
 from jellyml.code.guard import in_words
 from jellyml.errors import UsageError
+from jellyml.files import path_of
 from jellyml.recorder.child import NotStarted, end_likewise
 from jellyml.recorder.fills import Result
 from jellyml.recorder.record import Recorded, record, resume
@@ -37,7 +38,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--watch",
         action="append",
-        type=Path,
+        type=path_of,
         metavar="DIR",
         help="where it writes its checkpoints (default: here); may be given again",
     )

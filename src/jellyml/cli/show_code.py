@@ -9,6 +9,7 @@ from pathlib import Path
 from jellyml.cli import code_view
 from jellyml.code.guard import in_words
 from jellyml.errors import UsageError, pasteable
+from jellyml.files import mode_of
 from jellyml.model import CodeFile, Model
 from jellyml.remote.address import Place, Remote, place_of
 from jellyml.terminal import Terminal, has_colour, is_terminal, safe
@@ -27,11 +28,11 @@ def split(words: str) -> tuple[Place, str | None]:
         if "/" not in before.partition("://")[2] or place.is_there():
             return place, None
         return Remote(before), inside
-    if not Path(words).exists():
+    if not mode_of(place):
         for at, mark in enumerate(words):
-            if mark == ":" and Path(words[:at]).exists():
+            if mark == ":" and mode_of(Path(words[:at])):
                 return Path(words[:at]), words[at + 1 :]
-    return Path(words), None
+    return place, None
 
 
 def files(model: Model, terminal: Terminal, below: str = "") -> None:

@@ -69,7 +69,8 @@ class Incoming:
     git: Git  # isolated, on the quarantine
     objects: Path
     object_format: str
-    entries: int  # files and folders
+    files: int  # symlinks too
+    entries: int  # files, folders and submodules
     size: int  # bytes, once written
     names_that_fold: tuple[str, ...]  # some file systems take them for others beside them
     has_rules: bool  # attributes files among them
@@ -102,6 +103,7 @@ class Quarantine:
             git,
             self.objects,
             self.object_format,
+            tip.files,
             tip.entries,
             tip.size,
             tip.names_that_fold,

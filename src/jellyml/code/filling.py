@@ -6,10 +6,11 @@ takes all that follows the header as the bundle. ``docs/format.md`` is the speci
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from jellyml.errors import BadSnapshot, UsageError
 from jellyml.formats import CODE, MANIFEST, Kind, Record
@@ -21,6 +22,7 @@ LARGEST_MANIFEST = 4 << 20
 # JSON made of next to nothing but brackets takes thirty times its room when parsed.
 _MOST_VALUES = 250_000
 _DEEPEST = 32
+_LONGEST_WHOLE = 300  # digits: such a number can still be a float
 _FIRST_LINES = (b"# v2 git bundle\n", b"# v3 git bundle\n")
 _CUT_OFF = "The snapshot is cut off: it should have {} bytes."
 _NO_BUNDLE = "What follows the snapshot's header is not a git bundle."
@@ -222,12 +224,14 @@ def parse_manifest(data: bytes) -> dict[str, object]:
 
 
 def parse_json(content: bytes) -> dict[str, object]:
-    """JSON from outside: an object, and its size, number of values and depth bounded."""
+    """JSON from outside: an object with finite numbers; its size, values and depth are bounded."""
     values = sum(content.count(mark) for mark in (b"[", b"{", b","))
     if len(content) > LARGEST_MANIFEST or values > _MOST_VALUES:
         raise BadSnapshot("Its JSON is larger than JellyML reads.")
     try:
-        parsed = json.loads(content.decode(), parse_constant=_no_constant)
+        parsed = json.loads(
+            content.decode(), parse_constant=_refused, parse_float=_finite, parse_int=_whole
+        )
     except (ValueError, RecursionError):
         raise BadSnapshot("Its JSON is broken.") from None
     if not isinstance(parsed, dict) or _deeper(parsed, _DEEPEST):
@@ -278,8 +282,18 @@ def _fields(head: bytes, kind: Kind, version: str) -> dict[str, object]:
     return fields
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _refused(number: str) -> NoReturn:
+    raise ValueError(f"{number[:20]} is not a number")
+
+
+def _finite(number: str) -> float:
+    """Python makes Infinity of 1e999, and writes that as what no JSON parser reads."""
+    value = float(number)
+    return value if math.isfinite(value) else _refused(number)
+
+
+def _whole(number: str) -> int:
+    return int(number) if len(number) <= _LONGEST_WHOLE else _refused(number)
 
 
 def _deeper(value: object, levels: int) -> bool:

@@ -3,14 +3,28 @@
 import os
 import re
 import shlex
+import signal
 from pathlib import Path
 
 from jellyml.errors import ForeignRepository, GitError, NotARepository
 
+# What a kernel does to a process beyond its processor time.
+_OUT_OF_TIME = {getattr(signal, name, None) for name in ("SIGXCPU", "SIGKILL")}
+_ALLOW_MORE = "if you trust whoever made it, allow more with --max-unpacked."
 
-def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotARepository:
-    """What git's own words mean for the user."""
+
+def refusal(
+    command: str, errors: bytes, folder: Path, status: int = 1, *, is_limited: bool = False
+) -> GitError | NotARepository:
+    """What git's own words, or the signal that ended it, mean for the user.
+
+    ``is_limited`` where it read a stranger's objects, with limits on time and memory.
+    """
     reason = _reason(os.fsdecode(errors))
+    if status < 0:
+        return _killed(command, -status, is_limited=is_limited)
+    if is_limited and re.search(r"(?i)out of memory", reason):
+        return _beyond(command, "memory")
     if "not a git repository" in reason:
         return NotARepository(
             f"{folder} is not a git repository.",
@@ -42,6 +56,23 @@ def refusal(command: str, errors: bytes, folder: Path) -> GitError | NotAReposit
             " ask for history='auto' or 'none'.",
         )
     return GitError(said)
+
+
+def _killed(command: str, number: int, *, is_limited: bool) -> GitError:
+    if is_limited and number in _OUT_OF_TIME:
+        return _beyond(command, "processor time")
+    name = signal.strsignal(number) or "unknown"
+    return GitError(
+        f"git {command} was ended by signal {number} ({name}).",
+        "try again; a system that runs out of memory ends programs so.",
+    )
+
+
+def _beyond(command: str, what: str) -> GitError:
+    return GitError(
+        f"The code in this checkpoint takes more {what} than is allowed (in git {command}).",
+        _ALLOW_MORE,
+    )
 
 
 # An object that git has the name of, and nothing else.

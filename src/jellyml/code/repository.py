@@ -4,6 +4,7 @@ import os
 import select
 import shutil
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -17,6 +18,7 @@ from typing import IO
 from jellyml.code.refusal import refusal
 from jellyml.code.work_tree import check_git_file, check_work_tree
 from jellyml.errors import GitError, NotARepository, TookTooLong
+from jellyml.files import mode_of
 
 # Inside a hook git exports GIT_DIR and friends; obeying them would act on
 # another repository. The user's configuration stays: containers carry
@@ -130,8 +132,14 @@ class Git:
         if process.returncode not in accept:
             if self._left() == 0:
                 raise TookTooLong(f"git {command} did not finish in time.")
-            raise refusal(command, errors, self.folder)
+            raise self._refusal(command, errors, process)
         return output or b"", errors
+
+    def _refusal(
+        self, command: str, errors: bytes, process: "subprocess.Popen[bytes]"
+    ) -> GitError | NotARepository:
+        limited = self.hold is not None
+        return refusal(command, errors, self.folder, process.returncode, is_limited=limited)
 
     def line(self, *args: str | bytes) -> str:
         return os.fsdecode(self.run(*args).removesuffix(b"\n"))
@@ -167,6 +175,8 @@ class Git:
                     if len(head) != 3 or not process.stdout.read(1):
                         if self._left() == 0:
                             raise TookTooLong("git cat-file did not finish in time.")
+                        if not head and process.wait() < 0:
+                            raise self._refusal("cat-file", b"", process)
                         raise GitError(f"The object {one} is missing.", "git fsck")
                     yield head[0].decode(), content
             finally:
@@ -195,9 +205,11 @@ class Git:
                 # A group of its own: what git itself has started is killed with it.
                 start_new_session=os.name != "nt",
             )
-        except FileNotFoundError:
-            if not self.folder.is_dir():
+        except OSError as error:
+            if not stat.S_ISDIR(mode_of(self.folder)):
                 raise NotARepository(f"There is no folder {self.folder}.") from None
+            if not isinstance(error, FileNotFoundError):
+                raise
             raise _no_git() from None
         try:
             if self.hold:

@@ -63,6 +63,7 @@ class Tip:
     """What the newest commit of a bundle holds."""
 
     tree: str
+    files: int  # regular files and symlinks
     entries: int
     size: int
     names_that_fold: tuple[str, ...]
@@ -86,7 +87,7 @@ def check_tip(start: Start, commit: str, most: Most, scratch: Path) -> Tip:
     whole = walk.added_up(tree)
     _check_sums(whole, most)
     folding = tuple(sorted(walk.names_that_fold))
-    return Tip(tree.hex(), whole.entries, whole.size, folding, walk.has_rules)
+    return Tip(tree.hex(), whole.files, whole.entries, whole.size, folding, walk.has_rules)
 
 
 def _objects(
@@ -141,6 +142,7 @@ class _Folder:
         self.longest = max(self.longest, len(name))
 
     def add(self, below: "_Folder", name_length: int) -> None:
+        self.files += below.files
         self.entries += below.entries
         self.size += below.size
         self.path_bytes += below.path_bytes + below.entries * (name_length + 1)

@@ -22,7 +22,7 @@ class Amount:
     ``relative`` is the norm of the change by the norm of what was (``norm``), ``largest`` the
     largest change of one element. They are None where there are no numbers: without numpy, of a
     packed type, where an element is or becomes no finite number; ``relative`` also where all was
-    zero.
+    zero, or so small that the quotient is not finite.
     """
 
     share: float
@@ -112,9 +112,10 @@ def _in_numbers(one: LazyArray, other: LazyArray) -> Amount:
     if not math.isfinite(sums.change):
         return Amount(share, "elements")
     norm = math.sqrt(sums.norm)
-    if not 0 < norm < math.inf:
+    relative = math.sqrt(sums.change) / norm if 0 < norm < math.inf else math.inf
+    if not math.isfinite(relative):
         return Amount(share, "elements", None, sums.largest)
-    return Amount(share, "elements", math.sqrt(sums.change) / norm, sums.largest, norm)
+    return Amount(share, "elements", relative, sums.largest, norm)
 
 
 def _others(mine: bytes | bytearray, theirs: bytes | bytearray, array: LazyArray) -> "Array":

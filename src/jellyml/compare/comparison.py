@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from jellyml.compare.sides import Kind, Side, opened
 from jellyml.errors import JellyError, UsageError
+from jellyml.files import path_of
 from jellyml.model import MAX_UNPACKED
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def diff(
     ``only`` cannot be compared.
     """
     names = fspath(one), None if other is None else fspath(other)
-    with opened(*names, Path(folder), max_unpacked) as (before, after):
+    with opened(*names, path_of(folder, "folder"), max_unpacked) as (before, after):
         parts = Parts(before, after, only)
         with parts.code() as changed:
             difference = _read(changed) if changed else None

@@ -1,5 +1,6 @@
 """What is compared: a checkpoint, a commit, or the working tree, by what the user calls it."""
 
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jellyml.errors import NotARepository, UsageError, pasteable
+from jellyml.files import mode_of
 from jellyml.formats import KEY
 from jellyml.model import MAX_UNPACKED, Model
 from jellyml.remote.address import place_of
@@ -88,7 +90,8 @@ def _side(name: str | None, folder: Path, max_unpacked: int) -> Side:
     path = place_of(name)
     if not isinstance(path, Path):
         return Side(str(path), "checkpoint", model=Model(path, max_unpacked))
-    if path.is_file() or (path.is_dir() and _is_checkpoint(path)):
+    mode = mode_of(path)
+    if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and _is_checkpoint(path)):
         return Side(name, "checkpoint", model=Model(path, max_unpacked))
     from jellyml.code import objects
 

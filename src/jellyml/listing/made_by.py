@@ -7,6 +7,7 @@ checkpoint's own code, unpacked in a quarantine.
 
 import os
 import re
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from posixpath import normpath
 from jellyml.code.bundle import quarantined
 from jellyml.code.repository import Git, Repository
 from jellyml.errors import JellyError, UsageError
+from jellyml.files import mode_of, path_of
 from jellyml.listing.listed import Listed
 
 _ID = re.compile(r"[0-9a-f]{4,64}")
@@ -59,7 +61,7 @@ def wanted(text: str, folder: Path) -> Wanted:
 
     A revision, the beginning of a commit's id that is not here, ``REVISION:PATH``, or a file.
     """
-    file = folder / text
+    file = folder / path_of(text)
     try:
         repository = Repository.find(folder)
     except JellyError:
@@ -69,7 +71,7 @@ def wanted(text: str, folder: Path) -> Wanted:
     commit = _resolved(repository.git, f"{text}^{{commit}}")
     if commit and not _names_a_file(text):
         return Wanted(commit=commit)
-    if file.is_file():
+    if stat.S_ISREG(mode_of(file)):
         return _version(repository, file)
     _, colon, path = text.partition(":")
     blob = _resolved(repository.git, text) if colon else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jellyml.checkpoint import MANIFEST_SIDECAR, SIDECAR
 from jellyml.errors import JellyError, NoSnapshot
+from jellyml.files import NOTHING_THERE
 from jellyml.remote.address import Remote
 
 _SMALLEST = 1024  # bytes; a snapshot's header alone has as many
@@ -70,9 +71,9 @@ def _file(entry: "os.DirEntry[str]", *, covered: bool) -> Iterator[Place | Jelly
     path = Path(entry.path)
     try:
         seen = entry.stat()
-    except FileNotFoundError:  # a link that leads nowhere, or gone since
-        return
     except OSError as error:
+        if error.errno in NOTHING_THERE:  # a link that leads nowhere, or gone since
+            return
         yield _unreadable(path, error)
         return
     wanted = stat.S_ISREG(seen.st_mode) and seen.st_size >= _SMALLEST

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from jellyml.errors import NoSnapshot, UsageError
+from jellyml.files import mode_of, path_of
 
 if TYPE_CHECKING:
     from jellyml.remote.far import FarFile
@@ -122,13 +123,13 @@ def place_of(text: "str | os.PathLike[str]") -> Place:
     if isinstance(text, str) and _SCHEME.match(text):
         return Remote(text)
     _refuse_torn(text)
-    return Path(text)
+    return path_of(text)
 
 
 def _refuse_torn(text: "str | os.PathLike[str]") -> None:
     """What pathlib makes of an address: no message is to repeat what may be a password in it."""
     torn = _TORN.match(str(text))
-    if torn and not Path(text).exists():
+    if torn and not mode_of(path_of(text)):
         raise UsageError(
             f"An address that begins with {torn[1]}:// was passed as a path.",
             f'pass it as text: "{torn[1]}://..."',

@@ -1,8 +1,10 @@
 """A snapshot on its way into a workspace: proved, in quarantine, then staged and taken over."""
 
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,12 +12,13 @@ from pathlib import Path
 from jellyml.checkpoint import Checkpoint
 from jellyml.code.bundle import Incoming, Quarantine
 from jellyml.code.repository import Git, Repository
+from jellyml.code.scan import Scan
 from jellyml.code.work_tree import in_git_directory
 from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError, pasteable
-from jellyml.files import remove_tree
+from jellyml.files import mode_of, remove_tree
 from jellyml.model import unpacking
 from jellyml.remote.address import Place, Remote
-from jellyml.workspace import stage
+from jellyml.workspace import relation, stage
 from jellyml.workspace.journal import Journal, Move
 from jellyml.workspace.plan import differences, unknown_to
 from jellyml.workspace.session import Drafted, Session
@@ -24,6 +27,7 @@ from jellyml.workspace.state import EMPTY_TREE
 from jellyml.workspace.store import Store
 
 _FEW = 10
+_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _HELD = 48 << 20  # bytes of code that need not be read twice
 _BESIDE = ".jellyml-new"  # where a repository is made that is not there yet
 
@@ -86,11 +90,24 @@ class Arrival:
                 "load it on a file system that does.",
             )
 
-    def stage(self, session: Session, drafted: Drafted) -> Staged:
+    def moves(self, drafted: Drafted) -> list[Move]:
+        """All differences between the working tree and the snapshot."""
+        return list(differences(drafted.place.git, drafted.draft.state.files, self.incoming.tree))
+
+    def lost_to_unrelated(self, session: Session, scan: Scan, moves: Sequence[Move]) -> int:
+        """How many files would be removed for code that has nothing in common with them."""
+        lost = relation.lost(moves, scan)
+        if not lost or relation.shares_a_path(moves, self.incoming.files, scan):
+            return 0
+        named = (self.checkpoint.header.stands_for, self.code.get("base"))
+        ids = [one for one in named if isinstance(one, str) and _ID.fullmatch(one)]
+        related = relation.shares_a_commit(session.repository, self.incoming, ids)
+        return 0 if related else lost
+
+    def stage(self, session: Session, drafted: Drafted, moves: Sequence[Move]) -> Staged:
         """Write the files that differ below the staging folder; say which paths move."""
         git = drafted.place.git
         draft = drafted.draft
-        moves = list(differences(git, draft.state.files, self.incoming.tree))
         if draft.converted and draft.scan.head:
             # A file that git calls unmodified, with the blob that the snapshot has: it stays,
             # whatever rules stand between its bytes and the blob.
@@ -132,10 +149,11 @@ class Arrival:
         if wanted is None:
             return None
         if not self._has_tree(repository.git, wanted):
-            from jellyml.code import manifest  # late: it takes long to import
+            from jellyml.code import manifest  # late: they take long to import
+            from jellyml.workspace.rebuild import rebuild
 
-            for text in manifest.commit_texts(self.code):
-                self._rebuild(text, repository.git)
+            texts = manifest.commit_texts(self.code)
+            rebuild(wanted, texts, self.incoming.git, repository.objects)
             if not self._has_tree(self.incoming.git, wanted):
                 self.warnings.append(
                     "The history was left out of this snapshot, and is not in this repository:"
@@ -148,16 +166,6 @@ class Arrival:
         """True when a commit is there and is of the very tree that came."""
         question = ("rev-parse", "-q", "--verify", f"{commit}^{{tree}}")
         return git.run(*question, accept=(0, 1)).decode().strip() == self.incoming.tree
-
-    def _rebuild(self, text: bytes, git: Git) -> None:
-        """A commit whose parents are all here can be made anew from its text."""
-        head = text.partition(b"\n\n")[0].split(b"\n")
-        parents = [line[7:].decode() for line in head if line.startswith(b"parent ")]
-        for parent in parents:
-            here = (git, self.incoming.git)
-            if not any(one.succeeds("cat-file", "-e", f"{parent}^{{commit}}") for one in here):
-                return
-        self.incoming.git.run("hash-object", "-t", "commit", "-w", "--stdin", stdin=text)
 
     @contextmanager
     def index(
@@ -236,7 +244,7 @@ def load_target(
     made: Path | None = None
     if fresh:
         made = _fresh(folder)
-    elif not folder.is_dir():
+    elif not _is_folder(folder):
         raise UsageError(
             f"{folder} is not a folder.", f"jellyml load MODEL --to {pasteable(folder)}"
         )
@@ -290,14 +298,25 @@ def _make_repository(folder: Path, object_format: str) -> None:
 
 def _fresh(folder: Path) -> Path | None:
     """Make a folder, or take an empty one; the topmost folder that had to be made."""
-    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {_BESIDE}:
+    if _is_folder(folder) and {path.name for path in folder.iterdir()} <= {_BESIDE}:
         return None
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise UsageError(f"{folder} is there and not empty.", "name a new folder.") from None
+    except OSError as error:
+        for path in missing:  # its parents may have been made
+            with suppress(OSError):
+                path.rmdir()
+        raise UsageError(
+            f"{folder} cannot be made: {error.strerror or error}.", "name another folder."
+        ) from None
     return missing[-1]
+
+
+def _is_folder(path: Path) -> bool:
+    return stat.S_ISDIR(mode_of(path))
 
 
 def _unmake(folder: Path, made: Path | None) -> None:

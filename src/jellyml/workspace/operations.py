@@ -1,7 +1,7 @@
 """``load``, ``undo``, ``redo``, ``restore``: every one of them goes from a state to a state."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,7 +18,7 @@ from jellyml.workspace.outcome import Change, Entry, Finding, Outcome
 from jellyml.workspace.perform import Ready, Strange, perform
 from jellyml.workspace.plan import Plan, holds, in_the_way, is_there, to_state
 from jellyml.workspace.recovery import Repair
-from jellyml.workspace.session import Session, Wanted, can_be_written, held
+from jellyml.workspace.session import Drafted, Session, Wanted, can_be_written, held
 from jellyml.workspace.state import Head, State
 from jellyml.workspace.store import Store
 
@@ -33,6 +33,7 @@ def load(
     *,
     dry_run: bool,
     max_unpacked: int,
+    unrelated: bool,
 ) -> Outcome:
     """Bring the code in a checkpoint into the repository around ``folder``, or into ``to``."""
     # Late: undo and the others need none of it, and formats take long to import.
@@ -47,7 +48,8 @@ def load(
             load_target(place, known, fresh=to is not None, dry_run=dry_run) as target,
             _held(target.repository, leave_nothing=dry_run) as (session, repaired),
         ):
-            step = partial(_load, session, arrival, target, dry_run=dry_run)
+            go_ahead = unrelated or target.new
+            step = partial(_load, session, arrival, target, dry_run=dry_run, unrelated=go_ahead)
             outcome = _as_it_lies(step)
     return _told(outcome, repaired)
 
@@ -172,6 +174,7 @@ def _load(
     strange: frozenset[bytes],
     *,
     dry_run: bool,
+    unrelated: bool,
 ) -> Outcome:
     """The snapshot's tree over the working tree, HEAD at its commit."""
     root = session.repository.root
@@ -181,7 +184,10 @@ def _load(
     with session.draft(strange, objects, keep=(*target.lying, *parts)) as drafted:
         session.mover.prepare()
         arrival.check_fits(session)
-        staged = arrival.stage(session, drafted)
+        moves = arrival.moves(drafted)
+        if not unrelated:
+            _refuse_unrelated(session, arrival, drafted, moves, dry_run=dry_run)
+        staged = arrival.stage(session, drafted, moves)
         parts -= {move.path for move in staged.moves if move.before}  # those that git knows
         operation = session.journal.next("load")
         plan = in_the_way(
@@ -215,6 +221,23 @@ def _load(
         (*notes, *words.pointers(staged.pointers), *words.embedded(inside), *arrival.warnings)
     )
     return Outcome("load", root, said, tuple(warnings), _changes(plan), commit)
+
+
+def _refuse_unrelated(
+    session: Session,
+    arrival: "Arrival",
+    drafted: Drafted,
+    moves: Sequence[Move],
+    *,
+    dry_run: bool,
+) -> None:
+    """Raise Unrelated for the wrong folder; a dry run only says so."""
+    root = session.repository.root
+    lost = arrival.lost_to_unrelated(session, drafted.draft.scan, moves)
+    if lost and not dry_run:
+        raise words.unrelated(root, arrival.path, lost)
+    if lost:
+        arrival.warnings.append(words.would_ask(root, lost))
 
 
 def _go(

@@ -5,9 +5,11 @@ out right and no filter, hook or submodule is started; a state's as they were, t
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from jellyml import files
 from jellyml.code.lfs import Pointer
@@ -22,6 +24,12 @@ from jellyml.workspace.journal import Move
 from jellyml.workspace.slots import slot
 
 _BLOCK = 1 << 20
+# Files that one git writes. The limits on processor time and memory are of one process, and to
+# make a file takes a tenth of a millisecond: a million of them are within no limit.
+_AT_ONCE = 10_000
+
+Entries: TypeAlias = dict[bytes, tuple[str, str]]
+"""Modes and object ids by their paths."""
 
 
 def write_blobs(git: Git, moves: Sequence[Move], stage: Path, modes: Modes) -> None:
@@ -72,12 +80,14 @@ def write_snapshot(
         index=place.directory / "stage-index",
         config=place.git.config | dict(conversion),
     )
-    # Not all of the tree: to read 50,000 files takes git twice as long.
-    entries = {move.path: move.after for move in (*rules, *asked) if move.after is not None}
-    rows = (f"{mode} {oid}\t".encode() + path for path, (mode, oid) in entries.items())
-    git.run("update-index", "-z", "--index-info", stdin=b"".join(row + b"\0" for row in rows))
-    _check_out(git, stage, wanted, links=not is_off(conversion, "core.symlinks"))
-    pointers = _fill_pointers(git, stage, wanted, lfs)
+    links = not is_off(conversion, "core.symlinks")
+    attributes = {move.path: move.after for move in rules if move.after is not None}
+    pointers: list[bytes] = []
+    for batch in _batches(wanted):
+        # Not all of the tree: to read 50,000 files takes git twice as long.
+        _write_index(git, _rules_for(batch, attributes) | batch)
+        _check_out(git, stage, batch, links=links)
+        pointers += _fill_pointers(git, stage, batch, lfs)
     files.sync_tree(stage)
     written = (_as_written(move, stage, object_format) for move in asked)
     differing = tuple(move for move in written if move.before != move.after)
@@ -85,12 +95,30 @@ def write_snapshot(
     return Staged(differing, tuple(pointers))
 
 
-def _check_out(
-    git: Git, stage: Path, wanted: Mapping[bytes, tuple[str, str]], *, links: bool
-) -> None:
+def _batches(wanted: Entries) -> Iterator[Entries]:
+    paths = iter(wanted)
+    while batch := list(islice(paths, _AT_ONCE)):
+        yield {path: wanted[path] for path in batch}
+
+
+def _rules_for(paths: Iterable[bytes], attributes: Entries) -> Entries:
+    """The attributes files of the folders that hold these paths."""
+    if not attributes:
+        return {}
+    folders = {b"", *(parent + b"/" for path in paths for parent in disk.parents(path))}
+    names = (folder + b".gitattributes" for folder in folders)
+    return {name: attributes[name] for name in names if name in attributes}
+
+
+def _write_index(git: Git, entries: Entries) -> None:
+    assert git.index
+    git.index.unlink(missing_ok=True)  # of the batch before
+    rows = (f"{mode} {oid}\t".encode() + path + b"\0" for path, (mode, oid) in entries.items())
+    git.run("update-index", "-z", "--index-info", stdin=b"".join(rows))
+
+
+def _check_out(git: Git, stage: Path, wanted: Entries, *, links: bool) -> None:
     """Have git write each path of its index into its slot, with the mode that git gives it."""
-    if not wanted:
-        return
     listed = b"".join(path + b"\0" for path in wanted)
     # Under names of git's own choice, one folder for all: (name, path) is what it answers.
     answer = git.run("checkout-index", "--temp", "-q", "-z", "--stdin", stdin=listed)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jellyml import files
-from jellyml.errors import JellyError, UnsafeToContinue, UsageError, pasteable
+from jellyml.errors import JellyError, Unrelated, UnsafeToContinue, UsageError, pasteable
 from jellyml.workspace.outcome import Change, Outcome
 
 if TYPE_CHECKING:
@@ -60,6 +60,23 @@ def other_files_there(root: Path, aside: Mapping[str, str], model: "Place") -> J
     return UnsafeToContinue(
         f"{root / name} lies here with other content than in the snapshot. Nothing was changed.",
         f"jellyml load {pasteable(model)} --to NEW-FOLDER",
+    )
+
+
+def unrelated(root: Path, model: "Place", count: int) -> Unrelated:
+    files_ = "1 file" if count == 1 else f"{count:,} files"
+    return Unrelated(
+        f"The code in {model} has no commit and no path in common with {root}. Loading it there"
+        f" would remove {files_}. Nothing was changed.",
+        f"jellyml load {pasteable(model)} --to NEW-FOLDER; if the folder is right, add -y.",
+    )
+
+
+def would_ask(root: Path, count: int) -> str:
+    files_ = "1 file" if count == 1 else f"{count:,} files"
+    return (
+        f"The code has no commit and no path in common with {root}, and would remove {files_}:"
+        " a load asks first (-y answers yes)."
     )
 
 

@@ -3,6 +3,7 @@
 What does the work is imported when there is some: to find out that there is none is quicker.
 """
 
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,17 +35,27 @@ class Workspace:
         to: "str | os.PathLike[str] | None" = None,
         dry_run: bool = False,
         max_unpacked: int = 4 << 30,
+        unrelated: bool = False,
     ) -> Outcome:
         """Bring back the code in a checkpoint, here or at an address such as ``s3://...``.
 
         ``to`` names a missing or empty folder for it.
 
         With ``dry_run`` only say what would change. ``max_unpacked`` (bytes) bounds what a
-        stranger's snapshot may unpack to.
+        stranger's snapshot may unpack to. Code that has neither a commit nor a path in common
+        with the repository would remove all that is in it: that raises Unrelated, and is done
+        with ``unrelated``.
         """
         from jellyml.workspace import operations
 
-        return operations.load(self._asked, model, to, dry_run=dry_run, max_unpacked=max_unpacked)
+        return operations.load(
+            self._asked,
+            model,
+            to,
+            dry_run=dry_run,
+            max_unpacked=max_unpacked,
+            unrelated=unrelated,
+        )
 
     def undo(self) -> Outcome:
         """Go back to the state before the last load, restore or redo."""
@@ -140,6 +151,6 @@ class Workspace:
         return folder_of(self._repository()) / "ops"
 
     def _repository(self) -> Repository:
-        if not self._asked.is_dir():
+        if not stat.S_ISDIR(files.mode_of(self._asked)):
             raise UsageError(f"{self._asked} is not a folder.", "pass a folder in a repository.")
         return Repository.find(self._asked)

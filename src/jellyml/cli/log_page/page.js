@@ -62,8 +62,10 @@ function environment(a, b) {
   const [mine, theirs] = [a, b].map(each => data.environments[each.environment]);
   if (!mine || !theirs) return [make("p", "Not recorded on both sides.", "faint")];
   const rows = [];
-  for (const section of Object.keys(theirs).filter(name => name in mine)) {
-    const [before, after] = [mine, theirs].map(each => data.sections[each[section]]);
+  // As maps: a section may have the name of a property that every object has.
+  const [known, compared] = [mine, theirs].map(each => new Map(Object.entries(each)));
+  for (const section of [...compared.keys()].filter(name => known.has(name))) {
+    const [before, after] = [known, compared].map(each => data.sections[each.get(section)]);
     if (before === after) continue;
     const names = new Set([...before, ...after].map(fact => fact[0]));
     const [was, is] = [before, after].map(facts => new Map(facts));

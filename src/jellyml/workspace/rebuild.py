@@ -1,0 +1,80 @@
+"""The true commit of a cut history, made anew from its text where its parents are here.
+
+The texts come from a stranger's manifest, as many as he likes: git is asked once for all parents,
+and writes what is wanted in one process.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from jellyml.code.history import commit_id
+from jellyml.code.repository import Git
+
+_MOST_TEXTS = 10_000
+_FOLDER = "commit-texts"
+_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+def rebuild(wanted: str, texts: Iterable[bytes], git: Git, objects: Path) -> None:
+    """Write the commit ``wanted``, and those of its history that it takes, where ``git`` works.
+
+    A parent may be there or in ``objects``. Nothing is written where one is missing.
+    """
+    known = {commit_id(text, wanted): text for text in islice(texts, _MOST_TEXTS)}
+    parents = _parents(wanted, known)
+    if not parents:
+        return
+    here = _present(git, objects, {one for each in parents.values() for one in each})
+    needed = _needed(wanted, parents, here)
+    if needed:
+        _write(git, {one: known[one] for one in needed})
+
+
+def _parents(wanted: str, known: Mapping[str, bytes]) -> dict[str, list[str]]:
+    """The parents of each commit that leads to ``wanted`` and whose text is known."""
+    found: dict[str, list[str]] = {}
+    waiting = [wanted]
+    while waiting:
+        one = waiting.pop()
+        if one in known and one not in found:
+            head = known[one].partition(b"\n\n")[0].split(b"\n")
+            lines = (line[7:] for line in head if line.startswith(b"parent "))
+            found[one] = [line.decode("ascii", "replace") for line in lines]
+            waiting += found[one]
+    return found
+
+
+def _present(git: Git, objects: Path, ids: Iterable[str]) -> frozenset[str]:
+    both = replace(git, objects=(*git.objects, objects))
+    asked = ("cat-file", "--batch-check=%(objectname) %(objecttype)", "--buffer")
+    lines = "".join(f"{one}\n" for one in ids if _ID.fullmatch(one)).encode()
+    rows = both.run(*asked, stdin=lines).decode("ascii", "replace").splitlines()
+    return frozenset(row.split()[0] for row in rows if row.endswith(" commit"))
+
+
+def _needed(wanted: str, parents: Mapping[str, list[str]], here: frozenset[str]) -> set[str]:
+    """What is to be written so that ``wanted`` has all its parents; none where one is missing."""
+    needed: set[str] = set()
+    waiting = [wanted]
+    while waiting:
+        one = waiting.pop()
+        if one in here or one in needed:
+            continue
+        if one not in parents:
+            return set()
+        needed.add(one)
+        waiting += parents[one]
+    return needed
+
+
+def _write(git: Git, texts: Mapping[str, bytes]) -> None:
+    """Raises GitError for a text that is not a commit's."""
+    folder = git.folder / _FOLDER
+    folder.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_bytes(text)
+    names = "".join(f"{_FOLDER}/{name}\n" for name in texts).encode()
+    git.run("hash-object", "-t", "commit", "-w", "--no-filters", "--stdin-paths", stdin=names)

@@ -1,0 +1,53 @@
+"""Whether a snapshot has anything in common with the repository that it is loaded into.
+
+A load into the wrong folder removes all that is in it. Undo brings it back, but nobody who typed
+the wrong path asked for that. Unrelated is code that shares neither a path nor a commit.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from jellyml.code.bundle import Incoming
+from jellyml.code.repository import Repository
+from jellyml.code.scan import Scan
+from jellyml.workspace.journal import Move
+
+_WIDTHS = {"sha1": 20, "sha256": 32}
+_FANOUT = 8 + 256 * 4  # bytes before the ids in an index of a pack, version 2
+
+
+def lost(moves: Iterable[Move], scan: Scan) -> int:
+    """How many files a load would replace or remove; those of nested repositories stay."""
+    nested = tuple(prefix for prefix, _ in scan.layers() if prefix)
+    return sum(1 for move in moves if move.before and not move.path.startswith(nested))
+
+
+def shares_a_path(moves: Sequence[Move], files: int, scan: Scan) -> bool:
+    """Whether the working tree or HEAD has a path of a tree with so many files.
+
+    ``moves`` are all the differences between the working tree and that tree: a file of the tree
+    that is not added was there.
+    """
+    added = {move.path for move in moves if move.before is None and move.after is not None}
+    if len(added) < files:
+        return True
+    missing = {path for path, entry in scan.overlay.items() if entry is None} | scan.hidden
+    return not added.isdisjoint(missing)
+
+
+def shares_a_commit(repository: Repository, incoming: Incoming, named: Iterable[str]) -> bool:
+    """Whether the repository holds a commit of the bundle, or one of those ``named``."""
+    ids = [*named, *_objects(incoming)]
+    asked = ("cat-file", "--batch-check=%(objecttype)", "--buffer")
+    answer = repository.git.run(*asked, stdin="".join(f"{one}\n" for one in ids).encode())
+    return b"commit" in answer.split(b"\n")
+
+
+def _objects(incoming: Incoming) -> Iterator[str]:
+    """The ids of all objects in the quarantine, as the index of its pack lists them."""
+    width = _WIDTHS[incoming.object_format]
+    for path in Path(incoming.objects, "pack").glob("*.idx"):
+        data = path.read_bytes()
+        count = int.from_bytes(data[_FANOUT - 4 : _FANOUT], "big")
+        for at in range(_FANOUT, _FANOUT + count * width, width):
+            yield data[at : at + width].hex()
