@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jellyml.checkpoint import SIDECAR, Checkpoint
 from jellyml.errors import UsageError, pasteable
-from jellyml.files import given, mode_of, resolved
+from jellyml.files import given
 from jellyml.outputs import BUNDLE, Output
 from jellyml.remote.address import Place, Remote, given_place
 from jellyml.terminal import Terminal

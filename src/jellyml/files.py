@@ -163,23 +163,6 @@ def mode_of(path: Path) -> int:
         ) from None
 
 
-def to_write(path: Path) -> Path:
-    """Where a user's path leads, links followed; UsageError where no file can be put there."""
-    try:
-        found = resolved(path)
-        if found.is_dir() or not found.parent.is_dir():
-            what = "is a folder" if found.is_dir() else "lies in a folder that does not exist"
-            raise UsageError(f"{path} {what}.", "name a file in a folder that is there.")
-        if os.path.lexists(found) and not found.is_file():
-            raise UsageError(f"{path} is no ordinary file.", "name a file; it is replaced whole.")
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{path!s:.80} cannot be written: {getattr(error, 'strerror', None) or error}.",
-            "name another file.",
-        ) from None
-    return found
-
-
 def standing() -> Path | None:
     """The current folder; None where it is gone."""
     try:
