@@ -1,5 +1,6 @@
 """``jellyml.extract_bundle``: write the git bundle inside a checkpoint into a file."""
 
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from os.path import samestat
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from jellyml.checkpoint import SIDECAR, Checkpoint
 from jellyml.errors import UsageError, pasteable
-from jellyml.files import given
+from jellyml.files import given, mode_of
 from jellyml.outputs import BUNDLE, Output
 from jellyml.remote.address import Place, Remote, given_place
 from jellyml.terminal import Terminal
@@ -52,7 +53,7 @@ def write_bundle(model: Place, output: Path | None = None, *, force: bool | None
 
 
 def _target(model: Place, path: Path, force: bool | None) -> Output:
-    is_folder = path.is_dir()
+    is_folder = stat.S_ISDIR(mode_of(path))
     if is_folder and path.is_symlink():
         raise UsageError(
             f"{path} is a symbolic link to a folder, and no file is written through a link.",
@@ -75,7 +76,7 @@ def _name(model: Place) -> str:
 def _refuse_itself(target: Path, read: tuple[Place, ...]) -> None:
     """UsageError where the file that is read would be replaced, under any of its names."""
     here = [one for one in read if isinstance(one, Path)]
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # what cannot be reached is no file that is read
         seen = target.lstat()
         for one in (*here, *(each / SIDECAR for each in here)):
             if one.exists() and samestat(seen, one.stat()):

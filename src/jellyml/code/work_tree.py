@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from jellyml.errors import ForeignRepository, pasteable
+from jellyml.files import resolved
 
 _GIT_DIRECTORY = ("HEAD", "objects", "refs")  # what git requires of one (setup.c)
 
@@ -79,9 +80,11 @@ def embedded(root: Path, paths: Iterable[bytes]) -> list[str]:
 
 
 def _upwards(folder: Path) -> Iterator[Path]:
-    with suppress(OSError):
-        folder = folder.resolve()
-        yield from (folder, *folder.parents)
+    try:
+        folder = resolved(folder)
+    except OSError:
+        return
+    yield from (folder, *folder.parents)
 
 
 def _target(own: Path) -> Path | None:
