@@ -10,7 +10,8 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,12 +239,14 @@ def _opened(name: str, flags: int, directory: Directory) -> Iterator[int]:
 class Tree:
     """A folder in which paths are found step by step, none of them through a link."""
 
-    def __init__(self, root: Path, below: bytes = b"", *, holds_git: bool = False) -> None:
+    def __init__(
+        self, root: "Path | Directory", below: bytes = b"", *, holds_git: bool = False
+    ) -> None:
         """``below`` is a path from ``root`` to the folder that is meant.
 
         Unless it ``holds_git``, no step may be called ``.git``.
         """
-        self.path = root / os.fsdecode(below)
+        self.path = (root if isinstance(root, Path) else root.path) / os.fsdecode(below)
         self._root = root
         self._below = below
         self._holds_git = holds_git
@@ -285,7 +288,7 @@ class Tree:
         return found
 
     def _top(self) -> Directory:
-        found = Directory.open(self._root)
+        found = Directory.open(self._root) if isinstance(self._root, Path) else self._root
         for name in self._below.split(b"/") if self._below else ():
             found = found.enter(os.fsdecode(name))
         return found
@@ -306,4 +309,8 @@ def is_inside(path: bytes, *, holds_git: bool = False) -> bool:
     names = path.split(b"/")
     if any(name in _OUTSIDE or b"\0" in name for name in names):
         return False
-    return holds_git or all(name.lower() != b".git" for name in names)
+    return holds_git or all(_FOLD(name) != b".git" for name in names)
+
+
+# Where names differ by case a folder called .GIT is one like any other.
+_FOLD: Callable[[bytes], bytes] = bytes.lower if sys.platform in ("darwin", "win32") else bytes

@@ -148,6 +148,23 @@ def resolved(path: Path) -> Path:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
 
 
+def read_plain(path: Path, most: int = 1 << 30) -> bytes:
+    """The bytes of a regular file; OSError for anything else, also a link, and beyond ``most``.
+
+    For files that may have come with a stranger's folder: a pipe or a device in their place must
+    not be waited for, or read without end.
+    """
+    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in _PLAIN)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+            raise OSError(errno.EINVAL, "Not a regular file of a usual size", str(path))
+        return file.read(most)
+
+
+_PLAIN = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
+
+
 def mode_of(path: Path) -> int:
     """The ``st_mode`` of what a path leads to; 0 where nothing is or can be there.
 
@@ -169,6 +186,23 @@ def standing() -> Path | None:
         return Path.cwd()
     except OSError:
         return None
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As ``os.walk`` from the top, which calls itself for each level before Python 3.12.
+
+    A folder that came with somebody's code may be deeper than Python can call.
+    """
+    waiting = [os.fspath(folder)]
+    while waiting:
+        here = waiting.pop()
+        folders: list[str] = []
+        names: list[str] = []
+        with suppress(OSError), os.scandir(here) as entries:
+            for entry in entries:
+                (folders if entry.is_dir() else names).append(entry.name)
+        yield here, folders, names
+        waiting += (place for name in folders if not os.path.islink(place := f"{here}/{name}"))  # noqa: PTH114
 
 
 def sync_folder(folder: Path) -> None:

@@ -28,7 +28,8 @@ _PROGRAM = re.compile(
     r"|(alias|pager|protocol|filter|browser|man|sendemail)\..+"
     r"|diff\..+\.(command|textconv)|merge\..+\.driver|(diff|merge)tool\..+|credential\.(.+\.)?helper"
     r"|gpg\.(.+\.)?(program|defaultkeycommand)|trailer\..+\.(cmd|command)|submodule\..+\.update"
-    r"|remote\..+\.(uploadpack|receivepack|vcs)|uploadpack\.packobjectshook",
+    r"|remote\..+\.(uploadpack|receivepack|vcs)|uploadpack\.packobjectshook"
+    r"|tar\..+\.command|imap\.tunnel|instaweb\..+|guitool\..+|lfs\..+",
     re.DOTALL,
 )
 _OF_THE_REPOSITORY = ("local", "worktree")
@@ -84,6 +85,8 @@ def _as_the_user_has_it(folder: Path) -> Iterator[tuple[str, str]]:
             named.add(key)
         else:
             own.setdefault(key, []).append(value)
+    if any(key.startswith("protocol.") for key in named):
+        named.add("protocol.ext.allow")  # by the next line it would be allowed as others are
     for key in sorted(named):
         if key.startswith("credential."):
             yield key, ""  # a list, which an empty one begins anew

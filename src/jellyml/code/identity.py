@@ -6,6 +6,7 @@ made anew under the same name has none, and so does not find the journal of the 
 
 import json
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,27 +14,35 @@ from jellyml import files
 from jellyml.code.repository import Repository
 
 _TOKEN = "jellyml"  # a file in .git/worktrees/NAME
+_FORM = re.compile(r"[0-9a-f]{16}")
 
 
 def mark(repository: Repository) -> None:
     """Give a linked worktree its token, where it has none."""
     token = repository.git_dir / _TOKEN
-    if repository.git_dir != repository.common_dir and not token.exists():
+    if repository.git_dir != repository.common_dir and not _token(repository.git_dir):
         files.replace(token, [os.urandom(8).hex().encode() + b"\n"])
 
 
 def unmark_all(repository: Repository) -> None:
     """Take the tokens away again."""
-    for token in (repository.common_dir / "worktrees").glob(f"*/{_TOKEN}"):
-        token.unlink(missing_ok=True)
+    for git_dir in (repository.common_dir / "worktrees").glob("*"):
+        if _token(git_dir) and not git_dir.is_symlink():
+            (git_dir / _TOKEN).unlink(missing_ok=True)
 
 
 def name_of(git_dir: Path) -> str:
     """The name that nobody had before; of one without a token, a name that nobody has."""
-    token = b""
-    with suppress(OSError):
-        token = (git_dir / _TOKEN).read_bytes()
-    return f"{git_dir.name}.{token.decode(errors='replace').strip()}"
+    return f"{git_dir.name}.{_token(git_dir)}"
+
+
+def _token(git_dir: Path) -> str:
+    """The token of a worktree; empty where it has none of the form that ``mark`` gives."""
+    with suppress(OSError, ValueError):
+        token = files.read_plain(git_dir / _TOKEN, 64).decode().strip()
+        if _FORM.fullmatch(token):
+            return token
+    return ""
 
 
 def base_of(repository: Repository) -> Path:
@@ -66,6 +75,6 @@ def is_interrupted(repository: Repository) -> bool:
     try:
         ops = folder_of(repository) / "ops"
         last = max(ops.glob("[0-9]*.json"), default=None)
-        return last is not None and json.loads(last.read_bytes())["status"] == "begun"
-    except (OSError, ValueError, KeyError, TypeError):
+        return last is not None and json.loads(files.read_plain(last))["status"] == "begun"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -23,7 +23,7 @@ def reading(repository: Repository) -> Iterator[Git]:
     # Untrue settings hide files: git believes that README and readme are one.
     folds = (repository.git_dir / "head").exists()
     git = repository.git.configured(core__ignoreCase=str(folds).lower())
-    shared = [path.name for path in repository.git_dir.glob("sharedindex.*")]
+    shared = [path.name for path in repository.git_dir.glob("sharedindex.*") if is_plain(path)]
     sparse = _is_sparse(repository)
     if not shared and not sparse:
         yield git
@@ -38,6 +38,11 @@ def reading(repository: Repository) -> Iterator[Git]:
         if sparse:
             private = replace(private, own_objects=_trees(git, place))
         yield private
+
+
+def is_plain(path: Path) -> bool:
+    """True for a regular file itself: a link or a device in its place is not read."""
+    return not path.is_symlink() and path.is_file()
 
 
 def _is_sparse(repository: Repository) -> bool:

@@ -7,33 +7,32 @@ repository, and the repository, where it can, leads back.
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from jellyml.errors import ForeignRepository, pasteable
-from jellyml.files import resolved
+from jellyml.files import read_plain, resolved
 
+_OBJECT_ID = re.compile(rb"[0-9a-f]{40}")
+_LONGEST = 1 << 16  # bytes in a file that names a path
 _GIT_DIRECTORY = ("HEAD", "objects", "refs")  # what git requires of one (setup.c)
 
 
 def check_git_file(folder: Path) -> None:
     """Raise ForeignRepository where the nearest ``.git`` leads to another folder's repository.
 
-    Before git is started: git would note the new place in a linked worktree's own files.
+    Before git is started: git would note the new place in a linked worktree's own files. Which of
+    several git will take is not known yet, so ``check_work_tree`` looks at that one again.
     """
     for root in _upwards(folder):
         own = root / ".git"
         git_dir = _target(own)
-        if git_dir is None or not looks_like_git(_common(git_dir)):
-            continue  # git looks further, or says itself what is wrong
-        if not _belongs(git_dir, own):
-            raise ForeignRepository(
-                f"{own} leads to {git_dir}, which is another folder's repository.",
-                "go to that folder; if this is a worktree that was moved:"
-                f" git worktree repair {pasteable(root)}",
-            )
-        return
+        if git_dir and not _belongs(git_dir, own):
+            raise _foreign(own, git_dir)
+        if git_dir and _is_taken(git_dir):
+            return
 
 
 def check_work_tree(root: Path, git_dir: Path, folder: Path) -> None:
@@ -48,12 +47,23 @@ def check_work_tree(root: Path, git_dir: Path, folder: Path) -> None:
             f" {root}.",
             "git config --unset core.worktree, or make a worktree: git worktree add",
         )
-    if _target(root / ".git") != git_dir:
+    own = root / ".git"
+    if _target(own) == git_dir and not _belongs(git_dir, own):
+        raise _foreign(own, git_dir)
+    if _target(own) != git_dir:
         raise ForeignRepository(
             f"{root} is the working tree of {git_dir} by its core.worktree only; it has no .git"
             " that leads there.",
             "go to the folder of the project itself.",
         )
+
+
+def _foreign(own: Path, git_dir: Path) -> ForeignRepository:
+    return ForeignRepository(
+        f"{own} leads to {git_dir}, which is another folder's repository.",
+        "go to that folder; if this is a worktree that was moved:"
+        f" git worktree repair {pasteable(own.parent)}",
+    )
 
 
 def in_git_directory(folder: Path) -> bool:
@@ -89,19 +99,35 @@ def _upwards(folder: Path) -> Iterator[Path]:
 
 def _target(own: Path) -> Path | None:
     """The git directory that a ``.git`` is or leads to, links resolved; None for none."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # no file, a link loop, a name with a NUL
         if own.is_dir():
-            return own.resolve()
-        word, _, path = own.read_bytes().removesuffix(b"\n").partition(b" ")
+            return resolved(own)
+        word, _, path = _line(resolved(own)).partition(b" ")
         if word == b"gitdir:":
-            return (own.parent / os.fsdecode(path)).resolve()
+            return resolved(own.parent / os.fsdecode(path))
     return None
+
+
+def _line(path: Path) -> bytes:
+    return read_plain(path, _LONGEST).removesuffix(b"\n")
+
+
+def _is_taken(git_dir: Path) -> bool:
+    """Whether git looks no further, as in is_git_directory() of its setup.c."""
+    head = git_dir / "HEAD"
+    with suppress(OSError):
+        text = os.fsencode(head.readlink()) if head.is_symlink() else _line(head)
+        name = text.removeprefix(b"ref:").lstrip()
+        if name.startswith(b"refs/") or _OBJECT_ID.match(text):
+            common = _common(git_dir)
+            return all(os.access(common / one, os.X_OK) for one in ("objects", "refs"))
+    return False
 
 
 def _common(git_dir: Path) -> Path:
     """The directory that a linked worktree shares with the others; itself for any other."""
-    with suppress(OSError):
-        return git_dir / os.fsdecode((git_dir / "commondir").read_bytes().removesuffix(b"\n"))
+    with suppress(OSError, ValueError):
+        return resolved(git_dir / os.fsdecode(_line(git_dir / "commondir")))
     return git_dir
 
 
@@ -111,9 +137,10 @@ def _belongs(git_dir: Path, own: Path) -> bool:
     One named ``.git`` is its own folder's, unless its core.worktree names another. A linked
     worktree's names the ``.git`` file that leads to it (gitrepository-layout(5)).
     """
-    if (git_dir / "commondir").exists():
-        with suppress(OSError):
-            named = os.fsdecode((git_dir / "gitdir").read_bytes().removesuffix(b"\n"))
-            return (git_dir / named).resolve() == own.resolve()
+    if os.path.lexists(git_dir / "commondir"):
+        if git_dir.parent != _common(git_dir) / "worktrees":
+            return False
+        with suppress(OSError, ValueError):
+            return resolved(git_dir / os.fsdecode(_line(git_dir / "gitdir"))) == resolved(own)
         return False
     return git_dir.name != ".git" or git_dir.parent == own.parent

@@ -30,6 +30,10 @@ _VERSION = 1
 _NAME = re.compile(r"[0-9a-f]{1,8}-[0-9a-f]{1,16}")  # a process and a moment
 #: How a copy is named that is filled beside a checkpoint.
 COPY = re.compile(r"\.jellyml-record-[0-9a-f]{1,8}-[0-9a-f]{1,16}")
+# What reading a plan raises that no record wrote.
+_MALFORMED = (
+    OSError, ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError, JellyError,
+)  # fmt: skip
 _SLACK = 60.0  # seconds that the clock of a file server may be ahead of ours
 
 
@@ -98,7 +102,7 @@ class Plan:
         """Drop the copy that a kill left in one of the folders that the user named."""
         with suppress(OSError):
             if self.place:
-                copy = Path(os.fsdecode((self.place / "copy").read_bytes()))
+                copy = Path(os.fsdecode(files.read_plain(self.place / "copy")))
                 if COPY.fullmatch(copy.name) and is_below(copy, named):
                     copy.unlink()
 
@@ -174,7 +178,7 @@ def at_work(repository: Repository) -> list[Plan]:
 
 def _all(repository: Repository) -> Iterator[tuple[Path, Plan]]:
     for place in _places(repository):
-        with suppress(OSError, ValueError, KeyError, TypeError, JellyError):
+        with suppress(*_MALFORMED):
             yield place, _read(place)
 
 
@@ -186,16 +190,21 @@ def _places(repository: Repository) -> list[Path]:
 
 def is_below(path: Path, folders: Iterable[Path]) -> bool:
     """Whether a path is in one of some folders, wherever links in it lead."""
-    return any(path.resolve().is_relative_to(folder) for folder in folders)
+    try:
+        found = files.resolved(path)
+    except (OSError, ValueError):  # a link loop, a name with a NUL
+        return False
+    return any(found.is_relative_to(folder) for folder in folders)
 
 
 def _read(place: Path) -> Plan:
-    told = json.loads((place / "plan.json").read_bytes())
+    told = json.loads(files.read_plain(place / "plan.json"))
     if told["version"] != _VERSION:
         raise ValueError(told["version"])
     folders = [Path(os.fsdecode(bytes.fromhex(each))) for each in told["folders"]]
     facts = CodeFacts(root=folders[0], commit=told["commit"])
-    snapshot = Snapshot((place / "filling").read_bytes(), (place / "manifest").read_bytes(), facts)
+    filling, manifest = (files.read_plain(place / name) for name in ("filling", "manifest"))
+    snapshot = Snapshot(filling, manifest, facts)
     before: Sequence[Sequence[int]] = told["before"]
     return Plan(
         command=[str(word) for word in told["command"]],

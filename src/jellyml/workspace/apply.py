@@ -190,11 +190,23 @@ class Mover:
         staged = self._mine.folder(b"stage").entry(slot(self.stage, path).name)
         self._touched.add(place.directory.path)
         if place.is_folder():
-            _remove_hollow(place)
+            self._remove_hollow(place)
         while not (
             renames.put_new(staged, place) or renames.swap(staged, place, self._free_in_trash(path))
         ):
             pass  # it came or went this very moment: another look
+
+    def _remove_hollow(self, entry: DirEntry) -> None:
+        """Folders that hold folders only: the state holds them. OSError: something came in.
+
+        The deepest first, each found from the top: a tree of them may be of any depth.
+        """
+        below = Tree(entry.enter(), holds_git=True)
+        for parent in reversed([here for here, _, _ in files.walk(entry.path)]):
+            inner = os.fsencode(Path(parent).relative_to(entry.path))
+            (below.entry(inner) if inner != b"." else entry).remove_folder()
+            below.forget()
+        self._tree.forget()
 
     def _bring_back(self, source: bytes, path: bytes, around: Around) -> None:
         """What was set aside goes back to its place, or stays where somebody has taken that."""
@@ -217,7 +229,7 @@ class Mover:
     def _merge(self, source: DirEntry, target: DirEntry) -> None:
         if target.is_folder() and not source.is_folder():
             with suppress(OSError):
-                _remove_hollow(target)
+                self._remove_hollow(target)
         if not target.exists():
             self._carry(source, target)
         elif source.is_folder() and target.is_folder():
@@ -290,17 +302,9 @@ def _is_written(path: Path) -> bool:
     return not path.is_symlink() and locks.is_written(path)
 
 
-def _remove_hollow(entry: DirEntry) -> None:
-    """Folders that hold folders only: the state holds them. OSError: something came in."""
-    folder = entry.enter()
-    for name in folder.names():
-        _remove_hollow(folder.entry(name))  # NotADirectoryError for anything else
-    entry.remove_folder()
-
-
 def files_below(folder: Path) -> Iterator[Path]:
     """Files and links, from the folder."""
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in files.walk(folder):
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):
             yield Path(parent, name).relative_to(folder)

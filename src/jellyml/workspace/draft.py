@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from jellyml.code.contents import Contents
+from jellyml.code.reading import is_plain
 from jellyml.code.repository import Git, Repository
 from jellyml.code.scan import Scan, at, on_disk, scan
 from jellyml.code.scratch import Change, Scratch, header
@@ -113,7 +114,8 @@ def make_draft(
         overlay |= dict.fromkeys((prefix + path for path in layer.hidden), None)
     as_is = replace(selection, overlay=overlay)
     index, mtime = _index(repository)
-    shared = {one.name: one.read_bytes() for one in repository.git_dir.glob("sharedindex.*")}
+    parts_of_index = filter(is_plain, repository.git_dir.glob("sharedindex.*"))
+    shared = {one.name: one.read_bytes() for one in parts_of_index}
     parts = (index or b"", *shared.values())
     operation = dict(operation_files(repository.git_dir))
     state = State(

@@ -170,6 +170,6 @@ def _take(token: Path, lock: Path) -> bool:
 
 def is_ours(token: Path, lock: Path) -> bool:
     """git's own index.lock is empty or an index, never our token."""
-    with suppress(FileNotFoundError):
-        return lock.samefile(token) or lock.read_bytes() == token.read_bytes()
+    with suppress(OSError):  # none there, or no file
+        return lock.samefile(token) or files.read_plain(lock) == files.read_plain(token)
     return False

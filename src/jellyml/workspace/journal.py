@@ -66,7 +66,7 @@ class Operation:
 
 
 _PAST = "past.json"
-_NAME = re.compile(r"(\d{8})\.json")
+_NAME = re.compile(r"(\d{8,15})\.json")
 _MANY = 64  # files of entries
 
 _FIELDS = tuple(one.name for one in fields(Operation))
@@ -91,10 +91,10 @@ class Journal:
     def _each(self) -> list[Operation]:
         """Those that have a file of their own, oldest first."""
         found = (path.name for path in self.folder.glob("[0-9]*.json"))
-        names = sorted(name for name in found if _NAME.fullmatch(name))
+        names = sorted((name for name in found if _NAME.fullmatch(name)), key=_number)
         for name in names:
             if name not in self._read:
-                self._read[name] = _read(self.folder / name, int(name[:8]))[-1]
+                self._read[name] = _read(self.folder / name, _number(name))[-1]
         return [self._read[name] for name in names]
 
     @property
@@ -194,6 +194,10 @@ def stacks(operations: Sequence[Operation]) -> Stacks:
     return Stacks(tuple(undo), tuple(redo))
 
 
+def _number(name: str) -> int:
+    return int(name.partition(".")[0])
+
+
 def _text(operation: Operation) -> bytes:
     record = {name: getattr(operation, name) for name in _FIELDS}
     record["moves"] = [(os.fsdecode(one.path), one.before, one.after) for one in operation.moves]
@@ -203,12 +207,12 @@ def _text(operation: Operation) -> bytes:
 def _read(path: Path, number: int | None = None) -> list[Operation]:
     """The entry in a file, which has to be of this ``number``, or the entries."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(files.read_plain(path))
         entries = [_operation(record) for record in (found if isinstance(found, list) else [found])]
         if number is not None and [one.number for one in entries] != [number]:
             raise ValueError("its number is not that of its file")
         return entries
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UnsafeToContinue(
             f"The journal entry {path} cannot be read ({error}), so nobody knows what it did.",
             f"mv {pasteable(path)} {pasteable(path)}.unreadable - then look at your files:"
@@ -241,7 +245,8 @@ def _side(value: list[str] | None) -> Side:
 _MODE = re.compile(r"100[0-7]{3}|120000")
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _BRANCH = re.compile(r"jellyml-[0-9a-f]{8,64}")
-_PLACE = re.compile(r"aside/\d{8}/\d{4,}(/.+)?", re.DOTALL)
+_PLACE = re.compile(r"aside/\d{8,15}/\d{4,}(/.+)?", re.DOTALL)
+_LATEST = 1 << 37  # seconds: the year 6325
 _LARGEST = 1 << 53  # no count of ours comes near; JSON has longer numbers
 
 
@@ -258,7 +263,7 @@ def _check(operation: Operation) -> None:
         or not {str(one.verb), str(one.status)} <= _WORDS
         or not all(isinstance(text, (str, type(None))) for text in (one.model, one.commit))
         or not (one.commit is None or _OID.fullmatch(one.commit))
-        or not abs(one.time) < _LARGEST
+        or not 0 <= one.time < _LATEST
         or not all(is_inside(os.fsencode(path)) for path in paths)
         or not all(map(_is_place, places.values()))
         or not all(type(mode) is int and 0 <= mode <= 0o7777 for mode in modes.values())

@@ -15,10 +15,11 @@ from jellyml.workspace.state import OPERATION
 
 # What git and JellyML write to during a load or an undo (gitrepository-layout(5)).
 _SHARED = (
-    "objects", "objects/pack", "objects/info", "refs", "refs/heads", "refs/jellyml",
-    "refs/jellyml/keep", "logs", "logs/refs", "logs/refs/heads", "logs/refs/jellyml",
-    "logs/refs/jellyml/keep", "worktrees",
+    "objects", "objects/pack", "objects/info", "refs", "refs/heads", "logs", "logs/refs",
+    "logs/refs/heads", "worktrees",
 )  # fmt: skip
+_REFS = ("refs/jellyml", "logs/refs/jellyml")
+_BRANCHES = ("refs/heads", "logs/refs/heads")
 _OWN = ("logs", "logs/HEAD")
 # The user's own things are in these, links among them.
 _OF_THE_USER = {"stage", "trash", "fresh", "rescue", "aside"}
@@ -28,10 +29,9 @@ def refuse_links(repository: Repository) -> None:
     """Raise UnsafeToContinue, with nothing changed, where a part that is written to is a link."""
     for place in _links(repository):
         raise UnsafeToContinue(
-            f"{place} is a symbolic link, and JellyML writes through none in a git directory."
-            " Nothing was changed.",
-            f"look where it leads, then put the real file or folder in its place:"
-            f" ls -l {pasteable(place)}",
+            f"{place} is {_kind(place)}, and JellyML writes to files and folders only in a git"
+            " directory. Nothing was changed.",
+            f"look what it is, then put a file or folder in its place: ls -l {pasteable(place)}",
         )
 
 
@@ -41,9 +41,19 @@ def is_plain(repository: Repository) -> bool:
     return not any(one.is_symlink() for one in (own, *own.parents) if one.is_relative_to(base))
 
 
+def _kind(place: Path) -> str:
+    return "a symbolic link" if place.is_symlink() else "no file and no folder"
+
+
 def _links(repository: Repository) -> Iterator[Path]:
     parts = [repository.common_dir / name for name in _SHARED]
     parts += [repository.git_dir / name for name in _OWN]
+    parts += (repository.common_dir / "worktrees").glob("*")
+    for name in _BRANCHES:
+        parts += (repository.common_dir / name).glob("jellyml-*")
+    for name in _REFS:
+        place = repository.common_dir / name
+        yield from [place] if place.is_symlink() else _below(place)
     base = identity.base_of(repository)
     yield from (one for one in (*parts, base, identity.removed_of(repository)) if one.is_symlink())
     own = {os.fspath(one) for one in (base / "main", *(base / "worktrees").glob("*"))}
@@ -51,6 +61,11 @@ def _links(repository: Repository) -> Iterator[Path]:
     for name in OPERATION:
         place = repository.git_dir / name
         yield from [place] if place.is_symlink() else _below(place)
+
+
+def _is_plain(entry: "os.DirEntry[str]") -> bool:
+    """False for a link, and for a pipe, socket or device: whoever opens one may wait for ever."""
+    return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
 
 
 def _below(folder: Path, worktrees: Container[str] = ()) -> Iterator[Path]:
@@ -62,7 +77,7 @@ def _below(folder: Path, worktrees: Container[str] = ()) -> Iterator[Path]:
             entries = list(os.scandir(here))
         except (FileNotFoundError, NotADirectoryError):
             continue
-        yield from (Path(entry.path) for entry in entries if entry.is_symlink())
+        yield from (Path(entry.path) for entry in entries if not _is_plain(entry))
         below = {entry.name: entry.path for entry in entries if entry.is_dir(follow_symlinks=False)}
         if here in worktrees:
             # What is set aside is in a folder for each operation, and that is no link.

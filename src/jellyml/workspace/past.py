@@ -138,7 +138,7 @@ def states_of(store: Store, private: Path) -> Iterator[tuple[str, float]]:
             seen[number] = max(seen.get(number, 0.0), one.time)
     prefix = store.refs_of(private)
     numbers = (ref.removeprefix(prefix) for ref in store.all_states() if ref.startswith(prefix))
-    for number in sorted(map(int, numbers)):
+    for number in sorted(int(name) for name in numbers if name.isdecimal()):
         yield f"{prefix}{number}", seen.get(number, 0.0)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from jellyml import files
 from jellyml.code.repository import Git
 from jellyml.code.scan import GITLINK, SYMLINK, at, is_folder
 from jellyml.errors import UnsafeToContinue
@@ -182,7 +183,7 @@ def not_folders(root: Path, paths: Iterable[bytes], gone: Container[bytes]) -> I
 
 def holds_more(root: Path, folder: Path, gone: Container[bytes]) -> bool:
     """True when something would still lie in a folder after ``gone`` is gone."""
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in files.walk(folder):
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):
             if os.fsencode(Path(parent, name).relative_to(root)) not in gone:

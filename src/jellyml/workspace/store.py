@@ -149,7 +149,8 @@ class Store:
     def numbers(self) -> set[int]:
         """The states of this worktree that are held."""
         prefix = self.refs_of(self.private)
-        return {int(ref.removeprefix(prefix)) for ref in self._refs(prefix)}
+        names = (ref.removeprefix(prefix) for ref in self._refs(prefix))
+        return {int(name) for name in names if name.isdecimal()}
 
     def merge_packs(self) -> None:
         """Keep it quick after thousands of operations."""
