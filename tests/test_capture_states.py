@@ -325,12 +325,13 @@ def test_a_working_tree_elsewhere(repo: Folder, tmp_path: Path) -> None:
     elsewhere.path.mkdir()
     elsewhere.write("inside.py", "1")
     repo.git("config", "core.worktree", str(elsewhere.path))
-    with untouched(repo.path, elsewhere.path):
-        with pytest.warns(JellyWarning, match="its core.worktree is"):
-            assert not jellyml.create_snapshot(repo.path).filling
-        elsewhere.write(".git", f"gitdir: {repo.path / '.git'}\n")  # it leads back
-        repo_of = taken(elsewhere.path)
-    assert unpacked(repo_of.filling, tmp_path / "unpacked") == walked(elsewhere.path)
+    with untouched(repo.path, elsewhere.path), pytest.warns(JellyWarning, match="core.worktree is"):
+        assert not jellyml.create_snapshot(repo.path).filling
+    (repo.path / ".git").rename(tmp_path / "store")
+    elsewhere.write(".git", f"gitdir: {tmp_path / 'store'}\n")  # it leads back
+    with untouched(elsewhere.path):
+        snapshot = taken(elsewhere.path)
+    assert unpacked(snapshot.filling, tmp_path / "unpacked") == walked(elsewhere.path)
 
 
 def submodule(repo: Folder, tmp_path: Path, name: str = "sub") -> Folder:

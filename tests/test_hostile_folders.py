@@ -586,3 +586,173 @@ def test_a_rollback_can_be_taken_back(work: Folder, outside: Outside) -> None:
     assert "during load" in said.out
     type_command("restore", number[1], cwd=work.path)
     assert fingerprint.workspace(work)["files"] == before["files"]
+
+
+# What a reviewer's attack found.
+
+
+def a_reflog(work: Folder, outside: Outside, commit: str) -> None:
+    place = work.path / ".git/logs/refs/jellyml/keep" / commit
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    place.symlink_to(outside.path / "secret")
+
+
+def a_branchs_reflog(work: Folder, outside: Outside, commit: str) -> None:
+    place = work.path / ".git/logs/refs/heads" / f"jellyml-{commit[:8]}"
+    place.symlink_to(outside.path / "secret")
+
+
+def a_folder_of_refs(work: Folder, outside: Outside, commit: str) -> None:
+    (outside.path / "branch").write_text(f"{commit}\n")
+    (work.path / ".git/refs/jellyml/keep/sub").symlink_to(outside.path)
+
+
+def a_worktree(work: Folder, outside: Outside, commit: str) -> None:
+    (outside.path / "jellyml").write_text("0123456789abcdef\n")
+    (work.path / ".git/worktrees").mkdir()
+    (work.path / ".git/worktrees/x").symlink_to(outside.path)
+
+
+@pytest.mark.parametrize("link", [a_reflog, a_branchs_reflog, a_folder_of_refs, a_worktree])
+def test_a_link_deep_in_the_git_directory(
+    work: Folder,
+    outside: Outside,
+    tmp_path: Path,
+    link: Callable[[Folder, Outside, str], None],
+) -> None:
+    Workspace(work.path).undo()
+    link(work, outside, work.git("rev-parse", "HEAD").decode().strip())
+    outside.before = fingerprint.files(outside.path)
+    shutil.rmtree(work.path / ".git/refs/jellyml/keep", ignore_errors=link is not a_folder_of_refs)
+    if link is a_folder_of_refs:
+        (work.path / ".git/refs/jellyml/keep").mkdir()
+        link(work, outside, work.git("rev-parse", "HEAD").decode().strip())
+    type_command("load", tmp_path / "model.jelly", "--dry-run", cwd=work.path)
+    type_command("load", tmp_path / "model.jelly", cwd=work.path)
+    type_command("history", "--prune", "--all", "-y", cwd=work.path)
+    shutil.rmtree(work.path / ".git/jellyml", ignore_errors=True)
+    type_command("load", tmp_path / "model.jelly", "--dry-run", cwd=work.path)
+
+
+def test_a_token_that_is_a_path(work: Folder, outside: Outside) -> None:
+    """By it JellyML's folder for a linked worktree is found."""
+    for name in ("index.html", ".env", "trash/a", "stage/a"):
+        (outside.path / name).parent.mkdir(exist_ok=True)
+        (outside.path / name).write_text("the user's own\n")
+    outside.before = fingerprint.files(outside.path)
+    work.git("worktree", "add", "-q", "--detach", "../linked")
+    (work.path / ".git/jellyml/worktrees/linked.x").mkdir(parents=True)
+    token = work.path / ".git/worktrees/linked/jellyml"
+    token.write_text(f"x/../../../../../{os.path.relpath(outside.path, work.path)}")
+    token.write_text("x/../../../../../../outside")
+    for word in GOING_BACK:
+        type_command(word, cwd=work.path.with_name("linked"))
+
+
+def test_a_decoy_that_git_passes_over(work: Folder, tmp_path: Path) -> None:
+    place = Folder(work.path.with_name("came"))
+    for name in ("objects", "refs"):
+        (place.path / "code/.git" / name).mkdir(parents=True)
+    place.write("code/.git/HEAD", "nonsense\n")
+    place.write(".git", "gitdir: ../work/.git\n")
+    before = fingerprint.files(work.path / ".git")
+    said = type_command("load", tmp_path / "model.jelly", cwd=place.path / "code")
+    assert said.status
+    assert fingerprint.files(work.path / ".git") == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HEAD.lock", "index.lock", "jellyml/main/ops/00000001.json", "jellyml/main/ops/past.json",
+        "jellyml/main/token", "jellyml/store/config", "jellyml/store/packed-refs",
+        "jellyml/store/objects/info/alternates", "jellyml/store/refs/states/main/1",
+        "jellyml/records/1-1/plan.json", "sharedindex.x",
+    ],
+)  # fmt: skip
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(
+    work: Folder, tmp_path: Path, name: str
+) -> None:
+    place = work.path / ".git" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    os.mkfifo(place)
+    for words in (["history"], ["undo"], ["doctor"], ["load", str(tmp_path / "model.jelly")]):
+        said = start_command(*words, cwd=work.path)
+        assert said.status != 70, said
+    assert jellyml.create_snapshot(work.path).filling
+
+
+def test_records_that_nobody_wrote_do_not_stop_a_command(work: Folder, tmp_path: Path) -> None:
+    place = work.path / ".git/jellyml/records/1-1"
+    told: dict[str, object] = {
+        "version": 1, "command": ["x"], "folders": [os.fsencode(work.path).hex()],
+        "commit": None, "began": 0.0, "child": None, "ended": None, "before": [],
+    }  # fmt: skip
+    loop = work.path / "loop"
+    loop.symlink_to(loop)
+    odd: dict[str, object] = {
+        "folders": [], "child": [1], "began": 10**400, "ended": 10**400, "command": 3,
+    }  # fmt: skip
+    plans = [told | {name: value} for name, value in odd.items()]
+    plans += [told | {"folders": [os.fsencode(one).hex()]} for one in (loop, b"a\0b", "rel")]
+    texts = [json.dumps(one) for one in plans] + ["[" * 100_000]
+    for number, text in enumerate(texts):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "filling").touch()
+        (place / "manifest").touch()
+        (place / "plan.json").write_text(text)
+        ran = tmp_path / f"ran{number}"
+        assert start_command("record", "--", "touch", ran, cwd=work.path).status == 0, text[:80]
+        assert ran.exists()
+        for words in (["doctor"], ["record", "--resume"]):
+            assert start_command(*words, cwd=work.path).status != 70, text[:80]
+
+
+def test_numbers_and_names_that_are_odd(work: Folder, tmp_path: Path) -> None:
+    """An entry of a very high number, a state that is none, a folder called .GIT."""
+    ops = private(work) / "ops"
+    entry = json.loads((ops / "00000001.json").read_bytes())
+    (ops / "99999999.json").write_text(json.dumps(entry | {"number": 99_999_999}))
+    states = private(work).parent / "store/refs/states/main"
+    shutil.copy(states / "1", states / "abc")
+    work.write("train.py", "print('mine')\n")
+    (work.path / ".GIT").mkdir()
+    work.write("d/.Git", "x").chmod(0o600)
+    Workspace(work.path).load(tmp_path / "model.jelly")
+    assert work.read("train.py") == b"print('loaded')\n"
+    Workspace(work.path).undo()
+    assert work.read("train.py") == b"print('mine')\n"
+    assert (work.path / ".GIT").is_dir()
+    for time_of in (9e15, -9e15, True):
+        (ops / "99999999.json").write_text(
+            json.dumps(entry | {"number": 99_999_999, "time": time_of})
+        )
+        assert type_command("history", cwd=work.path).status != 70
+
+
+def test_the_found_state_stops_a_rollback_that_could_not_be_taken_back(
+    work: Folder, outside: Outside
+) -> None:
+    there = side(work.write("mine.py", "of the user's\n"))
+    forge(work, moves=[["mine.py", None, there]])
+    (work.path / ".git/index").write_bytes(b"no index\n")
+    for word in GOING_BACK:
+        assert type_command(word, cwd=work.path).status
+    assert (work.path / "mine.py").exists()
+
+
+def test_git_starts_nothing_that_only_the_repository_names(work: Folder, outside: Outside) -> None:
+    """``jellyml git``: also where a planted setting forbids what is forbidden anyway."""
+    model = str(work.path / "../model.jelly")
+    work.git("config", "tar.tgz.command", f"{outside.program} tar")
+    work.git("config", "remote.origin.url", f"ext::{outside.program} x")
+    work.git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
+    for allow in (["protocol.allow", "never"], ["protocol.ext.allow", "always"]):
+        work.git("config", *allow)
+        start_command("git", model, "fetch", "origin", cwd=work.path)
+        start_command(
+            "git", model, "archive", "--format=tgz", "-o", "../o.tgz", "HEAD", cwd=work.path
+        )
+        assert not outside.ran()

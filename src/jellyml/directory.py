@@ -162,6 +162,9 @@ class DirEntry:
             with _opened(self.name, os.O_RDONLY | _NO_LINK | _NO_WAIT, self.directory) as found:
                 os.fchmod(found, mode)
         except PermissionError:  # not to be read; its owner may chmod it all the same
+            if not hasattr(os, "O_PATH"):  # macOS: a link has just been ruled out
+                os.chmod(self.name, mode, dir_fd=self.directory.descriptor)
+                return
             with _opened(self.name, os.O_PATH | _NO_LINK, self.directory) as found:
                 if not stat.S_ISLNK(os.fstat(found).st_mode):
                     Path(f"/proc/self/fd/{found}").chmod(mode)
@@ -250,10 +253,11 @@ class Tree:
         self._root = root
         self._below = below
         self._holds_git = holds_git
+        self._held: Directory | None = None
         self._recent: dict[bytes, Directory] = {}
 
     def forget(self) -> None:
-        """Let go of what is held open: folders are found anew by their paths."""
+        """Let go of what is held open below the top: folders are found anew by their paths."""
         self._recent.clear()
 
     def folder(self, path: bytes) -> Directory:
@@ -262,10 +266,13 @@ class Tree:
         Raises UnsafeToContinue for a path that could lead outside, FileNotFoundError, and
         NotADirectoryError where a step is a link or a file.
         """
+        if not path:
+            # Held for good: by its path another folder might be found, should it become a link.
+            self._held = self._held or self._top()
+            return self._held
         if path not in self._recent:
-            steps = self._steps(path) if path else ()
-            found = self.folder(b"") if path else self._top()
-            for name in steps:
+            found = self.folder(b"")
+            for name in self._steps(path):
                 found = found.enter(os.fsdecode(name))
             while len(self._recent) >= _RECENT:
                 del self._recent[next(iter(self._recent))]
@@ -308,6 +315,8 @@ def is_inside(path: bytes, *, holds_git: bool = False) -> bool:
     """
     names = path.split(b"/")
     if any(name in _OUTSIDE or b"\0" in name for name in names):
+        return False
+    if os.name == "nt" and (b"\\" in path or b":" in path):  # steps and drives there
         return False
     return holds_git or all(_FOLD(name) != b".git" for name in names)
 

@@ -29,6 +29,7 @@ _PROGRAM = re.compile(
     r"|diff\..+\.(command|textconv)|merge\..+\.driver|(diff|merge)tool\..+|credential\.(.+\.)?helper"
     r"|gpg\.(.+\.)?(program|defaultkeycommand)|trailer\..+\.(cmd|command)|submodule\..+\.update"
     r"|remote\..+\.(uploadpack|receivepack|vcs)|uploadpack\.packobjectshook"
+    r"|gc\.recentobjectshook|hook\..+\.command"
     r"|tar\..+\.command|imap\.tunnel|instaweb\..+|guitool\..+|lfs\..+",
     re.DOTALL,
 )

@@ -154,10 +154,12 @@ class Git:
         """The raw content of each object, in order; a missing one is a GitError."""
         return (content for _, content in self.look_up(ids))
 
-    def look_up(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    def look_up(
+        self, names: Iterable[str], *, most: int | None = None
+    ) -> Iterator[tuple[str, bytes]]:
         """The id and the raw content of each object: ``main``, ``main^{tree}``, ``main:a/b``.
 
-        In order; a missing one is a GitError.
+        In order; a missing one, or one of more than ``most`` bytes, is a GitError.
         """
         asked = list(names)
         if not asked:
@@ -171,6 +173,8 @@ class Git:
             try:
                 for one in asked:
                     head = process.stdout.readline().split()
+                    if most is not None and len(head) == 3 and int(head[2]) > most:
+                        raise GitError(f"The object {one} has {int(head[2])} bytes, too many.")
                     content = process.stdout.read(int(head[2])) if len(head) == 3 else b""
                     if len(head) != 3 or not process.stdout.read(1):
                         if self._left() == 0:

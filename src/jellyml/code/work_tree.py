@@ -109,7 +109,7 @@ def _target(own: Path) -> Path | None:
 
 
 def _line(path: Path) -> bytes:
-    return read_plain(path, _LONGEST).removesuffix(b"\n")
+    return read_plain(path, _LONGEST).rstrip(b"\r\n")
 
 
 def _is_taken(git_dir: Path) -> bool:

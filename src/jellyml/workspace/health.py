@@ -73,6 +73,7 @@ def _orphaned(store: Store, private: Path) -> Iterator[Finding]:
             f"The worktree {name} is gone; its journal lies in {private}, and its"
             f" {len(states)} states are kept, the last one as {states[-1]}."
         )
-        look = f"git --git-dir={pasteable(store.bare)} archive {states[-1]} files | tar -x -C DIR"
+        archive = f"git --git-dir={pasteable(store.bare)} archive {pasteable(states[-1])} files"
+        look = f"{archive} | tar -x -C DIR"
         fix = f"to see the files: {look} - to give the states up: jellyml history --prune 0d"
         yield Finding(said, False, fix, expected=True)

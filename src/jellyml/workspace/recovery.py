@@ -6,9 +6,9 @@ stranger's folder, so what it is found like is kept as a state first: whatever i
 taken back in turn.
 """
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,13 +70,27 @@ def repair(session: Session, *, own: bool = False) -> Repair | None:
 def _keep(session: Session, operation: Operation, before: State) -> int:
     """Keep the workspace as it is found; its state's number, 0 where nothing had changed.
 
-    A full disk must not stop a rollback, which takes no room: then it is not kept.
+    A full disk must not stop a rollback, which takes no room: then it is not kept. Anything else
+    that stands in the way does stop it, or what it changes could not be brought back.
     """
     named = frozenset(move.path for move in operation.moves)
-    with suppress(OSError, JellyError), session.draft(named, keep=tuple(before.left.paths)) as now:
-        if now.draft.state.commit != before.commit:
-            return session.keep(now)
-    return 0
+    try:
+        with session.draft(named, keep=tuple(before.left.paths)) as now:
+            return session.keep(now) if now.draft.state.commit != before.commit else 0
+    except (OSError, JellyError) as error:
+        if not _is_full(error):
+            raise
+        return 0
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether the disk, or the user's share of it, is full; git says so in words."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return any(os.strerror(number) in str(error) for number in _FULL)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _bring_back(session: Session, operation: Operation) -> list[str]:

@@ -122,7 +122,7 @@ def read(git: Git, name: str) -> State:
     have come with a stranger's folder.
     """
     wanted = (name, f"{name}^{{tree}}", f"{name}:state.json")
-    (commit, _), (_, tree), (_, content) = git.look_up(wanted)
+    (commit, _), (_, tree), (_, content) = git.look_up(wanted, most=_LARGEST)
     try:
         entries = dict(_entries(tree, len(commit) // 2))
         operation = entries.get("operation")
@@ -163,6 +163,7 @@ def _state(
     )
 
 
+_LARGEST = 64 << 20  # bytes: what JellyML writes of 50,000 files is a hundredth of it
 _SHARED = re.compile(r"sharedindex\.[0-9a-f]{40,64}")
 _LATEST = 1 << 63  # nanoseconds that a file's time can have
 

@@ -206,7 +206,8 @@ class Store:
     def keep_commits(self, commits: Iterable[str]) -> None:
         """Keep commits that the user made, whatever becomes of branches."""
         wanted = [one for one in set(commits) if not self.is_snapshot(one)]
-        lines = "".join(f"update {KEEP}{one} {one}\n" for one in wanted)
+        # A symbolic ref in its place would have another ref moved.
+        lines = "".join(f"option no-deref\nupdate {KEEP}{one} {one}\n" for one in wanted)
         if lines:
             self.user.run("update-ref", "--stdin", stdin=lines.encode())
 
