@@ -74,7 +74,7 @@ def round_trip(scratch: Path, committed: Steps, dirty: Steps, later: Steps) -> N
         worktrees.edit(folder, *step)
     changed = fingerprint.workspace(folder)
 
-    Workspace(folder.path).load(scratch / "model.pth")
+    Workspace(folder.path).load(scratch / "model.pth", unrelated=True)
     assert as_code(fingerprint.files(folder.path)) == as_code(captured)
     assert folder.git("status", "--porcelain") == b""
     Workspace(folder.path).undo()
@@ -160,7 +160,7 @@ class UserAndJelly(RuleBasedStateMachine):
     @rule(number=st.integers(0, 2))
     def load(self, number: int) -> None:
         before = self.seen()
-        Workspace(self.folder.path).load(self.models[number % len(self.models)])
+        Workspace(self.folder.path).load(self.models[number % len(self.models)], unrelated=True)
         self.undo_to.append(before)
         self.redo_to.clear()
         self.note(before)
