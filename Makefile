@@ -84,7 +84,7 @@ endif
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements-torch.txt
 	@printf '%s\n' '$(CURDIR)' > $@
 
-.venv/ready: .venv/place requirements-dev.txt pyproject.toml src/jellyml/__init__.py
+.venv/ready: .venv/place requirements-dev.txt pyproject.toml src/jellyml/_version.py
 	$(PIP) -r requirements-dev.txt --editable .
 	@touch $@
 

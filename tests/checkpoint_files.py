@@ -19,8 +19,8 @@ from typing import Any
 import torch
 
 from conftest import DATE
-from jellyml.code import filling
-from jellyml.formats import KEY
+from jellyml.formats.record import KEY
+from jellyml.snapshot import serialization
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -40,7 +40,7 @@ def bundle() -> bytes:
 
 def our_filling(data: bytes | None = None) -> bytes:
     data = bundle() if data is None else data
-    return filling.header(data, commit="1" * 40) + data
+    return serialization.header(data, commit="1" * 40) + data
 
 
 def header_with(**fields: object) -> bytes:
@@ -216,7 +216,7 @@ class Outcome:
 
 
 def opened_alone(path: Path) -> Outcome:
-    source = Path(filling.__file__).parents[2]
+    source = Path(serialization.__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", _OPEN_ALONE, str(path)],
         env=os.environ | {"PYTHONPATH": str(source)},

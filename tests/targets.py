@@ -13,7 +13,7 @@ import fingerprint
 import jellyml
 from conftest import Folder
 from faults import Bench, Fault, Point
-from jellyml.workspace.journal import Journal
+from jellyml.workspace.operation_log import Journal
 from workspaces import Case, Seen, copied, differing, removed, rich, seen
 
 Build = Callable[[Folder, Path], None]

@@ -9,8 +9,8 @@ import torch
 
 import jellyml
 from conftest import Folder
+from jellyml.checkpoint.export import write_bundle
 from jellyml.errors import ForeignRepository, JellyError, UsageError
-from jellyml.extract_bundle import write_bundle
 from jellyml.workspace import Workspace
 
 

@@ -31,19 +31,20 @@ from hostile import (
     time_bomb,
     unfolding,
 )
-from jellyml.code import bundle as quarantine
-from jellyml.code import unpack
-from jellyml.code.bundle import Incoming, quarantined
-from jellyml.code.dangerous_names import check_name, folded
-from jellyml.code.pack_walk import watched
-from jellyml.code.repository import Git, kill
-from jellyml.code.tree_check import Most, Process, _objects, check_tip
 from jellyml.errors import BadSnapshot, GitError
+from jellyml.quarantine import index_pack, quarantine
+from jellyml.quarantine.pack_limits import watched
+from jellyml.quarantine.quarantine import VerifiedCode, quarantined
+from jellyml.quarantine.tree_check import Most, Process, _objects, check_tip
+from jellyml.repo.git import Git, kill
+from jellyml.repo.paths import check_name, folded
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="no limits for other processes")
 
 
-def entered(content: bytes, max_unpacked: int = 4 << 30, max_entries: int = 1_000_000) -> Incoming:
+def entered(
+    content: bytes, max_unpacked: int = 4 << 30, max_entries: int = 1_000_000
+) -> VerifiedCode:
     with quarantined(
         [content], size=len(content), max_unpacked=max_unpacked, max_entries=max_entries
     ) as incoming:
@@ -366,7 +367,7 @@ def test_limits_are_the_callers() -> None:
     ],
 )
 def test_a_full_disk_is_not_the_bundles_fault(words: bytes) -> None:
-    assert isinstance(unpack._refusal(128, words), GitError)
+    assert isinstance(index_pack._refusal(128, words), GitError)
 
 
 # --- names: our own look, whatever git's finds ---
@@ -389,7 +390,7 @@ OURS = re.compile(r"(named|nested) b|mode \d|below a symlink by|below a symlink 
 @pytest.mark.parametrize("name", [name for name in CASES if OURS.match(name)])
 def test_what_git_would_let_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own checks off, the newest tree is found bad all the same."""
-    monkeypatch.setattr(unpack, "_STRICT", "--threads=1")
+    monkeypatch.setattr(index_pack, "_STRICT", "--threads=1")
     case = CASES[name]
 
     if case.refused:

@@ -10,8 +10,8 @@ import pytest
 import jellyml
 from captures import kept, taken, unpacked
 from conftest import Folder
-from jellyml.code import cache
-from jellyml.code.cache import Cache
+from jellyml.capture import cache
+from jellyml.capture.cache import Cache
 
 
 @pytest.fixture

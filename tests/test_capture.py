@@ -21,9 +21,9 @@ import jellyml
 import nobody
 from captures import kept, taken, unpacked, untouched, walked
 from conftest import Folder
-from jellyml.code import filling, history, manifest
-from jellyml.code.capture import Options, capture
-from jellyml.code.history import Budget
+from jellyml.capture import bundle
+from jellyml.capture.bundle import Budget
+from jellyml.capture.capture import Options, capture
 from jellyml.errors import (
     ForeignRepository,
     GitError,
@@ -32,7 +32,7 @@ from jellyml.errors import (
     NotARepository,
     UsageError,
 )
-from jellyml.snapshot import Snapshot
+from jellyml.snapshot import Snapshot, manifest, serialization
 
 TORTURE = float(os.environ.get("TORTURE", "1"))
 GIT = subprocess.run(["which", "git"], check=True, capture_output=True).stdout.decode().strip()
@@ -44,7 +44,7 @@ def in_other_processes_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def code_of(snapshot: Snapshot) -> dict[str, object]:
-    code = filling.parse_manifest(snapshot.manifest)["code"]
+    code = serialization.parse_manifest(snapshot.manifest)["code"]
     assert isinstance(code, dict)
     return code
 
@@ -203,7 +203,7 @@ def merged(repo: Folder) -> Folder:
 @pytest.mark.parametrize("keep", ["none", 0, 1, 2, 5, 8, 1000])
 @pytest.mark.parametrize("dirty", [True, False])
 def test_a_history_that_is_cut(
-    keep: history.History, dirty: bool, merged: Folder, tmp_path: Path
+    keep: bundle.History, dirty: bool, merged: Folder, tmp_path: Path
 ) -> None:
     if not dirty:
         merged.git("checkout", "-q", ".")
@@ -211,7 +211,7 @@ def test_a_history_that_is_cut(
     snapshot = taken(merged.path, history=keep)
     found = unpacked(snapshot.filling, tmp_path / "unpacked")
     assert found == kept(merged)
-    head = filling.parse_header(snapshot.filling[:1024])
+    head = serialization.parse_header(snapshot.filling[:1024])
     assert snapshot.commit == full.commit == (head.stands_for or head.commit)
     clone = Folder(tmp_path / "unpacked/clone")
     count = int(clone.git("rev-list", "--count", "HEAD"))
@@ -229,7 +229,7 @@ def test_auto_keeps_within_its_budget(merged: Folder) -> None:
     for budget, reason in ((Budget(size=600), "more than"), (Budget(seconds=0.0), "to count")):
         found = capture(merged.path, Options(budget=budget), None)
         assert reason in found.facts.cut
-        assert filling.parse_header(found.filling[:1024]).stands_for == found.facts.commit
+        assert serialization.parse_header(found.filling[:1024]).stands_for == found.facts.commit
     assert capture(merged.path, Options(), None).facts.cut == ""
 
 
@@ -249,7 +249,7 @@ def test_a_shallow_clone(merged: Folder, tmp_path: Path) -> None:
 
 
 def test_texts_fit_into_a_manifest(repo: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "_TEXTS", 700)
+    monkeypatch.setattr(bundle, "_TEXTS", 700)
     for number in range(6):
         repo.write("train.py", str(number))
         repo.commit(str(number))
@@ -438,7 +438,7 @@ def test_inherited_variables(repo: Folder, monkeypatch: pytest.MonkeyPatch, tmp_
 SNAP = """
 import os, sys, warnings
 import platformdirs.unix
-import jellyml.create, jellyml.code.conversion
+import jellyml.capture.create, jellyml.working_tree.commit
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)
@@ -552,7 +552,7 @@ def test_eight_at_once_write_one_bundle(repo: Folder, home: Path, tmp_path: Path
     repo.write("train.py", "edited")
     code = (
         "import sys, time, jellyml\n"
-        "from jellyml.code import capture\n"
+        "from jellyml.capture import capture\n"
         "while time.time() < float(sys.argv[2]): pass\n"
         "print(jellyml.create_snapshot(sys.argv[1]).commit)\n"
     )

@@ -10,24 +10,16 @@ import pytest
 
 from checkpoint_files import Counting, Member, appended, archive, our_filling
 from format_samples import FILES, REFUSED, array, npz, real, safetensors
-from jellyml.code import filling
 from jellyml.errors import CannotCarry
-from jellyml.formats import (
-    CODE,
-    FORMATS,
-    KEY,
-    MANIFEST,
-    MANIFEST_KEY,
-    Edit,
-    Format,
-    Record,
-    format_of,
-    onnx,
-    trailing,
-)
-from jellyml.formats.protobuf import varint
+from jellyml.formats import onnx
+from jellyml.formats.containers import trailer
+from jellyml.formats.edit import Edit
+from jellyml.formats.onnx import varint
+from jellyml.formats.record import CODE, KEY, MANIFEST, MANIFEST_KEY, Record
+from jellyml.formats.registry import FORMATS, Format, format_of
+from jellyml.snapshot import serialization
 
-PAYLOAD = {KEY: our_filling(), MANIFEST_KEY: filling.manifest_record({"note": "made here"})}
+PAYLOAD = {KEY: our_filling(), MANIFEST_KEY: serialization.manifest_record({"note": "made here"})}
 KEYS = list(PAYLOAD)
 EVERY = [(name, label) for name, files in FILES.items() for label in files]
 
@@ -130,12 +122,12 @@ def test_what_cannot_carry_it_says_why(label: str) -> None:
 @pytest.mark.parametrize("size", [0, 1, 31, 32])
 def test_the_block_is_aligned_and_ends_the_file(align: int, size: int) -> None:
     old = bytes(size)
-    new = made(trailing.append(io.BytesIO(old), PAYLOAD, align=align), old)
-    block = trailing.find(io.BytesIO(new))
+    new = made(trailer.append(io.BytesIO(old), PAYLOAD, align=align), old)
+    block = trailer.find(io.BytesIO(new))
     assert block
     assert block.before == size
     assert block.records[0].offset % align == 0
-    assert trailing.find(io.BytesIO(new + b"x")) is None
+    assert trailer.find(io.BytesIO(new + b"x")) is None
 
 
 def test_a_field_of_onnx_is_one_that_protobuf_skips() -> None:
@@ -167,7 +159,7 @@ def test_strip_takes_no_hdf5_data_that_was_written_since() -> None:
     new = bytearray(filled(original))
     struct.pack_into("<Q", new, 40, len(original) + 100)
     file = io.BytesIO(bytes(new))
-    assert trailing.strip(file, KEYS)
+    assert trailer.strip(file, KEYS)
     assert format_of(file).strip(file, KEYS) is None
 
 

@@ -11,7 +11,7 @@ import jellyml
 from at_the_keyboard import save_model, type_command
 from captures import untouched
 from conftest import Folder
-from jellyml.check import Checked, check
+from jellyml.checkpoint.audit import Checked, check
 from jellyml.errors import NoSnapshot
 from test_credentials import HEX, PLANTED, SIGNS
 
@@ -105,7 +105,7 @@ def test_checkpoints_and_large_files(repo: Folder, monkeypatch: pytest.MonkeyPat
     token = PLANTED["a GitHub token"]
     repo.write("large.txt", b"word word\n" * 1_800_000 + token.encode() + b"\n")
     repo.commit()
-    monkeypatch.setattr("jellyml.searched.MAX_FILE_SIZE", 19_000_000)
+    monkeypatch.setattr("jellyml.checkpoint.audit.MAX_FILE_SIZE", 19_000_000)
     model = save_model(repo)
     found = named(check(model))
     assert ("weights.pt", None, "a checkpoint") in found

@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 import torch
 
-import jellyml.opened
+import jellyml
 from checkpoint_files import (
     FIXTURES,
     Counting,
@@ -32,11 +32,11 @@ from checkpoint_files import (
     tensor,
 )
 from conftest import Folder
-from jellyml.checkpoint import MANIFEST_SIDECAR, SIDECAR, Checkpoint, found
-from jellyml.code import filling
-from jellyml.code.filling import NewerSnapshot
+from jellyml.checkpoint import MANIFEST_SIDECAR, SIDECAR, Checkpoint, bounded_file, found
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot
-from jellyml.formats import CODE, KEY, MANIFEST_KEY
+from jellyml.formats.record import CODE, KEY, MANIFEST_KEY
+from jellyml.snapshot import serialization
+from jellyml.snapshot.serialization import NewerSnapshot
 
 MADE_LATER = bundle() + b"\0"  # told from the first by its bytes; nobody unpacks it here
 
@@ -242,7 +242,7 @@ MANIFEST = {"commit": "1" * 40, "command": ["train.py", "--lr", "0.1"]}
 def test_the_manifest_lies_beside_the_filling(
     legacy: bool, model_file: Callable[[bytes], Path]
 ) -> None:
-    recorded = {MANIFEST_KEY: tensor(filling.manifest_record(MANIFEST))}
+    recorded = {MANIFEST_KEY: tensor(serialization.manifest_record(MANIFEST))}
     for value in (
         {"model": model(), KEY: tensor(whole), **recorded},
         {"model": model(), **recorded, KEY: tensor(whole)},
@@ -256,9 +256,9 @@ def test_the_manifest_lies_beside_the_filling(
 
 
 def test_an_appended_manifest_wins_too(model_file: Callable[[bytes], Path]) -> None:
-    older = filling.manifest_record({"commit": "older"})
+    older = serialization.manifest_record({"commit": "older"})
     data = saved({"model": model(), KEY: tensor(whole), MANIFEST_KEY: tensor(older)})
-    newer = filling.manifest_record(MANIFEST)
+    newer = serialization.manifest_record(MANIFEST)
     path = model_file(appended(data, f"archive/data/{MANIFEST_KEY}", newer))
     assert Checkpoint.open(path).manifest == MANIFEST
 
@@ -269,13 +269,13 @@ def test_none_is_none(model_file: Callable[[bytes], Path]) -> None:
 
 def test_there_is_none_beside_a_filling_of_1_0(model_file: Callable[[bytes], Path]) -> None:
     """It wrote none, so nothing is searched for."""
-    record = filling.manifest_record(MANIFEST)
+    record = serialization.manifest_record(MANIFEST)
     path = model_file(saved({KEY: tensor(old_filling()), MANIFEST_KEY: tensor(record)}))
     assert Checkpoint.open(path).manifest is None
 
 
 def test_a_damaged_manifest_does_not_hide_the_code(model_file: Callable[[bytes], Path]) -> None:
-    damaged = bytearray(filling.manifest_record(MANIFEST))
+    damaged = bytearray(serialization.manifest_record(MANIFEST))
     damaged[-5] ^= 1
     path = model_file(checkpoint(**{MANIFEST_KEY: tensor(bytes(damaged))}))
 
@@ -298,7 +298,7 @@ def test_no_snapshot(model_file: Callable[[bytes], Path]) -> None:
 
 
 def test_no_code_because_its_capture_failed(model_file: Callable[[bytes], Path]) -> None:
-    record = filling.manifest_record({"commit": None, "error": "git was \x1b[2J not found."})
+    record = serialization.manifest_record({"commit": None, "error": "git was \x1b[2J not found."})
     path = model_file(saved({"model": model(), MANIFEST_KEY: tensor(record)}))
     with pytest.raises(NoSnapshot, match=r"capturing it failed .*not found") as caught:
         Checkpoint.open(path)
@@ -429,7 +429,7 @@ def test_a_key_costs_few_bytes_whatever_lies_around_it() -> None:
     data = archive(Member("m/data.pkl", pickled), *weights, Member("m/data/5000", whole))
     file = Counting(data)
 
-    assert next(found(file, CODE, filling.prove, []))[0].size == len(bundle())
+    assert next(found(file, CODE, serialization.prove, []))[0].size == len(bundle())
     assert file.taken < len(data) / 50
     assert file.times < 30
 
@@ -438,7 +438,7 @@ def test_saying_no_costs_few_bytes_too() -> None:
     weights = (Member(f"m/data/{index}", bytes(10_000)) for index in range(5_000))
     file = Counting(archive(Member("m/data.pkl", b"N."), *weights))
 
-    assert list(found(file, CODE, filling.prove, [])) == []
+    assert list(found(file, CODE, serialization.prove, [])) == []
     assert file.taken < 5_000 * 66 + 1_000_000
 
 
@@ -447,8 +447,8 @@ def test_saying_no_reads_any_other_file_once(
 ) -> None:
     """And not once more for the manifest of a capture that failed."""
     path = model_file(bytes(20 << 20))
-    monkeypatch.setattr(jellyml.opened, "_MOST_READINGS", 1)
-    monkeypatch.setattr(jellyml.opened, "_READ_FREELY", 1 << 20)
+    monkeypatch.setattr(bounded_file, "_MOST_READINGS", 1)
+    monkeypatch.setattr(bounded_file, "_READ_FREELY", 1 << 20)
     with pytest.raises(NoSnapshot):
         Checkpoint.open(path)
 
@@ -469,8 +469,8 @@ def test_that_there_is_one_alone_is_known_without_a_search(
     def searched(*_: object) -> NoReturn:
         raise AssertionError
 
-    monkeypatch.setattr("jellyml.formats.pickle_walk.tensors", searched)
-    monkeypatch.setattr("jellyml.formats.scan.inside", searched)
+    monkeypatch.setattr("jellyml.formats.containers.pickle.machine.tensors", searched)
+    monkeypatch.setattr("jellyml.formats.unknown.inside", searched)
     assert opened.others == 0
 
 

@@ -20,10 +20,11 @@ from at_the_keyboard import (
 )
 from conftest import Folder
 from jellyml.checkpoint import Checkpoint
-from jellyml.cli import art, dispatch
+from jellyml.cli import dispatch
 from jellyml.cli.dispatch import COMMANDS
+from jellyml.cli.views import art
 from jellyml.errors import BadSnapshot, JellyError, UnsafeToContinue, UsageError
-from jellyml.workspace.journal import Journal
+from jellyml.workspace.operation_log import Journal
 
 NAMES = [name for row in COMMANDS for name in (row.name, *row.aliases)]
 
@@ -411,8 +412,8 @@ def test_an_interrupt_is_for_git_to_answer(repo: Folder, model: Path) -> None:
 def test_git_is_not_started_on_a_bundle_that_is_not_good(repo: Folder, tmp_path: Path) -> None:
     import torch
 
-    from jellyml.code import filling
-    from jellyml.formats import KEY
+    from jellyml.formats.record import KEY
+    from jellyml.snapshot import serialization
 
     other = Folder(tmp_path / "other")
     other.path.mkdir()
@@ -422,7 +423,7 @@ def test_git_is_not_started_on_a_bundle_that_is_not_good(repo: Folder, tmp_path:
     commit = other.git("commit-tree", "-m", "x", tree).decode().strip()
     other.git("update-ref", "HEAD", commit)
     bundle = other.git("bundle", "create", "-q", "-", "HEAD")
-    data = filling.header(bundle, commit=commit) + bundle
+    data = serialization.header(bundle, commit=commit) + bundle
     hostile = repo.path / "hostile.pth"
     torch.save({KEY: torch.frombuffer(bytearray(data), dtype=torch.uint8)}, hostile)
 

@@ -10,8 +10,9 @@ import pytest
 import jellyml
 from captures import taken
 from conftest import Folder
-from jellyml.code import credentials, filling
 from jellyml.errors import JellyWarning, SecretsFound
+from jellyml.secrets import patterns
+from jellyml.snapshot import serialization
 
 SIGNS = "aB3dE6gH9jK2mN5pQ8sT1vW4xY7zC0fG"  # none of these is a key of anybody
 LETTERS = "abCdeFghIjkLmnOpqRstUvwXyzAbCdEf"
@@ -45,7 +46,7 @@ PLANTED = {
 
 
 def found(text: str | bytes) -> list[tuple[int, str]]:
-    return list(credentials.search(text.encode() if isinstance(text, str) else text))
+    return list(patterns.search(text.encode() if isinstance(text, str) else text))
 
 
 @pytest.mark.parametrize("kind", PLANTED)
@@ -56,7 +57,7 @@ def test_each_kind_is_found_in_its_line(kind: str, around: str) -> None:
 
 
 def test_every_kind_is_tried() -> None:
-    assert set(PLANTED) == set(credentials._FORMS)
+    assert set(PLANTED) == set(patterns._FORMS)
     everything = "\n".join(PLANTED.values())
     assert [kind for _, kind in found(everything)] == list(PLANTED)
 
@@ -113,7 +114,7 @@ WANTED = [
 
 
 def recorded(snapshot: jellyml.Snapshot) -> object:
-    code = filling.parse_manifest(snapshot.manifest)["code"]
+    code = serialization.parse_manifest(snapshot.manifest)["code"]
     assert isinstance(code, dict)
     return code.get("secrets")
 
@@ -174,7 +175,7 @@ def test_the_time_is_proportional_whatever_the_text(text: str) -> None:
     """50 ms a megabyte is what is promised; ten times that is told from a square."""
     data = text.encode() * (2_000_000 // len(text))
     began = time.process_time()
-    list(credentials.search(data))
+    list(patterns.search(data))
     assert time.process_time() - began < 1
 
 

@@ -8,11 +8,11 @@ import pytest
 import jellyml
 from at_the_keyboard import save_model, type_command
 from conftest import Folder
+from jellyml.capture import capture
 from jellyml.checkpoint import Checkpoint
-from jellyml.code import capture
-from jellyml.code.data import Data, looks_like_data
-from jellyml.code.manifest import CodeFacts
-from jellyml.code.repository import Repository
+from jellyml.repo.repository import Repository
+from jellyml.snapshot.facts import CodeFacts, Data
+from jellyml.working_tree.exclude import looks_like_data
 
 ROWS = b"name,age\n" + b"somebody,42\n" * 100_000
 

@@ -16,11 +16,11 @@ from array_files import safetensors
 from at_the_keyboard import environment, save_model, type_command, type_on_terminal
 from captures import untouched
 from conftest import Folder
-from jellyml.cli.weights_view import by_module, module_of
-from jellyml.compare import amount as amounts
-from jellyml.compare.weights import Difference, Weights, compared
+from jellyml.cli.views.tensors import by_module, module_of
+from jellyml.compare import magnitude as amounts
+from jellyml.compare.tensors import Difference, Weights, compared
 from jellyml.errors import BadSnapshot
-from jellyml.tensors import arrays_of, as_numpy
+from jellyml.tensors import arrays_of, to_numpy
 
 W = torch.arange(1.0, 25.0).reshape(4, 6)
 State = dict[str, torch.Tensor]
@@ -152,7 +152,7 @@ def test_across_formats(tmp_path: Path) -> None:
 
 
 def test_without_numpy_bytes_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(as_numpy, "is_here", lambda: False)
+    monkeypatch.setattr(to_numpy, "is_here", lambda: False)
     other = W.clone()
     other[0, 0] = 1.5  # 00 00 80 3f becomes 00 00 c0 3f
     by = only(weights(tmp_path, {"w": W, "t": W}, {"w": other, "t": W})).amount
@@ -208,8 +208,8 @@ def test_what_cannot_be_read_is_no_difference_and_no_equality(tmp_path: Path) ->
 _ALONE = """
 import json, sys
 from pathlib import Path
-from jellyml.tensors import arrays_of, as_numpy
-from jellyml.compare.weights import compared
+from jellyml.tensors import arrays_of, to_numpy as as_numpy
+from jellyml.compare.tensors import compared
 found = compared(*(arrays_of(Path(name)) for name in sys.argv[1:]))
 peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 print(json.dumps([[each.kind for each in found.differences], found.same, peak]))

@@ -16,18 +16,27 @@ import torch
 import jellyml
 from checkpoint_files import bundle, checkpoint, model, our_filling, saved, tensor
 from conftest import Folder
-from jellyml import amend, beside, embed, files, locks
-from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint
-from jellyml.code import filling
-from jellyml.code.cache import Cache
-from jellyml.code.manifest import CodeFacts
+from jellyml.capture.cache import Cache
+from jellyml.checkpoint import (
+    MANIFEST_COMING,
+    MANIFEST_SIDECAR,
+    SIDECAR,
+    Checkpoint,
+    apply_edit,
+    fill,
+    sidecar,
+)
 from jellyml.errors import CannotCarry, JellyWarning, NoSnapshot, UnsafeToContinue, UsageError
-from jellyml.formats import KEY, MANIFEST_KEY, format_of
 from jellyml.formats.edit import Edit
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.formats.registry import format_of
+from jellyml.fs import atomic, locks
+from jellyml.snapshot import serialization
+from jellyml.snapshot.facts import CodeFacts
 
 
 def manifest_record(**facts: object) -> bytes:
-    return filling.manifest_record({"jellyml": "2", **facts})
+    return serialization.manifest_record({"jellyml": "2", **facts})
 
 
 @pytest.fixture
@@ -63,7 +72,7 @@ def test_fill_and_strip(plain: Path, source: Path) -> None:
     assert found.records()[0] == our_filling()
     assert found.manifest == {"jellyml": "2", "notes": {"lr": 1}}
     assert found.others == 0
-    assert jellyml.strip(plain) == embed.Stripped(plain, "exact", more=False)
+    assert jellyml.strip(plain) == fill.Stripped(plain, "exact", more=False)
     assert plain.read_bytes() == original
     assert plain.stat().st_mode == mode
     with pytest.raises(NoSnapshot):
@@ -138,7 +147,7 @@ def test_what_lies_behind_it_is_not_wiped(tmp_path: Path, data: bytes, source: P
     """Only a search finds it in these, and that does not see where it ends."""
     path = tmp_path / "model"
     path.write_bytes(data)
-    assert jellyml.strip(path) == embed.Stripped(path, "wiped", more=False)
+    assert jellyml.strip(path) == fill.Stripped(path, "wiped", more=False)
     wiped = path.read_bytes()
     assert len(wiped) == len(data)
     assert wiped.count(BEHIND) == 1
@@ -155,10 +164,10 @@ def test_one_behind_the_other_comes_out_in_turn(tmp_path: Path, source: Path) ->
     path.write_bytes(checkpoint())
     with path.open("rb") as file:
         edit = format_of(file).fill(file, {KEY: our_filling()})
-    amend.amend(path, edit, path.stat())
+    apply_edit.amend(path, edit, path.stat())
     assert Checkpoint.open(path).others == 1
-    assert jellyml.strip(path) == embed.Stripped(path, "exact", more=True)
-    assert jellyml.strip(path) == embed.Stripped(path, "wiped", more=False)
+    assert jellyml.strip(path) == fill.Stripped(path, "exact", more=True)
+    assert jellyml.strip(path) == fill.Stripped(path, "wiped", more=False)
 
 
 def test_links_only_when_asked(plain: Path, source: Path, tmp_path: Path) -> None:
@@ -277,7 +286,7 @@ class TestFolder:
         jellyml.fill(folder, source=source)
         old = {name: (folder / name).read_bytes() for name in (SIDECAR, MANIFEST_SIDECAR)}
         newer = old[SIDECAR].replace(b" HEAD\n", b" HEAD\n", 1) + b"more"
-        coming = filling.sidecar_manifest(manifest_record(notes="new"), newer)
+        coming = serialization.sidecar_manifest(manifest_record(notes="new"), newer)
         (folder / MANIFEST_COMING).write_bytes(coming)
         assert (Checkpoint.open(folder).manifest or {})["notes"] == {"lr": 1}
         (folder / SIDECAR).write_bytes(newer)
@@ -288,7 +297,7 @@ class TestFolder:
         self, folder: Path, source: Path, searched: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Wiped only when that is said. A file that is too large to search is looked at."""
-        monkeypatch.setattr(beside, "_SEARCHED", searched)
+        monkeypatch.setattr(sidecar, "_SEARCHED", searched)
         part, weights = folder / "custom_checkpoint_0.pkl", torch.arange(4)
         notes = tensor(manifest_record(notes="of the run"))
         torch.save({"w": weights, KEY: tensor(our_filling()), MANIFEST_KEY: notes}, part)
@@ -339,10 +348,10 @@ def test_what_the_killed_left_is_swept_and_nothing_else(
 ) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    left, held, linked, folder = (tmp_path / f"{files.BESIDE}{gone.pid:x}-{n}" for n in range(4))
-    alive = tmp_path / f"{files.BESIDE}{os.getpid():x}-1"
+    left, held, linked, folder = (tmp_path / f"{atomic.BESIDE}{gone.pid:x}-{n}" for n in range(4))
+    alive = tmp_path / f"{atomic.BESIDE}{os.getpid():x}-1"
     elsewhere = tmp_path / f".jellyml-00000000-{gone.pid:x}-1"
-    others = [alive, elsewhere, tmp_path / ".jellyml-new", tmp_path / f"{files.BESIDE}zz-1", held]
+    others = [alive, elsewhere, tmp_path / ".jellyml-new", tmp_path / f"{atomic.BESIDE}zz-1", held]
     for path in (left, *others):
         path.write_bytes(b"half")
     linked.symlink_to(alive)
@@ -363,7 +372,7 @@ def test_what_is_being_written_is_held(tmp_path: Path) -> None:
             assert os.name == "nt" or not locks.hold(file.fileno(), wait=0)
         yield b"new"
 
-    files.replace(tmp_path / "file", chunks())
+    atomic.replace(tmp_path / "file", chunks())
     assert (tmp_path / "file").read_bytes() == b"new"
 
 
@@ -376,11 +385,11 @@ def test_a_journal_beside_a_strangers_link_is_none_of_the_file(tmp_path: Path) -
     inode = mine.stat().st_ino
     line = b'{"keep": 0, "size": 6, "witness": "%s", "inode": %d}\n' % (nothing.encode(), inode)
     (folder / ".model.jellyml-undo").write_bytes(line + b"theirs")
-    amend.mend(folder / "model")
+    apply_edit.mend(folder / "model")
     assert mine.read_bytes() == b"as it is"
     (tmp_path / ".mine.jellyml-undo").write_bytes(line + b"theirs")
     with pytest.warns(JellyWarning):
-        amend.mend(folder / "model")
+        apply_edit.mend(folder / "model")
     assert mine.read_bytes() == b"theirs"
 
 
@@ -399,10 +408,10 @@ class TestAmend:
             os.write(file.fileno(), data)  # type: ignore[attr-defined]
 
         with monkeypatch.context() as patch:
-            patch.setattr(amend, "_write", write)
-            patch.setattr(amend, "_put_back", lambda path, file: False)
+            patch.setattr(apply_edit, "_write", write)
+            patch.setattr(apply_edit, "_put_back", lambda path, file: False)
             with pytest.raises(KeyboardInterrupt):
-                amend.amend(path, self.EDIT, path.stat())
+                apply_edit.amend(path, self.EDIT, path.stat())
 
     @pytest.mark.parametrize("at", [0, 1])
     def test_what_a_kill_left_is_put_back(
@@ -411,9 +420,9 @@ class TestAmend:
         path = tmp_path / "model"
         self.torn(path, monkeypatch, at)
         with pytest.warns(JellyWarning, match="is again what it was"):
-            amend.mend(path)
+            apply_edit.mend(path)
         assert path.read_bytes() == b"keepOLD"
-        amend.mend(path)  # and nothing is said
+        apply_edit.mend(path)  # and nothing is said
         assert os.listdir(tmp_path) == ["model"]  # noqa: PTH208
 
     def test_a_file_saved_anew_since_is_left_alone(
@@ -422,7 +431,7 @@ class TestAmend:
         path = tmp_path / "model"
         self.torn(path, monkeypatch, 1)
         path.write_bytes(b"a new model")
-        amend.mend(path)  # a warning would be an error
+        apply_edit.mend(path)  # a warning would be an error
         assert path.read_bytes() == b"a new model"
         assert os.listdir(tmp_path) == ["model"]  # noqa: PTH208
 
@@ -441,23 +450,23 @@ class TestAmend:
         path = tmp_path / "model"
         path.write_bytes(b"as it is")
         (tmp_path / ".model.jellyml-undo").write_bytes(journal)
-        amend.mend(path)  # a warning would be an error
+        apply_edit.mend(path)  # a warning would be an error
         assert path.read_bytes() == b"as it is"
 
     def test_a_journal_that_is_a_link_is_not_followed(self, tmp_path: Path) -> None:
         path = tmp_path / "model"
         path.write_bytes(b"as it is")
         (tmp_path / ".model.jellyml-undo").symlink_to(tmp_path / "elsewhere")
-        amend.mend(path)  # a warning would be an error
+        apply_edit.mend(path)  # a warning would be an error
 
     def test_two_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "model"
         path.write_bytes(b"keepOLD")
-        monkeypatch.setattr(amend, "_WAIT", 0.05)
+        monkeypatch.setattr(apply_edit, "_WAIT", 0.05)
         with path.open("rb") as file:
             assert locks.hold(file.fileno(), wait=0)
             with pytest.raises(UnsafeToContinue):
-                amend.amend(path, self.EDIT, path.stat())
+                apply_edit.amend(path, self.EDIT, path.stat())
         assert path.read_bytes() == b"keepOLD"
 
     def test_a_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -471,8 +480,8 @@ class TestAmend:
                 raise OSError(28, "No space left on device")
             os.write(file.fileno(), data)  # type: ignore[attr-defined]
 
-        monkeypatch.setattr(amend, "_write", write)
+        monkeypatch.setattr(apply_edit, "_write", write)
         with pytest.raises(OSError, match="No space"):
-            amend.amend(path, self.EDIT, path.stat())
+            apply_edit.amend(path, self.EDIT, path.stat())
         assert path.read_bytes() == b"keepOLD"
         assert os.listdir(tmp_path) == ["model"]  # noqa: PTH208

@@ -17,14 +17,15 @@ from checkpoint_files import bundle, checkpoint, model, our_filling, saved, tens
 from faults import ERRORS, STRACE, Bench, Ended, Fault, Point, all_of, some
 from format_samples import safetensors
 from jellyml.checkpoint import SIDECAR, Checkpoint
-from jellyml.code import filling
-from jellyml.embed import fill
-from jellyml.formats import KEY, MANIFEST_KEY, format_of
+from jellyml.checkpoint.fill import fill
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.formats.registry import format_of
+from jellyml.snapshot import serialization
 
 SIZE = min(1.0, float(os.environ.get("TORTURE", "1")))
 FILL = ("fill", "model", "--from", "source.pth")
 STRIP = ("strip", "model")
-SOURCE = checkpoint(**{MANIFEST_KEY: tensor(filling.manifest_record({"note": "made here"}))})
+SOURCE = checkpoint(**{MANIFEST_KEY: tensor(serialization.manifest_record({"note": "made here"}))})
 EARLIER = our_filling(bundle() + b"earlier")
 
 pytestmark = pytest.mark.skipif(not STRACE, reason="strace is not installed")

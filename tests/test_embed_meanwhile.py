@@ -10,8 +10,9 @@ import pytest
 
 import jellyml
 from checkpoint_files import checkpoint, model, saved
-from jellyml import amend, embed, locks
+from jellyml.checkpoint import apply_edit, fill
 from jellyml.errors import CannotCarry, NoSnapshot, UnsafeToContinue, pasteable
+from jellyml.fs import locks
 from nobody import as_nobody
 
 NEWER = saved({"weight": bytes(100_000)})
@@ -48,13 +49,13 @@ def test_a_model_saved_meanwhile_is_whole(
     """fill has read the file and knows what to put where; then a trainer saves it anew."""
     path = tmp_path / "model.pth"
     path.write_bytes(data)
-    apply = embed._apply
+    apply = fill._apply
 
     def late(*args: object) -> None:
         saving(path)
         apply(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(embed, "_apply", late)
+    monkeypatch.setattr(fill, "_apply", late)
     with pytest.raises(UnsafeToContinue, match="by another program meanwhile"):
         jellyml.fill(path, source=source, replace=True)
     assert path.read_bytes() == NEWER
@@ -65,7 +66,7 @@ def test_a_model_saved_meanwhile_is_whole(
 def test_a_file_that_is_being_written_is_left(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(amend, "_WAIT", 0.05)
+    monkeypatch.setattr(apply_edit, "_WAIT", 0.05)
     path = tmp_path / "model.pth"
     path.write_bytes(saved(model()))
     with path.open("r+b") as writer:
@@ -88,7 +89,7 @@ def test_a_journal_from_a_stranger_changes_nothing(tmp_path: Path) -> None:
         said = {"keep": keep, "size": keep, "witness": hashlib.sha256(witness).hexdigest()}
         for more in ({}, {"inode": path.stat().st_ino + 1}):
             journal.write_text(json.dumps(said | more) + "\n")
-            amend.mend(path)  # a warning would be an error
+            apply_edit.mend(path)  # a warning would be an error
             assert path.read_bytes() == saved(model())
 
 
@@ -103,7 +104,7 @@ def test_a_journal_of_another_file_stops_nobody_who_may_only_read(tmp_path: Path
     def act() -> str:
         os.chmod(model_file, 0o444)  # noqa: PTH101
         os.chmod(place, 0o555)  # noqa: PTH101
-        amend.mend(model_file)
+        apply_edit.mend(model_file)
         return "read on"
 
     assert as_nobody((place,), act) == "read on"
@@ -120,7 +121,7 @@ def test_a_journal_of_odd_numbers(tmp_path: Path, number: object) -> None:
     path.write_bytes(b"as it is")
     said = {"keep": number, "size": number, "witness": "", "inode": path.stat().st_ino}
     (tmp_path / ".best.pth.jellyml-undo").write_text(json.dumps(said) + "\n")
-    amend.mend(path)
+    apply_edit.mend(path)
     assert path.read_bytes() == b"as it is"
 
 

@@ -15,10 +15,10 @@ from checkpoint_files import (
     old_filling,
     our_filling,
 )
-from jellyml.code import filling
-from jellyml.code.filling import Header, NewerSnapshot
 from jellyml.errors import BadSnapshot, UsageError
-from jellyml.formats import CODE, MANIFEST, Record
+from jellyml.formats.record import CODE, MANIFEST, Record
+from jellyml.snapshot import serialization
+from jellyml.snapshot.serialization import Header, NewerSnapshot
 
 COMMIT, OTHER = "1" * 40, "2" * 64
 
@@ -27,16 +27,16 @@ def proved(data: bytes, size: int | None = None) -> bytes:
     """The bundle in these bytes, once they are proved."""
     file = io.BytesIO(data)
     record = Record(0, len(data) if size is None else size)
-    return b"".join(filling.bundle(file, record, filling.prove(file, record)))
+    return b"".join(serialization.bundle(file, record, serialization.prove(file, record)))
 
 
 # Written.
 
 
 def test_the_header_is_as_1_0_wants_it() -> None:
-    head = filling.header(bundle(), commit=COMMIT)
+    head = serialization.header(bundle(), commit=COMMIT)
 
-    assert len(head) == filling.HEADER_SIZE == 1024
+    assert len(head) == serialization.HEADER_SIZE == 1024
     assert head.startswith(CODE.magic)
     assert head.rstrip(b"\0").endswith(b"}")
     assert json.loads(head.rstrip(b"\0")) == {
@@ -51,8 +51,10 @@ def test_the_header_is_as_1_0_wants_it() -> None:
 
 def test_what_is_written_is_read() -> None:
     for commit, stands_for, form in ((COMMIT, None, None), (OTHER, "3" * 64, "sha256")):
-        head = filling.header(bundle(), commit=commit, stands_for=stands_for, object_format=form)
-        assert filling.parse_header(head) == Header(
+        head = serialization.header(
+            bundle(), commit=commit, stands_for=stands_for, object_format=form
+        )
+        assert serialization.parse_header(head) == Header(
             size=len(bundle()),
             sha256=digest(bundle()),
             commit=commit,
@@ -64,25 +66,27 @@ def test_what_is_written_is_read() -> None:
 
 def test_the_same_code_gives_the_same_bytes() -> None:
     assert our_filling() == our_filling()
-    assert filling.manifest_record({"a": 1, "b": 2}) == filling.manifest_record({"a": 1, "b": 2})
+    assert serialization.manifest_record({"a": 1, "b": 2}) == serialization.manifest_record(
+        {"a": 1, "b": 2}
+    )
 
 
 def test_a_header_that_does_not_fit_is_not_written() -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        filling.header(bundle(), commit="1" * 2000)
+        serialization.header(bundle(), commit="1" * 2000)
 
 
 # Read.
 
 
 def test_a_header_of_1_0() -> None:
-    assert filling.parse_header(header_with()) == Header(size=len(bundle()))
+    assert serialization.parse_header(header_with()) == Header(size=len(bundle()))
     assert proved(old_filling()) == bundle()
 
 
 def test_further_fields_are_kept() -> None:
     head = header_with(made_by="somebody", nested={"a": [1]})
-    assert filling.parse_header(head).extra == {"made_by": "somebody", "nested": {"a": [1]}}
+    assert serialization.parse_header(head).extra == {"made_by": "somebody", "nested": {"a": [1]}}
 
 
 def test_an_offset_behind_the_header_is_honoured() -> None:
@@ -141,7 +145,7 @@ def test_a_header_that_lies_is_refused(fields: dict[str, Any]) -> None:
 )
 def test_what_is_no_header_is_refused(head: bytes) -> None:
     with pytest.raises(BadSnapshot):
-        filling.parse_header(head)
+        serialization.parse_header(head)
 
 
 def test_a_deep_header_is_refused() -> None:
@@ -149,31 +153,31 @@ def test_a_deep_header_is_refused() -> None:
     for _ in range(40):
         deep = [deep]
     with pytest.raises(BadSnapshot, match="too deeply"):
-        filling.parse_header(header_with(deep=deep))
+        serialization.parse_header(header_with(deep=deep))
 
 
 def test_a_newer_version_is_named() -> None:
     with pytest.raises(NewerSnapshot, match=r"newer JellyML \(version 'may-1-2031'\)") as caught:
-        filling.parse_header(header_with(version="may-1-2031", snapshot_size="otherwise"))
+        serialization.parse_header(header_with(version="may-1-2031", snapshot_size="otherwise"))
     assert caught.value.fix == "pip install --upgrade jellyml"
 
 
 @pytest.mark.parametrize("version", [None, 2, ["january-7-2023"]])
 def test_no_version_is_not_a_newer_one(version: object) -> None:
     with pytest.raises(BadSnapshot, match="has no version"):
-        filling.parse_header(header_with(version=version))
+        serialization.parse_header(header_with(version=version))
 
 
 @pytest.mark.parametrize("field", ["snapshot_offset", "snapshot_size"])
 @pytest.mark.parametrize("value", [-1, True, 1.0, "1", None, [1], 1 << 63, 10**290])
 def test_a_size_is_a_whole_number(field: str, value: object) -> None:
     with pytest.raises(BadSnapshot, match=f"{field} is not a size"):
-        filling.parse_header(header_with(**{field: value}))
+        serialization.parse_header(header_with(**{field: value}))
 
 
 def test_a_version_cannot_speak_to_the_terminal() -> None:
     with pytest.raises(NewerSnapshot) as caught:
-        filling.parse_header(header_with(version="\x1b[2J\u202e"))
+        serialization.parse_header(header_with(version="\x1b[2J\u202e"))
     assert str(caught.value).isprintable()
 
 
@@ -188,9 +192,9 @@ def test_bytes_beyond_the_bundle_are_cut_off() -> None:
 @pytest.mark.parametrize("data", [our_filling(), old_filling()], ids=["ours", "1.0"])
 def test_fewer_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(BadSnapshot, match="cut off"):  # the record ends
-        filling.prove(io.BytesIO(data), Record(0, len(data) - 1))
-    chunks = filling.bundle(
-        io.BytesIO(data[:-1]), Record(0, len(data)), filling.parse_header(data[:1024])
+        serialization.prove(io.BytesIO(data), Record(0, len(data) - 1))
+    chunks = serialization.bundle(
+        io.BytesIO(data[:-1]), Record(0, len(data)), serialization.parse_header(data[:1024])
     )
     assert next(chunks)
     with pytest.raises(BadSnapshot, match="cut off"):  # the file ends
@@ -213,10 +217,10 @@ def test_other_bytes_are_refused_by_the_digest() -> None:
 def test_the_digest_is_checked_while_streaming_too() -> None:
     data = bytearray(our_filling())
     record = Record(0, len(data))
-    head = filling.prove(io.BytesIO(data), record)
+    head = serialization.prove(io.BytesIO(data), record)
     data[-1] ^= 1
 
-    chunks = filling.bundle(io.BytesIO(data), record, head)
+    chunks = serialization.bundle(io.BytesIO(data), record, head)
     assert len(next(chunks)) == len(bundle())
     with pytest.raises(BadSnapshot, match="not those that were saved"):
         next(chunks)
@@ -232,19 +236,19 @@ def test_a_bundle_of_1_0_is_proved_by_its_first_line_alone() -> None:
             assert self.tell() < 2 << 20
             return super().read(size)
 
-    filling.prove(Strict(data), Record(0, len(data)))
+    serialization.prove(Strict(data), Record(0, len(data)))
 
 
 # The manifest.
 
 
 def parsed(data: bytes) -> dict[str, object]:
-    return filling.read_manifest(io.BytesIO(data), Record(0, len(data)))
+    return serialization.read_manifest(io.BytesIO(data), Record(0, len(data)))
 
 
 def test_a_manifest_comes_back() -> None:
     manifest = {"commit": COMMIT, "nested": {"a": [1, None, 2.5]}, "name": "caf\u00e9 \udcff"}
-    record = filling.manifest_record(manifest)
+    record = serialization.manifest_record(manifest)
 
     assert record.startswith(MANIFEST.magic)
     assert json.loads(record[:1024].rstrip(b"\0")) == {
@@ -288,7 +292,7 @@ def test_a_manifest_without_a_digest_is_read() -> None:
         b'{"a": ' + b"[" * 40 + b"]" * 40 + b"}",
         b'{"a": ' + b"9" * 5000 + b"}",
         b'{"a": [' + b"{}," * 300_000 + b"1]}",
-        b'{"a": "' + b"x" * filling.LARGEST_MANIFEST + b'"}',
+        b'{"a": "' + b"x" * serialization.LARGEST_MANIFEST + b'"}',
     ],
     ids=lambda content: content[:12] + b"..." + str(len(content)).encode(),
 )
@@ -318,7 +322,7 @@ def test_a_manifests_header_that_lies_is_refused(fields: dict[str, Any]) -> None
 
 
 def test_a_manifest_never_takes_much_memory() -> None:
-    limit = filling.LARGEST_MANIFEST
+    limit = serialization.LARGEST_MANIFEST
     for content in (
         b'{"a": [' + b"[]," * 249_000 + b"1]}",
         b'{"a": [' + b"[]," * (limit // 3 - 10) + b"1]}",
@@ -335,16 +339,16 @@ def test_a_manifest_never_takes_much_memory() -> None:
 
 @pytest.mark.parametrize(
     "manifest",
-    [{"a": object()}, {"a": float("nan")}, {"a": "x" * filling.LARGEST_MANIFEST}, {1j: 2}],
+    [{"a": object()}, {"a": float("nan")}, {"a": "x" * serialization.LARGEST_MANIFEST}, {1j: 2}],
     ids=["object", "nan", "large", "key"],
 )
 def test_what_would_not_be_read_is_not_written(manifest: dict[str, object]) -> None:
     with pytest.raises(UsageError):
-        filling.manifest_record(manifest)
+        serialization.manifest_record(manifest)
 
 
 def test_a_manifest_in_a_circle_is_not_written() -> None:
     circle: dict[str, object] = {}
     circle["a"] = circle
     with pytest.raises(UsageError):
-        filling.manifest_record(circle)
+        serialization.manifest_record(circle)

@@ -32,10 +32,12 @@ from checkpoint_files import (
     saved,
     tensor,
 )
-from jellyml.formats import CODE, FORMATS, KEY, Record, pickle_walk, scan, torch_zip
-from jellyml.formats.pickle_walk import ACTIONS, PLAIN, STOP, Machine, Tensor
-from jellyml.formats.record import CHUNK
-from jellyml.formats.zip_directory import read_directory
+from jellyml.formats import torch_zip, unknown
+from jellyml.formats.containers.pickle import machine
+from jellyml.formats.containers.pickle.machine import ACTIONS, PLAIN, STOP, Machine, Tensor
+from jellyml.formats.containers.zip import read_directory
+from jellyml.formats.record import CHUNK, CODE, KEY, Record
+from jellyml.formats.registry import FORMATS
 
 MEGABYTE = 1 << 20
 
@@ -310,7 +312,7 @@ def test_one_checkpoint_inside_another_does_not_hide_it() -> None:
 
 def test_without_the_key_the_pickle_is_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved({"model": model(), "code": tensor(our_filling())})
-    monkeypatch.setattr(pickle_walk, "tensors", lambda *_: pytest.fail("walked"))
+    monkeypatch.setattr(machine, "tensors", lambda *_: pytest.fail("walked"))
     assert list(torch_zip.records(io.BytesIO(data), CODE))
 
 
@@ -364,7 +366,7 @@ def test_ten_thousand_records_take_few_bytes() -> None:
 
 def walked(value: object, protocol: int = 2) -> list[Tensor]:
     with zipfile.ZipFile(io.BytesIO(saved(value, pickle_protocol=protocol))) as file:
-        return pickle_walk.tensors(file.read("archive/data.pkl"), KEY)
+        return machine.tensors(file.read("archive/data.pkl"), KEY)
 
 
 @pytest.mark.parametrize("protocol", range(1, 6))
@@ -526,7 +528,7 @@ def test_the_scan_finds_from_the_end_across_its_blocks() -> None:
     for distance in (*range(CHUNK - 40, CHUNK + 40, 7), 2 * CHUNK - 1, 2 * CHUNK, 40):
         data = bytes(CHUNK + 5) + CODE.magic + bytes(distance - len(CODE.magic)) + CODE.magic
         file = io.BytesIO(data)
-        assert [record.offset for record in scan.records(file, CODE)] == [
+        assert [record.offset for record in unknown.records(file, CODE)] == [
             CHUNK + 5 + distance,
             CHUNK + 5,
         ]
@@ -534,7 +536,7 @@ def test_the_scan_finds_from_the_end_across_its_blocks() -> None:
 
 def test_the_scan_finds_nothing_in_nothing() -> None:
     for data in (b"", b"x", CODE.magic[:-1], bytes(CHUNK)):
-        assert list(scan.records(io.BytesIO(data), CODE)) == []
+        assert list(unknown.records(io.BytesIO(data), CODE)) == []
 
 
 def test_the_scan_holds_a_block_at_a_time(tmp_path: Path) -> None:
@@ -543,7 +545,7 @@ def test_the_scan_holds_a_block_at_a_time(tmp_path: Path) -> None:
         file.truncate(64 * MEGABYTE)
     tracemalloc.start()
     with path.open("rb") as file:
-        assert list(scan.records(file, CODE)) == []
+        assert list(unknown.records(file, CODE)) == []
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * MEGABYTE

@@ -12,12 +12,11 @@ import pytest
 import jellyml
 from captures import kept, taken, unpacked, walked
 from conftest import Folder
-from jellyml.code import glance
-from jellyml.code.cache import Cache, now
-from jellyml.code.guess import WrongGuess, confirmed, guess
-from jellyml.code.repository import Repository
-from jellyml.code.scan import scan
+from jellyml.capture.cache import Cache, now
 from jellyml.errors import ForeignRepository, GitError, NotARepository
+from jellyml.repo.repository import Repository, WrongGuess, confirmed, guess
+from jellyml.working_tree import status
+from jellyml.working_tree.scan import scan
 
 
 @pytest.fixture
@@ -198,11 +197,11 @@ def test_what_an_index_comes_to_say_is_seen(
 def test_an_index_that_changes_under_the_look_is_not_believed(
     repo: Folder,
 ) -> None:
-    plain = glance.PlainIndexes()
+    plain = status.PlainIndexes()
     place = Repository.find(repo.path)
     scan(place, plain=plain)
     (known,) = plain.now
-    after = glance.PlainIndexes(dict(plain.now))
+    after = status.PlainIndexes(dict(plain.now))
 
     def meanwhile(_: Repository) -> None:
         repo.git("update-index", "--assume-unchanged", "train.py")

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import Folder
-from jellyml.code.guard import LeftOut, Untracked, choose, is_checkpoint
+from jellyml.snapshot.facts import LeftOut
+from jellyml.working_tree.exclude import Untracked, choose, is_checkpoint
 
 MB = 1_000_000
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -12,8 +12,8 @@ from at_the_keyboard import start_command, type_command
 from captures import taken
 from conftest import Folder
 from jellyml.checkpoint import Checkpoint
-from jellyml.code import credentials, thorough
 from jellyml.errors import JellyWarning, SecretsFound
+from jellyml.secrets import detect_secrets, patterns
 from test_credentials import PLANTED
 
 WITHOUT_FORM = "password = 'Gr8-" + "correct-horse-42'\n"
@@ -132,7 +132,7 @@ def test_detect_secrets_does_not_silence_the_warnings_of_others(leaky: Folder, p
     """In a process of its own, where it is imported for the first time."""
     said = start_command("fill", str(plain), cwd=leaky.path)
     assert "The code holds what looks like a secret" in said.err
-    with thorough.searching(), pytest.warns(UserWarning, match="still here"):
+    with detect_secrets.searching(), pytest.warns(UserWarning, match="still here"):
         warnings.warn("still here", UserWarning, stacklevel=1)
 
 
@@ -140,17 +140,17 @@ def test_detect_secrets_does_not_silence_the_warnings_of_others(leaky: Folder, p
 def test_what_is_passed_on_is_masked(kind: str) -> None:
     secret = PLANTED[kind]
     whole = f"+x = '{secret}'\n+y = 1\n".encode()
-    if kind == credentials._PRIVATE_KEY:
+    if kind == patterns._PRIVATE_KEY:
         more = f"+{'x' * 60}\n+{'x' * 12}==\n+-----END RSA PRIVATE KEY-----\n+y = 1\n"
         whole = f"+{secret}\n{more}".encode()
-    masked = credentials.masked(whole)
+    masked = patterns.masked(whole)
     assert b"***" in masked
     assert masked.endswith(b"+y = 1\n")
-    assert credentials.masked(masked) == masked
+    assert patterns.masked(masked) == masked
     assert not [part for part in secret.split("\n") if len(part) > 20 and part.encode() in masked]
     assert b"xxxxx" not in masked
 
 
 def test_what_is_no_secret_is_not_masked() -> None:
     text = b"x = 1\n" + f"{TOKEN}  # pragma: allowlist secret\n".encode()
-    assert credentials.masked(text) == text
+    assert patterns.masked(text) == text

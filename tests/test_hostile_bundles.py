@@ -12,22 +12,22 @@ from pathlib import Path
 
 import pytest
 
-import jellyml.code
 from hostile import BOMBS, CASES, PACKS, Case, good, holding
-from jellyml.code import bundle
-from jellyml.code.bundle import quarantined
+from jellyml import working_tree
 from jellyml.errors import BadSnapshot
+from jellyml.quarantine import quarantine
+from jellyml.quarantine.quarantine import quarantined
 
 MEMORY = 256 << 20  # bytes, of git or of us
 SLOWEST = 20  # seconds, where ten of work are allowed
 TORTURE = float(os.environ.get("TORTURE", "1"))
-SOURCE = str(Path(jellyml.code.__file__).parents[2])
+SOURCE = str(Path(working_tree.__file__).parents[2])
 
 # One bundle, in a process of its own: its memory and its children's can be told apart.
 TRIAL = """
 import json, re, resource, sys, time
 from pathlib import Path
-from jellyml.code.bundle import quarantined
+from jellyml.quarantine.quarantine import quarantined
 from jellyml.errors import BadSnapshot
 
 path, folder = map(Path, sys.argv[1:])
@@ -156,7 +156,7 @@ def test_the_walk_refuses_what_the_kernel_would(
     case: Case, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where there are no limits: every bundle again, and none may reach git that is a bomb."""
-    monkeypatch.setattr(bundle, "KERNEL_LIMITS", False)
+    monkeypatch.setattr(quarantine, "KERNEL_LIMITS", False)
     content = case.build()
     began = time.monotonic()
 

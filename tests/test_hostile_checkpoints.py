@@ -33,10 +33,12 @@ from checkpoint_files import (
 )
 from format_samples import FILES as SAMPLES
 from jellyml.checkpoint import Checkpoint, found
-from jellyml.code import filling
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot
-from jellyml.formats import CODE, FORMATS, KEY, MANIFEST_KEY, Record, format_of, pickle_walk
-from jellyml.formats.pickle_walk import Machine, Tensor
+from jellyml.formats.containers.pickle import machine
+from jellyml.formats.containers.pickle.machine import Machine, Tensor
+from jellyml.formats.record import CODE, KEY, MANIFEST_KEY, Record
+from jellyml.formats.registry import FORMATS, format_of
+from jellyml.snapshot import serialization
 
 MEGABYTE = 1 << 20
 SEED = 20230107
@@ -48,7 +50,7 @@ def filled_with(data: bytes) -> bytes:
     return b"".join(edit.chunks(file))
 
 
-RECORDED = filling.manifest_record({"commit": "1" * 40, "note": "made here"})
+RECORDED = serialization.manifest_record({"commit": "1" * 40, "note": "made here"})
 SAVED = {"model": model(), KEY: tensor(our_filling()), MANIFEST_KEY: tensor(RECORDED)}
 FILES = {
     "torch zip": saved(SAVED),
@@ -134,7 +136,7 @@ def test_any_bytes_at_all(data: bytes) -> None:
             if each.recognises(file):
                 for record in each.records(file, CODE):
                     assert len(record.head(file, 10)) <= 10
-    pickle_walk.tensors(data, KEY)
+    machine.tensors(data, KEY)
 
 
 # Bombs.
@@ -327,7 +329,7 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_in_the_way_is_walked_past(program: str) -> None:
-    found = pickle_walk.tensors(sliced_after(PROGRAMS[program]), KEY)
+    found = machine.tensors(sliced_after(PROGRAMS[program]), KEY)
     assert found == [Tensor("0", 10, 10)]
 
 
@@ -391,7 +393,7 @@ def test_many_hits_are_not_all_kept() -> None:
     key = b"X" + struct.pack("<L", len(KEY)) + KEY.encode()
     middle = tensor_value[tensor_value.index(key) : -2]
     program = b"}" + (middle + b"s") * 5_000 + b"."
-    assert len(pickle_walk.tensors(program, KEY)) == 1_000
+    assert len(machine.tensors(program, KEY)) == 1_000
 
 
 # Texts.

@@ -15,19 +15,11 @@ import pytest
 from checkpoint_files import Member, archive, our_filling
 from format_samples import FILES, array, real
 from jellyml.errors import CannotCarry
-from jellyml.formats import (
-    CODE,
-    FORMATS,
-    KEY,
-    MANIFEST,
-    MANIFEST_KEY,
-    flax_msgpack,
-    format_of,
-    onnx,
-    pickle_end,
-    safetensors,
-    trailing,
-)
+from jellyml.formats import flax_msgpack, onnx, safetensors
+from jellyml.formats.containers import trailer
+from jellyml.formats.containers.pickle import end
+from jellyml.formats.record import CODE, KEY, MANIFEST, MANIFEST_KEY
+from jellyml.formats.registry import FORMATS, format_of
 
 MEGABYTE = 1 << 20
 SEED = 20230107
@@ -108,7 +100,7 @@ def test_a_footer_that_lies_is_none(before: int, count: int, place: tuple[int, i
     body = CODE.magic.ljust(100) + struct.pack("<2Q", *place)
     for size in (0, 40, len(body) + 40, 2**64 - 1, (len(body) + 40 - before) % 2**64):
         file = io.BytesIO(body + struct.pack("<16s3Q", b"jellyml appended", before, count, size))
-        found = trailing.find(file)
+        found = trailer.find(file)
         if found:
             assert all(0 <= each.offset + each.size <= len(body) for each in found.records)
 
@@ -225,10 +217,10 @@ ENDLESS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("program", ENDLESS)
 def test_a_pickle_without_end_cannot_carry(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pickle_end._Walk, "most_steps", 100_000)
+    monkeypatch.setattr(end._Walk, "most_steps", 100_000)
     file = io.BytesIO(b"\x80\x04" + ENDLESS[program]())
     with bounded(seconds=60), pytest.raises(CannotCarry, match="cannot be told"):
-        pickle_end.end_of(file)
+        end.end_of(file)
 
 
 @pytest.mark.parametrize(
@@ -244,11 +236,11 @@ def test_a_pickle_without_end_cannot_carry(program: str, monkeypatch: pytest.Mon
 )
 def test_an_array_of_joblibs_that_lies(old: bytes, new: bytes) -> None:
     data = real("model.joblib")
-    assert pickle_end.end_of(io.BytesIO(data)) == len(data)
+    assert end.end_of(io.BytesIO(data)) == len(data)
     changed = new.join(data.rsplit(old, 1))
     assert changed != data
     with contextlib.suppress(CannotCarry):
-        assert pickle_end.end_of(io.BytesIO(changed)) != len(data)
+        assert end.end_of(io.BytesIO(changed)) != len(data)
 
 
 # NumPy.

@@ -18,10 +18,10 @@ import torch
 from array_files import bytes_of, gguf, safetensors_of
 from at_the_keyboard import environment
 from checkpoint_files import Member, archive
+from jellyml.formats.containers.pickle.objects import TooMuch
 from jellyml.tensors import arrays_of
-from jellyml.tensors.nodes import TooMuch
-from jellyml.tensors.sources import NoArrays
-from jellyml.tensors.stretch import Unreadable
+from jellyml.tensors.byte_range import Unreadable
+from jellyml.tensors.readers import NoArrays
 
 W = torch.arange(24.0)
 

@@ -43,6 +43,12 @@ def test_nothing_heavy_is_imported(code: str) -> None:
     assert not modules_after(code) & HEAVY
 
 
+def test_saving_loads_no_format_that_it_does_not_write() -> None:
+    assert "jellyml.formats.registry" not in modules_after(
+        "import jellyml; jellyml.create_snapshot"
+    )
+
+
 def test_importing_the_package_imports_nothing_else_of_ours() -> None:
     assert {name for name in modules_after("import jellyml") if "jellyml" in name} == {"jellyml"}
 

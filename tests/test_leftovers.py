@@ -16,16 +16,16 @@ import pytest
 import jellyml
 from conftest import Folder
 from faults import SOURCE
-from jellyml import files, locks, throwaway
 from jellyml.errors import JellyError, UnsafeToContinue
+from jellyml.fs import atomic, locks, tempdirs
 from jellyml.workspace import Workspace, gitdir
-from jellyml.workspace.journal import Journal
+from jellyml.workspace.operation_log import Journal
 from nobody import as_nobody
 from workspaces import differing, rich, seen
 
 _HOLD = """
 import sys, time
-from jellyml import throwaway
+from jellyml.fs import tempdirs as throwaway
 with throwaway.folder() as place:
     (place / "large").write_bytes(b"x" * 1000)
     print(place, flush=True)
@@ -66,7 +66,7 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(
     for one in theirs:
         one.mkdir(mode=0o700)
         (one / "kept").touch()
-    (temporary / "jellyml-open" / throwaway.ALIVE).touch()
+    (temporary / "jellyml-open" / tempdirs.ALIVE).touch()
     (temporary / "jellyml-open").chmod(0o755)
 
     jellyml.create_snapshot(repo.path, strict=True)
@@ -86,13 +86,13 @@ def test_a_folder_of_another_user_is_not_touched(
 ) -> None:
     place = temporary / "jellyml-theirs"
     place.mkdir(mode=0o700)
-    (place / throwaway.ALIVE).touch()
+    (place / tempdirs.ALIVE).touch()
     monkeypatch.setattr(os, "getuid", lambda: 123456)
-    throwaway.sweep()
+    tempdirs.sweep()
     assert place.exists()
     monkeypatch.undo()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    throwaway.sweep()
+    tempdirs.sweep()
     assert not place.exists()
 
 
@@ -106,17 +106,17 @@ def test_one_killed_while_it_removes_its_folder_leaves_one_that_is_swept(
     made = list[Path]()
 
     def leave() -> None:
-        with throwaway.folder() as place:
+        with tempdirs.folder() as place:
             made.append(place)
             (place / "objects").mkdir()
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "remove_tree", killed)
+        patch.setattr(atomic, "remove_tree", killed)
         with pytest.raises(KeyboardInterrupt):
             leave()
     (place,) = made
     assert place.exists()
-    throwaway.sweep()
+    tempdirs.sweep()
     assert not place.exists()
 
 
@@ -128,7 +128,7 @@ def test_what_another_machine_holds_is_not_swept(
     place = temporary / "jellyml-elsewhere"
     place.mkdir(mode=0o700)
     (place / "alive-another-machine").touch()
-    throwaway.sweep()
+    tempdirs.sweep()
     assert place.exists()
 
 
@@ -244,7 +244,7 @@ def test_a_folder_that_cannot_be_opened_is_removed(
         return real(path, *rest, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "open", once)
-    files.remove_tree(folder)
+    atomic.remove_tree(folder)
     assert failed
     assert not folder.exists()
 
@@ -264,12 +264,12 @@ def test_what_a_removed_folder_lies_in_keeps_its_mode(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing)
-        files.remove_tree(folder)
+        atomic.remove_tree(folder)
     assert folder.parent.stat().st_mode & 0o777 == 0o755
 
 
 def removed(folder: Path) -> str:
-    files.remove_tree(folder)
+    atomic.remove_tree(folder)
     return ""
 
 
@@ -353,7 +353,8 @@ def test_a_load_killed_while_git_makes_the_repository_can_be_given_again(
 
 
 @pytest.mark.parametrize(
-    "where", ["jellyml.code.guard.is_checkpoint", "jellyml.code.contents.bytes_on_disk"]
+    "where",
+    ["jellyml.working_tree.exclude.is_checkpoint", "jellyml.working_tree.contents.bytes_on_disk"],
 )
 def test_a_disk_that_fails_stops_a_load(
     folder: Folder, model: Path, monkeypatch: pytest.MonkeyPatch, where: str

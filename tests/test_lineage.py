@@ -12,17 +12,16 @@ from at_the_keyboard import type_command, type_on_terminal
 from captures import untouched
 from checkpoint_files import bundle, our_filling, saved, tensor
 from conftest import Folder
-from jellyml.code import filling
-from jellyml.formats import KEY, MANIFEST_KEY
-from jellyml.lineage import commits
-from jellyml.lineage.commits import Commit
-from jellyml.lineage.history import reduced
-from jellyml.lineage.lineage import lineage
-from jellyml.lineage.parents import Names, names
-from jellyml.lineage.tree import rows
-from jellyml.listing.listed import Listed, look
-from jellyml.listing.walk import Place
-from jellyml.model import unpacked
+from jellyml.catalog import ancestry
+from jellyml.catalog.ancestry import Commit, reduced
+from jellyml.catalog.entry import Entry, look
+from jellyml.catalog.find import Candidate
+from jellyml.catalog.graph import lineage
+from jellyml.catalog.lanes import rows
+from jellyml.catalog.parents import Names, names
+from jellyml.checkpoint.reader import unpacked
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.snapshot import serialization
 
 # Rows and lanes
 
@@ -118,18 +117,21 @@ def test_what_is_recorded_as_parent(notes: object, found: list[str]) -> None:
     assert names({"notes": notes}) == found
 
 
-def listed(path: Path, parent: object = None, created: str = "2026-01-01") -> Listed:
+def listed(path: Path, parent: object = None, created: str = "2026-01-01") -> Entry:
     """A checkpoint of the small bundle that is all alike, with this record."""
     told = {"created": created, "notes": {"parent": parent}}
     path.parent.mkdir(parents=True, exist_ok=True)
-    records = {KEY: tensor(our_filling()), MANIFEST_KEY: tensor(filling.manifest_record(told))}
+    records = {
+        KEY: tensor(our_filling()),
+        MANIFEST_KEY: tensor(serialization.manifest_record(told)),
+    }
     path.write_bytes(saved(records))
-    found = look(Place(path, path.stat().st_size))
-    assert isinstance(found, Listed)
+    found = look(Candidate(path, path.stat().st_size))
+    assert isinstance(found, Entry)
     return found
 
 
-DIGEST = filling.parse_header(our_filling()).sha256 or ""
+DIGEST = serialization.parse_header(our_filling()).sha256 or ""
 
 
 @pytest.mark.parametrize(
@@ -263,14 +265,14 @@ def test_no_more_bundles_are_unpacked_than_are_needed(
         opened.append(words)
         return unpacked(*words)
 
-    monkeypatch.setattr(commits, "unpacked", counted)
+    monkeypatch.setattr(ancestry, "unpacked", counted)
     every = ["one/base.pth", "two/epoch9.pth", "two/epoch10.pth", "three/model.pth"]
-    found = [look(Place(runs.repo.path / "runs" / name, 1)) for name in every]
-    listed = [one for one in found if isinstance(one, Listed)]
+    found = [look(Candidate(runs.repo.path / "runs" / name, 1)) for name in every]
+    listed = [one for one in found if isinstance(one, Entry)]
     made = lineage(listed, None)
     assert len(opened) == 1  # the newest, whose history holds all others
     assert [point.commit for point in made.by_code()] == [runs.first, runs.edit, runs.third]
-    monkeypatch.setattr(commits, "_MOST_BUNDLES", 0)
+    monkeypatch.setattr(ancestry, "_MOST_BUNDLES", 0)
     assert lineage(listed, None).unread == 4
 
 
@@ -279,7 +281,7 @@ def test_a_checkpoint_of_1_0_says_its_commit_in_its_bundle_only(tmp_path: Path) 
 
     (tmp_path / "old.pth").write_bytes(saved({KEY: tensor(old_filling())}))
     made = json.loads(type_command("log", "--json", cwd=tmp_path).out)
-    head = filling.head_of(bundle())
+    head = serialization.head_of(bundle())
     assert [each["commit"] for each in made["checkpoints"]] == [head]
     assert [each["subject"] for each in made["commits"]] == ["one"]
 
@@ -318,7 +320,10 @@ def evil(tmp_path: Path) -> Path:
     }
     folder = tmp_path / "evil"
     folder.mkdir()
-    records = {KEY: tensor(our_filling()), MANIFEST_KEY: tensor(filling.manifest_record(told))}
+    records = {
+        KEY: tensor(our_filling()),
+        MANIFEST_KEY: tensor(serialization.manifest_record(told)),
+    }
     for number in range(2):
         name = f"{number}e\x1bvil\u202e<i>&.pth"
         (folder / name).write_bytes(saved({**records, EVIL: torch.full((3,), number)}))
@@ -340,9 +345,9 @@ def test_nothing_of_a_checkpoint_steers_the_terminal(evil: Path) -> None:
 def lying(repo: Folder, name: str, **said: object) -> None:
     """A checkpoint of the code as it is, whose header says otherwise."""
     made = jellyml.create_snapshot(repo.path).filling
-    told = json.loads(made[: filling.HEADER_SIZE].rstrip(b"\0")) | said
-    head = json.dumps(told).encode().ljust(filling.HEADER_SIZE, b"\0")
-    data = torch.frombuffer(bytearray(head + made[filling.HEADER_SIZE :]), dtype=torch.uint8)
+    told = json.loads(made[: serialization.HEADER_SIZE].rstrip(b"\0")) | said
+    head = json.dumps(told).encode().ljust(serialization.HEADER_SIZE, b"\0")
+    data = torch.frombuffer(bytearray(head + made[serialization.HEADER_SIZE :]), dtype=torch.uint8)
     torch.save({KEY: data}, repo.path / name)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from at_the_keyboard import type_command
-from jellyml.lineage import differences
+from jellyml.catalog import differences
 from test_lineage import Runs, evil, runs
 
 __all__ = ["evil", "runs"]  # fixtures

@@ -13,14 +13,14 @@ import jellyml
 from at_the_keyboard import type_command, type_on_terminal
 from checkpoint_files import bundle, digest, header_with, our_filling, saved, tensor
 from conftest import Folder
-from jellyml import terminal as terminal_module
 from jellyml.checkpoint import Checkpoint
-from jellyml.code import filling
-from jellyml.embed import fill
+from jellyml.checkpoint.bounded_file import NotSearched
+from jellyml.checkpoint.fill import fill
+from jellyml.cli import terminal as terminal_module
+from jellyml.cli.terminal import Terminal
 from jellyml.errors import BadSnapshot, NoSnapshot
-from jellyml.formats import KEY, MANIFEST_KEY
-from jellyml.opened import NotSearched
-from jellyml.terminal import Terminal
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.snapshot import serialization
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_git_and_what_a_folder_covers_is_no_news(repo: Folder, runs: Path) -> No
 
 
 def test_what_cannot_be_read_is_named_and_passed_over(repo: Folder, runs: Path) -> None:
-    header = filling.header(bundle() + b"more", commit="1" * 40)
+    header = serialization.header(bundle() + b"more", commit="1" * 40)
     (runs / "cut.pth").write_bytes(saved({KEY: tensor(header + bundle())}))
     (runs / "link").symlink_to("nowhere")
     os.mkfifo(runs / "pipe")
@@ -135,7 +135,10 @@ def test_nothing_of_a_checkpoint_steers_the_terminal(repo: Folder, runs: Path) -
         "command": {"argv": [text]},
         "machine": {"host": text},
     }
-    records = {KEY: tensor(our_filling()), MANIFEST_KEY: tensor(filling.manifest_record(told))}
+    records = {
+        KEY: tensor(our_filling()),
+        MANIFEST_KEY: tensor(serialization.manifest_record(told)),
+    }
     (runs / "e\x1bvil.pth").write_bytes(saved(records))
     for words in (["list"], ["list", "--json"], ["list", "--made-by", "1111"]):
         said = type_command(*words, cwd=repo.path)
@@ -159,7 +162,10 @@ def test_nothing_of_a_checkpoint_steers_the_terminal(repo: Folder, runs: Path) -
     ids=str,
 )
 def test_a_record_of_any_form_is_listed(tmp_path: Path, told: dict[str, object]) -> None:
-    records = {KEY: tensor(our_filling()), MANIFEST_KEY: tensor(filling.manifest_record(told))}
+    records = {
+        KEY: tensor(our_filling()),
+        MANIFEST_KEY: tensor(serialization.manifest_record(told)),
+    }
     (tmp_path / "model.pth").write_bytes(saved(records))
     assert listed(cwd=tmp_path) == ["model.pth"]
     assert type_command("list", cwd=tmp_path).status == 0
@@ -260,7 +266,9 @@ def test_made_by_a_file_with_other_line_ends_on_disk(repo: Folder, tmp_path: Pat
 def test_a_strangers_commit_is_an_id_or_nothing(repo: Folder) -> None:
     """Git would take any other text for a name of its own."""
     header = header_with(sha256=digest(bundle()))
-    told = filling.manifest_record({"code": {"commit": "HEAD", "base": "HEAD", "dirty": True}})
+    told = serialization.manifest_record(
+        {"code": {"commit": "HEAD", "base": "HEAD", "dirty": True}}
+    )
     records = {KEY: tensor(header + bundle()), MANIFEST_KEY: tensor(told)}
     (repo.path / "model.pth").write_bytes(saved(records))
     rows = json.loads(type_command("list", "--json", cwd=repo.path).out)

@@ -19,19 +19,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import jellyml.code
 from conftest import Folder
-from jellyml.code import environment
-from jellyml.code.guard import LeftOut
-from jellyml.code.manifest import CodeFacts, Credential, Nested, commit_texts, record
+from jellyml import working_tree
+from jellyml.snapshot import environment
+from jellyml.snapshot.facts import CodeFacts, Credential, LeftOut, Nested
+from jellyml.snapshot.manifest import commit_texts, record
 
-SOURCE = Path(jellyml.code.__file__).parents[2]
+SOURCE = Path(working_tree.__file__).parents[2]
 PAGE = Path(__file__).parents[1] / "docs" / "manifest.md"
 
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from jellyml.code.manifest import CodeFacts, record
+from jellyml.snapshot.facts import CodeFacts; from jellyml.snapshot.manifest import record
 {before}
 print(json.dumps(record(CodeFacts(root=Path({root!r})), version="2.0.0"), allow_nan=False))
 """
@@ -117,7 +117,7 @@ def test_no_planted_secret_is_in_the_record(repo: Folder, home: Path) -> None:
         f"""
 import json, sys
 from pathlib import Path
-from jellyml.code.manifest import CodeFacts, Nested, record
+from jellyml.snapshot.facts import CodeFacts, Nested; from jellyml.snapshot.manifest import record
 sys.path.append({str(site)!r})
 code = CodeFacts(
     root=Path({str(repo.path)!r}),

@@ -13,11 +13,12 @@ import fingerprint
 import jellyml
 from conftest import Folder
 from hostile import Pack
-from jellyml.code import filling, repository
-from jellyml.code.bundle import KERNEL_LIMITS, Limits
-from jellyml.code.repository import Git
 from jellyml.errors import GitError
-from jellyml.workspace import Workspace, stage
+from jellyml.quarantine.quarantine import KERNEL_LIMITS, Limits
+from jellyml.repo import git as repo_git
+from jellyml.repo.git import Git
+from jellyml.snapshot import serialization
+from jellyml.workspace import Workspace, staging
 
 MIB = 1 << 20
 kernel = pytest.mark.skipif(not KERNEL_LIMITS, reason="no process can limit another here")
@@ -48,7 +49,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.extend(word for word in args[0] if word == "checkout-index")
         real(self, *args, **named)
 
-    monkeypatch.setattr(repository._Process, "__init__", counted)
+    monkeypatch.setattr(repo_git._Process, "__init__", counted)
     return found
 
 
@@ -61,15 +62,15 @@ def test_batches_come_out_as_one(
     torch.save({**jellyml.create_snapshot(repo.path, strict=True)}, model)
     Workspace(tmp_path).load(model, to=tmp_path / "whole")
     started.clear()
-    monkeypatch.setattr(stage, "_AT_ONCE", size)
-    write, largest = stage._check_out, []
+    monkeypatch.setattr(staging, "_AT_ONCE", size)
+    write, largest = staging._check_out, []
 
     def measured(git: Git, *args: Any, **named: Any) -> None:
         assert git.index
         largest.append(int.from_bytes(git.index.read_bytes()[8:12], "big"))
         write(git, *args, **named)
 
-    monkeypatch.setattr(stage, "_check_out", measured)
+    monkeypatch.setattr(staging, "_check_out", measured)
     Workspace(tmp_path).load(model, to=tmp_path / "batches")
     whole, batches = (Folder(tmp_path / name) for name in ("whole", "batches"))
     assert fingerprint.files(whole.path) == fingerprint.files(batches.path)
@@ -91,7 +92,7 @@ def test_a_quarter_of_a_million_files_are_within_the_limits(tmp_path: Path) -> N
     head = pack.commit(pack.tree(*[("40000", f"d{n:02d}".encode(), folder) for n in range(50)]))
     bundle = pack.bundle(head)
     model = tmp_path / "model.pth"
-    model.write_bytes(filling.header(bundle, commit=head) + bundle)
+    model.write_bytes(serialization.header(bundle, commit=head) + bundle)
     Workspace(tmp_path).load(model, to=tmp_path / "to")
     assert sum(len(names) for _, _, names in os.walk(tmp_path / "to" / "d49")) == 5000
 

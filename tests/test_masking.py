@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jellyml.code.masking import (
+from jellyml.secrets.redact import (
     MASK,
     is_secret,
     mask_arguments,

@@ -11,13 +11,13 @@ import torch
 import jellyml
 from at_the_keyboard import save_model, type_command
 from conftest import Folder
-from jellyml.check import check
+from jellyml.checkpoint.audit import check
 from jellyml.cli.dispatch import COMMANDS, find, parser_of
-from jellyml.compare.comparison import diff
+from jellyml.compare.diff import diff
 from jellyml.eat import EatArgsWithModel_dataclass, eat
 from jellyml.errors import JellyError
 from jellyml.extract_bundle import ExtractBundleArgs_dataclass, extract_bundle
-from jellyml.files import path_of
+from jellyml.fs.paths import path_of
 from jellyml.git import GitArgs_dataclass, git
 from jellyml.remote.address import place_of
 from jellyml.undo import UndoArgs_dataclass, undo

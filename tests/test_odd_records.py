@@ -12,9 +12,9 @@ from at_the_keyboard import type_command
 from checkpoint_files import our_filling, saved, tensor
 from conftest import Folder
 from jellyml.checkpoint import MANIFEST_SIDECAR, SIDECAR
-from jellyml.code import filling
 from jellyml.errors import BadSnapshot
-from jellyml.formats import KEY, MANIFEST_KEY
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.snapshot import serialization
 from test_lineage_page import Page, browser, shown, written
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
@@ -46,12 +46,12 @@ def record(content: str) -> bytes:
     data = content.encode()
     head = {
         "magic_number": "jelly_ml_manifest",
-        "manifest_offset": filling.HEADER_SIZE,
+        "manifest_offset": serialization.HEADER_SIZE,
         "manifest_size": len(data),
-        "version": filling.MANIFEST_VERSION,
+        "version": serialization.MANIFEST_VERSION,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    return json.dumps(head).encode().ljust(filling.HEADER_SIZE, b"\0") + data
+    return json.dumps(head).encode().ljust(serialization.HEADER_SIZE, b"\0") + data
 
 
 def model(place: Folder, name: str, manifest: str, weight: torch.Tensor | None = None) -> None:
@@ -83,17 +83,17 @@ def test_what_no_number_holds_is_not_passed_on(folder: Folder, number: str) -> N
         assert type_command(*words, cwd=folder.path).status in (0, 1)
     strict(json.dumps(Page(written(folder.path, status=1)).data))
     with pytest.raises(BadSnapshot):
-        filling.parse_json(manifest.encode())
+        serialization.parse_json(manifest.encode())
 
 
 @pytest.mark.parametrize("number", ["1e308", "-1e308", "1" * 300, "0.1", "-0", "1e-999"])
 def test_what_a_number_holds_comes_through(number: str) -> None:
-    parsed = filling.parse_json(f'{{"notes": {number}}}'.encode())
+    parsed = serialization.parse_json(f'{{"notes": {number}}}'.encode())
     assert parsed["notes"] == json.loads(number)
 
 
 def test_a_sidecar_is_read_no_other_way(folder: Folder) -> None:
-    bundle = our_filling()[filling.HEADER_SIZE :]
+    bundle = our_filling()[serialization.HEADER_SIZE :]
     folder.write(f"model/{SIDECAR}", bundle)
     digest = hashlib.sha256(bundle).hexdigest()
     folder.write(

@@ -26,12 +26,15 @@ from at_the_keyboard import save_model, start_command, type_command
 from conftest import Folder
 from far_server import serving
 from hostile import CASES, Pack, small
-from jellyml import create, files, outputs
+from jellyml.capture import capture, create
 from jellyml.checkpoint import MANIFEST_SIDECAR, SIDECAR, Checkpoint
-from jellyml.code import capture, filling
+from jellyml.checkpoint.export import write_bundle
 from jellyml.errors import BadSnapshot, JellyWarning, UsageError
-from jellyml.extract_bundle import ExtractBundleArgs_dataclass, extract_bundle, write_bundle
-from jellyml.formats import KEY
+from jellyml.extract_bundle import ExtractBundleArgs_dataclass, extract_bundle
+from jellyml.formats.record import KEY
+from jellyml.fs import atomic, rename
+from jellyml.fs import output as fs_output
+from jellyml.snapshot import serialization
 
 VICTIM = b"export PATH=/usr/bin\n"
 
@@ -143,8 +146,8 @@ def test_with_force_the_link_itself_is_replaced(
 def test_what_cannot_be_written_is_said_before_any_work(
     repo: Folder, victim: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jellyml.cli.log.looked_at", None)
-    monkeypatch.setattr("jellyml.cli.diff.opened", None)
+    monkeypatch.setattr("jellyml.cli.commands.log.looked_at", None)
+    monkeypatch.setattr("jellyml.cli.commands.diff.opened", None)
     (repo.path / command.file).symlink_to(victim)
     status, said = command.typed(repo)
     assert status == 2, said
@@ -284,13 +287,13 @@ def test_a_file_that_appears_meanwhile_stays(
     repo: Folder, command: Command, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """While the file is written, and in between the last look and the rename."""
-    place, went_on = repo.path / command.file, getattr(files, moment)
+    place, went_on = repo.path / command.file, getattr(atomic, moment)
 
     def slow(*given: Any, **more: Any) -> Any:
         place.write_bytes(VICTIM)
         return went_on(*given, **more)
 
-    monkeypatch.setattr(files, moment, slow)
+    monkeypatch.setattr(atomic, moment, slow)
     status, said = command.typed(repo)
     assert (status, place.read_bytes()) == (2, VICTIM), said
     assert is_left(repo.path)
@@ -300,12 +303,12 @@ def test_what_is_looked_at_is_no_link_and_no_pipe(repo: Folder, victim: Path) ->
     """It may have become one since the look at its kind; nothing waits for a writer."""
     (repo.path / "link").symlink_to(victim)
     os.mkfifo(repo.path / "pipe")
-    assert outputs._start(victim) == VICTIM
-    assert outputs._start(repo.path / "link") == outputs._start(repo.path / "pipe") == b""
-    assert outputs._start(repo.path) == outputs._start(repo.path / "nothing") == b""
+    assert fs_output._start(victim) == VICTIM
+    assert fs_output._start(repo.path / "link") == fs_output._start(repo.path / "pipe") == b""
+    assert fs_output._start(repo.path) == fs_output._start(repo.path / "nothing") == b""
     writer = os.open(repo.path / "pipe", os.O_RDWR | os.O_NONBLOCK)
     os.write(writer, b"# v2 git bundle\n")
-    assert outputs._start(repo.path / "pipe") == b""
+    assert fs_output._start(repo.path / "pipe") == b""
     os.close(writer)
 
 
@@ -318,7 +321,7 @@ def test_on_any_file_system(
         raise PermissionError(1, "no links here")
 
     if system != "renameat2":
-        monkeypatch.setattr(files, "rename_at", lambda *_: False)
+        monkeypatch.setattr(rename, "rename_at", lambda *_: False)
     if system == "neither":
         monkeypatch.setattr(os, "link", refused)
     assert command.typed(repo)[0] == 0
@@ -355,7 +358,7 @@ def test_create_snapshot_replaces_its_own_bundle_alone(repo: Folder) -> None:
     first = jellyml.create_snapshot(repo.path, place)
     repo.write("train.py", "print('three')\n")
     second = jellyml.create_snapshot(repo.path, place)
-    assert place.read_bytes() == second.filling[filling.HEADER_SIZE :]
+    assert place.read_bytes() == second.filling[serialization.HEADER_SIZE :]
     assert second.commit != first.commit
     for mine in (b"", VICTIM, CASES["other branches and tags"].build()):
         place.write_bytes(mine)
@@ -427,7 +430,7 @@ def hostile(request: pytest.FixtureRequest, repo: Folder) -> tuple[Folder, str, 
     """Where ``evil.pth`` is, its commit, and the bundle that may come out of it."""
     head, bundle, wanted = with_refs(request.param)
     object_format = request.param if request.param != "sha1" else None
-    header = filling.header(bundle, commit=head, object_format=object_format)
+    header = serialization.header(bundle, commit=head, object_format=object_format)
     record = torch.frombuffer(bytearray(header + bundle), dtype=torch.uint8)
     torch.save({"w": torch.ones(2), KEY: record}, repo.path / "evil.pth")
     return repo, head, wanted
@@ -457,7 +460,7 @@ def test_the_attack_as_a_whole(repo: Folder, home: Path) -> None:
     """Loaded code brings a link, the header brings the lines, the next shell runs them."""
     head, bundle, _ = with_refs()
     profile = home / ".profile"
-    repo.write("evil.pth", filling.header(bundle, commit=head) + bundle)
+    repo.write("evil.pth", serialization.header(bundle, commit=head) + bundle)
     (repo.path / "evil.pth.bundle").symlink_to(profile)
     type_command("fix", "extract-bundle", "evil.pth", cwd=repo.path)
     subprocess.run(["sh", "-c", ". ~/.profile"], cwd=home, capture_output=True, check=False)
@@ -523,7 +526,7 @@ def honest(repo: Folder, version: str) -> bytes:
 def test_an_honest_bundle_comes_out_to_the_byte(repo: Folder, version: str) -> None:
     data = honest(repo, version)
     commit = repo.git("rev-parse", "HEAD").decode().strip()
-    repo.write("old.pth", filling.header(data, commit=commit) + data)
+    repo.write("old.pth", serialization.header(data, commit=commit) + data)
     checkpoint = Checkpoint.open(repo.path / "old.pth")
     assert b"".join(checkpoint.bundle()) == data
     assert checkpoint.records() == (repo.read("old.pth"), b"")
@@ -537,7 +540,7 @@ Build = Callable[[], bytes]
 )
 def test_what_has_no_head_of_its_own_does_not_come_out(repo: Folder, build: Build) -> None:
     data = build()
-    repo.write("evil.pth", filling.header(data, commit="1" * 40) + data)
+    repo.write("evil.pth", serialization.header(data, commit="1" * 40) + data)
     with pytest.raises(BadSnapshot):
         b"".join(Checkpoint.open(repo.path / "evil.pth").bundle())
     said = type_command("fix", "extract-bundle", "evil.pth", "-o", "x.bundle", cwd=repo.path)
@@ -550,5 +553,5 @@ def test_a_header_of_many_pieces(repo: Folder) -> None:
     head = pack.commit(pack.tree(("100644", b"file", pack.blob(os.urandom(3_000_000)))))
     lines = b"".join(b"%s refs/heads/%d\n" % (head.encode(), each) for each in range(40_000))
     data = pack.bundle(head, lines)
-    repo.write("evil.pth", filling.header(data, commit=head) + data)
+    repo.write("evil.pth", serialization.header(data, commit=head) + data)
     assert b"".join(Checkpoint.open(repo.path / "evil.pth").bundle()) == pack.bundle(head)

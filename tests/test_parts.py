@@ -8,18 +8,18 @@ import pytest
 
 from checkpoint_files import bundle, checkpoint, header_with, model, our_filling, saved, tensor
 from format_samples import real, safetensors
-from jellyml import parts
-from jellyml.checkpoint import SIDECAR, Checkpoint
-from jellyml.code import filling
-from jellyml.code.filling import NewerSnapshot
+from jellyml.checkpoint import SIDECAR, Checkpoint, folder_search
 from jellyml.errors import BadSnapshot, NoSnapshot
-from jellyml.formats import KEY, MANIFEST_KEY, format_of
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.formats.registry import format_of
+from jellyml.snapshot import serialization
+from jellyml.snapshot.serialization import NewerSnapshot
 
-OTHER = bundle().replace(filling.head_of(bundle()).encode(), b"2" * 40)
+OTHER = bundle().replace(serialization.head_of(bundle()).encode(), b"2" * 40)
 
 
 def other_filling() -> bytes:
-    return filling.header(OTHER, commit="2" * 40) + OTHER
+    return serialization.header(OTHER, commit="2" * 40) + OTHER
 
 
 def filled(data: bytes) -> bytes:
@@ -71,7 +71,7 @@ def test_none_says_how_many_were_searched(folder: Path, monkeypatch: pytest.Monk
     with pytest.raises(NoSnapshot, match=r"no JellyML snapshot; its files were searched"):
         Checkpoint.open(folder)
     put(folder, "z.pth", checkpoint())
-    monkeypatch.setattr(parts, "_MOST", 1)
+    monkeypatch.setattr(folder_search, "_MOST", 1)
     with pytest.raises(NoSnapshot, match=r"the first 1 files were searched"):
         Checkpoint.open(folder)
 
@@ -106,7 +106,7 @@ def test_links_to_files_are_followed(folder: Path, tmp_path: Path) -> None:
 def test_a_large_file_of_an_unknown_kind_is_not_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "_READ_FREELY", 1000)
+    monkeypatch.setattr(folder_search, "_READ_FREELY", 1000)
     data = our_filling() + bytes(1000)
     put(folder, "film.mp4", data)
     with pytest.raises(NoSnapshot):
@@ -118,7 +118,7 @@ def test_a_large_file_of_an_unknown_kind_is_not_read(
 def test_a_large_one_is_not_read_once_another_has_been_found(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "_READ_FREELY", 5000)
+    monkeypatch.setattr(folder_search, "_READ_FREELY", 5000)
     put(folder, "a.distcp", our_filling())
     put(folder, "b.distcp", other_filling() + bytes(5000))
     put(folder, "c.gguf", filled(real("model.gguf")) + other_filling() + bytes(5000))
@@ -168,7 +168,7 @@ def test_nobody_falls_back_from_a_newer_version(folder: Path) -> None:
 
 
 def test_a_manifest_in_another_shard(folder: Path) -> None:
-    record = filling.manifest_record({"note": "beside"})
+    record = serialization.manifest_record({"note": "beside"})
     put(folder, "model-2.pth", checkpoint())
     assert Checkpoint.open(folder).manifest is None
     put(folder, "model-3.pth", saved({MANIFEST_KEY: tensor(record)}))

@@ -12,20 +12,21 @@ import torch
 import jellyml
 from checkpoint_files import tensor
 from conftest import Folder
-from jellyml.code import filling, repository
-from jellyml.formats import KEY, MANIFEST_KEY
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.repo import git
+from jellyml.snapshot import serialization
 from jellyml.workspace import Workspace, rebuild
 
 
 def cut(repo: Folder, path: Path, texts: dict[str, str], *, own_first: bool = True) -> Path:
     """A checkpoint without its history, whose manifest has these texts too."""
     snapshot = jellyml.create_snapshot(repo.path, strict=True, history="none")
-    manifest = filling.parse_manifest(snapshot.manifest)
+    manifest = serialization.parse_manifest(snapshot.manifest)
     code = manifest["code"]
     assert isinstance(code, dict)
     own = code.get("commit_texts", {})
     code["commit_texts"] = {**own, **texts} if own_first else {**texts, **own}
-    record = filling.manifest_record(manifest)
+    record = serialization.manifest_record(manifest)
     torch.save({KEY: tensor(snapshot.filling), MANIFEST_KEY: tensor(record)}, path)
     return path
 
@@ -50,7 +51,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         found.append(args[0])
         real(self, *args, **named)
 
-    monkeypatch.setattr(repository._Process, "__init__", counted)
+    monkeypatch.setattr(git._Process, "__init__", counted)
     return found
 
 
@@ -98,9 +99,11 @@ def test_a_long_chain_of_texts_is_made_anew_in_one_go(
 
 def _standing_for(repo: Folder, path: Path, texts: dict[str, str], last: str) -> Path:
     snapshot = jellyml.create_snapshot(repo.path, strict=True, history="none")
-    bundle = snapshot.filling[filling.HEADER_SIZE :]
-    code = filling.header(bundle, commit=filling.head_of(bundle), stands_for=last) + bundle
-    manifest = filling.manifest_record({"code": {"commit_texts": texts}})
+    bundle = snapshot.filling[serialization.HEADER_SIZE :]
+    code = (
+        serialization.header(bundle, commit=serialization.head_of(bundle), stands_for=last) + bundle
+    )
+    manifest = serialization.manifest_record({"code": {"commit_texts": texts}})
     torch.save({KEY: tensor(code), MANIFEST_KEY: tensor(manifest)}, path)
     return path
 

@@ -18,11 +18,10 @@ from checkpoint_files import saved
 from conftest import Folder
 from jellyml.checkpoint import SIDECAR, Checkpoint
 from jellyml.errors import JellyError, NoSnapshot, UnsafeToContinue
-from jellyml.recorder import record as recording
-from jellyml.recorder.fills import fill_written, put_beside
-from jellyml.recorder.live import Live
-from jellyml.recorder.plan import Plan
-from jellyml.recorder.watch import look, mark_of
+from jellyml.recorder import recorder as recording
+from jellyml.recorder.fill_outputs import Live, fill_written, put_beside
+from jellyml.recorder.outputs import look, mark_of
+from jellyml.recorder.run_state import RunState
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to pass on")
 
@@ -64,10 +63,10 @@ def carried(path: Path) -> bool:
     return True
 
 
-def snapshot_of(project: Folder, before: Path | None = None) -> Plan:
+def snapshot_of(project: Folder, before: Path | None = None) -> RunState:
     folder = before or project.path
     seen = look([folder]).marks()
-    return Plan(["x"], [folder], jellyml.create_snapshot(project.path), seen)
+    return RunState(["x"], [folder], jellyml.create_snapshot(project.path), seen)
 
 
 # What is filled.
@@ -531,7 +530,7 @@ def test_a_kill_is_resumed(project: Folder) -> None:
 
 
 def test_a_kill_while_filling_is_resumed(project: Folder, weights: Path) -> None:
-    from jellyml.code.repository import Repository
+    from jellyml.repo.repository import Repository
 
     plan = snapshot_of(project)
     for name in ("a.pth", "b.pth", "later.pth"):
@@ -554,7 +553,7 @@ def test_a_kill_while_filling_is_resumed(project: Folder, weights: Path) -> None
 
 @pytest.mark.parametrize("what", ["plan.json", "filling"])
 def test_a_plan_that_is_not_whole_is_passed_over(project: Folder, what: str) -> None:
-    from jellyml.code.repository import Repository
+    from jellyml.repo.repository import Repository
 
     plan = snapshot_of(project)
     with plan.kept(Repository.find(project.path)):
@@ -566,7 +565,7 @@ def test_a_plan_that_is_not_whole_is_passed_over(project: Folder, what: str) -> 
 
 
 def test_what_is_kept_is_private(project: Folder) -> None:
-    from jellyml.code.repository import Repository
+    from jellyml.repo.repository import Repository
 
     plan = snapshot_of(project)
     with plan.kept(Repository.find(project.path)):
@@ -618,7 +617,7 @@ def test_live_leaves_what_is_being_written(project: Folder, weights: Path) -> No
 
 
 def test_live_claims_nothing_where_another_writes(project: Folder, weights: Path) -> None:
-    from jellyml.code.repository import Repository
+    from jellyml.repo.repository import Repository
 
     plan = snapshot_of(project)
     shutil.copy(weights, project.path / "one.pth")
@@ -688,7 +687,7 @@ def test_live_tries_again_what_was_written_when_its_turn_came(
         with path.open("r+b"):
             return real(path, mark, plan)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("jellyml.recorder.live.put_beside", interfering)
+    monkeypatch.setattr("jellyml.recorder.fill_outputs.put_beside", interfering)
     with Live(snapshot_of(project), every=0.05).meanwhile():
         shutil.copy(weights, project.path / "one.pth")
         assert waited_for(lambda: carried(project.path / "one.pth"))

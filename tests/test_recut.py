@@ -10,9 +10,9 @@ import jellyml
 from at_the_keyboard import type_command
 from captures import unpacked, walked
 from conftest import Folder
+from jellyml.capture.bundle import History
 from jellyml.checkpoint import Checkpoint
-from jellyml.code.history import History
-from jellyml.embed import fill
+from jellyml.checkpoint.fill import fill
 from jellyml.errors import UsageError
 from jellyml.workspace import Workspace
 

@@ -21,13 +21,13 @@ from checkpoint_files import Counting, our_filling, saved, tensor
 from conftest import Folder
 from far_server import Server, serving
 from jellyml.checkpoint import Checkpoint
-from jellyml.cli.show_code import split
-from jellyml.embed import fill
+from jellyml.checkpoint.bounded_file import NotSearched
+from jellyml.checkpoint.fill import fill
+from jellyml.cli.commands.show import split
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, UsageError
-from jellyml.formats import KEY
-from jellyml.opened import NotSearched
+from jellyml.formats.record import KEY
 from jellyml.remote.address import Remote, place_of
-from jellyml.remote.far import FarFile
+from jellyml.remote.file import RemoteFile
 from jellyml.workspace import Workspace
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec (it comes with torch) is not installed")
@@ -177,7 +177,7 @@ def test_a_glance_fetches_no_code(snapshot: jellyml.Snapshot) -> None:
 def test_a_far_file_is_a_file(tmp_path: Path) -> None:
     data = os.urandom(700_000)
     with serving({"x": data}) as server:
-        here, far = io.BytesIO(data), FarFile(Remote(server.url("x")))
+        here, far = io.BytesIO(data), RemoteFile(Remote(server.url("x")))
         for offset, size in (
             (0, 5),
             (699_990, 50),
@@ -573,7 +573,7 @@ def test_arrays_at_an_address(tmp_path: Path) -> None:
 def test_an_archive_too_large_to_be_fetched_twice_is_told(
     tmp_path: Path, snapshot: jellyml.Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jellyml.remote.weights._TWICE", 1_000_000)
+    monkeypatch.setattr("jellyml.checkpoint.reader._TWICE", 1_000_000)
     local = tmp_path / "local.pth"
     local.write_bytes(keyed(3, snapshot))
     with serving({"m.pth": local.read_bytes()}) as server:

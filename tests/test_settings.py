@@ -8,9 +8,9 @@ import pytest
 
 import jellyml
 from conftest import Folder
-from jellyml.code import environment
+from jellyml.capture.settings import Settings, settings
 from jellyml.errors import JellyWarning, UsageError
-from jellyml.settings import Settings, settings
+from jellyml.snapshot import environment
 
 
 def table(folder: Path, text: str) -> None:

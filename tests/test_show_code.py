@@ -14,7 +14,7 @@ from at_the_keyboard import save_model, type_command, type_on_terminal
 from captures import untouched
 from conftest import Folder
 from jellyml.checkpoint import Checkpoint
-from jellyml.cli import code_view
+from jellyml.cli.views import code
 from jellyml.errors import JellyError, NoSnapshot, UsageError
 
 EVIL = "x = 1  # \x1b[31m \u202e red\n"
@@ -211,18 +211,18 @@ def test_lines_are_whole_however_the_pieces_fall() -> None:
     data = "eins\nzwei\tü\r\n\nvier".encode()
     for size in range(1, 9):
         pieces = [data[at : at + size] for at in range(0, len(data), size)]
-        assert list(code_view.lines_of(pieces)) == ["eins", "zwei\tü", "", "vier"]
+        assert list(code.lines_of(pieces)) == ["eins", "zwei\tü", "", "vier"]
 
 
 def test_a_line_without_end_comes_in_parts() -> None:
-    lines = list(code_view.lines_of(b"x" * (1 << 16) for _ in range(40)))
+    lines = list(code.lines_of(b"x" * (1 << 16) for _ in range(40)))
     assert max(map(len, lines)) <= 1 << 16
     assert sum(map(len, lines)) == 40 << 16
 
 
 def test_a_line_in_a_hunk_is_no_header() -> None:
     lines = ["@@ -1,2 +1 @@", "--- a/x", "-@@ -1 +1 @@", "+x", "diff --git a/y b/y"]
-    coloured = list(code_view.difference(lines, colour=True))
+    coloured = list(code.difference(lines, colour=True))
     codes = [line[2 : line.index("m")] for line in coloured]
     assert codes == ["36", "31", "31", "32", "1"]
 
@@ -232,14 +232,14 @@ def test_a_lexer_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch)
         time.sleep(20)
         return path, code
 
-    monkeypatch.setattr(code_view, "_coloured", slow)
-    monkeypatch.setattr(code_view, "_SECONDS", 0.05)
-    assert code_view.highlighted("a.py", ["x = 1"], colour=True) == ["x = 1"]
+    monkeypatch.setattr(code, "_coloured", slow)
+    monkeypatch.setattr(code, "_SECONDS", 0.05)
+    assert code.highlighted("a.py", ["x = 1"], colour=True) == ["x = 1"]
 
 
 def test_highlighting_changes_no_character() -> None:
     lines = ["def f(x):", "", "    return 'ü[bold]' # [red]", "", "", "x = 1", "\ty"]
-    coloured = code_view.highlighted("a.py", lines, colour=True)
+    coloured = code.highlighted("a.py", lines, colour=True)
     assert [Text.from_ansi(line).plain if line else line for line in coloured] == [
         line.expandtabs() for line in lines
     ]

@@ -18,11 +18,11 @@ from captures import taken
 from conftest import Folder
 from format_samples import safetensors
 from jellyml.checkpoint import Checkpoint
-from jellyml.code import filling
-from jellyml.code.manifest import CodeFacts
 from jellyml.errors import JellyWarning
-from jellyml.formats import KEY, MANIFEST_KEY, format_of
-from jellyml.snapshot import Snapshot
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.formats.registry import format_of
+from jellyml.snapshot import Snapshot, serialization
+from jellyml.snapshot.facts import CodeFacts
 
 SRC = str(Path(jellyml.__file__).parents[1])
 
@@ -102,7 +102,7 @@ def test_saved_with_torch(how: str, snapshot: Snapshot, tmp_path: Path) -> None:
     torch.save(saved, path)
     found = torch.load(path, weights_only=True)
     assert holds(found["a"][0] if how == "nested" else found, snapshot)
-    assert b"".join(Checkpoint.open(path).bundle()) == snapshot.filling[filling.HEADER_SIZE :]
+    assert b"".join(Checkpoint.open(path).bundle()) == snapshot.filling[serialization.HEADER_SIZE :]
 
 
 def python(code: str, *args: object, **options: object) -> "subprocess.CompletedProcess[bytes]":
@@ -203,7 +203,7 @@ os._exit(0)
 
 def test_notes(repo: Folder) -> None:
     snapshot = taken(repo.path, notes={"epochs": 3, "odd": {1, 2}})
-    notes = filling.parse_manifest(snapshot.manifest)["notes"]
+    notes = serialization.parse_manifest(snapshot.manifest)["notes"]
     assert notes == {"epochs": 3, "odd": [1, 2]}
 
 
@@ -220,16 +220,16 @@ def test_its_texts_are_what_fill_puts_into_safetensors(snapshot: Snapshot) -> No
 def test_notes_that_come_later(repo: Folder) -> None:
     early = taken(repo.path, notes={"lr": 0.1, "epoch": 0})
     late = early.with_notes({"epoch": 3, "loss": torch.tensor(0.5), "api_key": "s3cr3t-of-mine"})
-    before, after = (filling.parse_manifest(each.manifest) for each in (early, late))
+    before, after = (serialization.parse_manifest(each.manifest) for each in (early, late))
     assert before["notes"] == {"lr": 0.1, "epoch": 0}
     assert after.pop("notes") == {"lr": 0.1, "epoch": 3, "loss": 0.5, "api_key": "***"}
     before.pop("notes")
     assert after == before
     assert (late.filling, late.commit, late.error) == (early.filling, early.commit, None)
     assert holds(pickle.loads(pickle.dumps(late)), late)
-    assert filling.parse_manifest(taken(repo.path).with_notes({"a": 1}).manifest)["notes"] == {
-        "a": 1
-    }
+    assert serialization.parse_manifest(taken(repo.path).with_notes({"a": 1}).manifest)[
+        "notes"
+    ] == {"a": 1}
 
 
 @pytest.mark.parametrize("notes", ["a text", None, {"deep": "x" * (5 << 20)}])

@@ -24,7 +24,7 @@ import jellyml
 import worktrees
 from conftest import Folder
 from jellyml.workspace import Workspace
-from jellyml.workspace.journal import Journal, Operation
+from jellyml.workspace.operation_log import Journal, Operation
 
 SIZE = float(os.environ.get("TORTURE", "1"))
 QUIET = list(HealthCheck)

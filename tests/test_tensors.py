@@ -21,11 +21,11 @@ from array_files import bytes_of, flat, gguf, safetensors, safetensors_of
 from at_the_keyboard import environment
 from checkpoint_files import our_filling, repacked, tensor
 from jellyml.errors import JellyError
-from jellyml.formats import KEY
-from jellyml.tensors import LazyArray, arrays_of, layout, sources
-from jellyml.tensors.as_numpy import numbers
-from jellyml.tensors.sources import NoArrays
-from jellyml.tensors.stretch import Unreadable
+from jellyml.formats.record import KEY
+from jellyml.tensors import LazyArray, arrays_of, readers, strides
+from jellyml.tensors.byte_range import Unreadable
+from jellyml.tensors.readers import NoArrays
+from jellyml.tensors.to_numpy import numbers
 
 W = torch.arange(24.0).reshape(4, 6)
 
@@ -355,7 +355,7 @@ def test_an_index_leads_nowhere_else(tmp_path: Path, name: str) -> None:
 def test_an_index_that_is_no_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "a.index.json")
     (tmp_path / "b.index.json").mkdir()
-    monkeypatch.setattr(sources, "_indexed", lambda index: pytest.fail(f"{index} is no file"))
+    monkeypatch.setattr(readers, "_indexed", lambda index: pytest.fail(f"{index} is no file"))
     with pytest.raises(NoArrays, match="holds no weights"):
         arrays_of(tmp_path)
 
@@ -450,8 +450,8 @@ def test_large_ones_in_many_blocks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tile", [8, 64, 1 << 20])
 def test_views_in_small_tiles(monkeypatch: pytest.MonkeyPatch, tile: int, tmp_path: Path) -> None:
-    monkeypatch.setattr(layout, "_TILE", tile)
-    monkeypatch.setattr(layout, "_TOGETHER", tile * 4)
+    monkeypatch.setattr(strides, "_TILE", tile)
+    monkeypatch.setattr(strides, "_TOGETHER", tile * 4)
     torch.save(views(), tmp_path / "m")
     for name, lazy in arrays_of(tmp_path / "m").items():
         assert lazy.read() == bytes_of(views()[name]), name

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jellyml.cli.terminal import ReaderGone, Terminal, safe
 from jellyml.errors import JellyError
-from jellyml.terminal import ReaderGone, Terminal, safe
 from jellyml.workspace import Change, Entry, Outcome
 
 # The bidirectional controls, by name: these alone can make text read as another text.

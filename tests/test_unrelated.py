@@ -12,8 +12,8 @@ import jellyml
 from at_the_keyboard import save_model, type_command, type_on_terminal
 from conftest import Folder
 from jellyml import eat
-from jellyml.code import repository
 from jellyml.errors import UnsafeToContinue
+from jellyml.repo import git
 from jellyml.workspace import Workspace
 from workspaces import Seen, seen
 
@@ -209,7 +209,7 @@ def test_it_costs_one_git_and_none_where_a_path_is_shared(
         started.append(args[0])
         real(self, *args, **named)
 
-    monkeypatch.setattr(repository._Process, "__init__", counted)
+    monkeypatch.setattr(git._Process, "__init__", counted)
     counts = []
     for unrelated in (True, False):
         started.clear()

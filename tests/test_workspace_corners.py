@@ -12,13 +12,13 @@ import fingerprint
 import jellyml
 from conftest import Folder
 from hostile import CASES
-from jellyml import files
-from jellyml.code import filling
-from jellyml.directory import Directory
 from jellyml.errors import BadSnapshot, JellyError, UnsafeToContinue
-from jellyml.workspace import Workspace, journal, packs, renames
-from jellyml.workspace.journal import Journal
-from jellyml.workspace.slots import by_slot, free_slot, path_of
+from jellyml.fs import atomic, move
+from jellyml.fs.directory import Directory
+from jellyml.snapshot import serialization
+from jellyml.workspace import Workspace, operation_log, store_packs
+from jellyml.workspace.operation_log import Journal
+from jellyml.workspace.staging import by_slot, free_slot, path_of
 
 
 def saved(folder: Folder, path: Path) -> Path:
@@ -61,8 +61,8 @@ def test_a_bad_snapshot_leaves_nothing_behind(repo: Folder, case: str, tmp_path:
     """Whether it is good shows when the workspace is held already."""
     bundle = CASES[case].build()
     model = tmp_path / "bad.pth"
-    commit = filling.head_of(bundle)
-    model.write_bytes(filling.header(bundle, commit=commit) + bundle)
+    commit = serialization.head_of(bundle)
+    model.write_bytes(serialization.header(bundle, commit=commit) + bundle)
     before = fingerprint.workspace(repo)
 
     with pytest.raises(BadSnapshot):
@@ -386,7 +386,7 @@ def test_what_a_killed_command_left_beside_our_refs(repo: Folder, model: Path) -
     Workspace(repo.path).load(model)
     states = repo.path / ".git/jellyml/store/refs/states/main"
     elsewhere = ".jellyml-0badcafe-1-2"  # on another machine, or in another container
-    left = [states / f"{files.BESIDE}1-2", states / elsewhere, states / "3.lock"]
+    left = [states / f"{atomic.BESIDE}1-2", states / elsewhere, states / "3.lock"]
     for one in left:
         one.write_text("half of a")
 
@@ -400,7 +400,7 @@ def test_what_a_killed_command_left_beside_our_refs(repo: Folder, model: Path) -
 def test_a_system_that_cannot_swap_or_rename_to_a_free_place(
     repo: Folder, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_libc", lambda: None)
+    monkeypatch.setattr(atomic, "libc", lambda: None)
     repo.write("lib/new.py", "nowhere else")
     (repo.path / "train.py").unlink()
     before = fingerprint.workspace(repo)
@@ -413,17 +413,17 @@ def test_a_system_that_cannot_swap_or_rename_to_a_free_place(
 
 
 def test_a_free_place_is_not_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for libc in (files._libc(), None):
-        monkeypatch.setattr(files, "_libc", lambda found=libc: found)
+    for libc in (atomic.libc(), None):
+        monkeypatch.setattr(atomic, "libc", lambda found=libc: found)
         staged, place = tmp_path / "staged", tmp_path / "place"
         staged.write_text("ours")
         place.write_text("theirs")
         here = Directory.open(tmp_path)
         entries = here.entry("staged"), here.entry("place")
-        assert not renames.put_new(*entries)
+        assert not move.put_new(*entries)
         assert (staged.read_text(), place.read_text()) == ("ours", "theirs")
         place.unlink()
-        assert renames.put_new(*entries)
+        assert move.put_new(*entries)
         assert place.read_text() == "ours"
         assert not staged.exists()
 
@@ -447,7 +447,7 @@ def test_slots_tell_whose_they_are(tmp_path: Path) -> None:
 def test_many_packs_become_one_and_nothing_is_lost(
     repo: Folder, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packs, "_MANY", 8)
+    monkeypatch.setattr(store_packs, "_MANY", 8)
     repo.write("untracked.py", "nowhere else")
     repo.write("staged.py", "in no commit")
     repo.git("add", "staged.py")
@@ -473,7 +473,7 @@ def test_many_packs_become_one_and_nothing_is_lost(
 def test_putting_packs_together_walks_no_history(
     folder: Folder, object_format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packs, "_MANY", 8)
+    monkeypatch.setattr(store_packs, "_MANY", 8)
     folder.git("init", "-q", f"--object-format={object_format}")
     folder.write("train.py", "first\n")
     first = folder.commit()
@@ -503,7 +503,7 @@ def test_putting_packs_together_walks_no_history(
 @pytest.fixture
 def folded(repo: Folder, model: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
     """The journal of a repository with a load that can be undone, and old entries in one file."""
-    monkeypatch.setattr(journal, "_MANY", 4)
+    monkeypatch.setattr(operation_log, "_MANY", 4)
     for number in range(4):
         repo.write("train.py", f"edit {number}\n")
         Workspace(repo.path).load(model)
@@ -569,7 +569,7 @@ def test_what_a_killed_command_left_beside_files_of_gits(repo: Folder, model: Pa
     before = fingerprint.workspace(repo)
     Workspace(repo.path).load(model)
     Workspace(repo.path).undo()
-    left = [repo.path / ".git" / name / f"{files.BESIDE}1-2" for name in ("", "rebase-merge")]
+    left = [repo.path / ".git" / name / f"{atomic.BESIDE}1-2" for name in ("", "rebase-merge")]
     for one in left:
         one.write_text("half of a file")
 

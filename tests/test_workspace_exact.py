@@ -13,8 +13,9 @@ import torch
 import fingerprint
 import jellyml
 from conftest import Folder
-from jellyml.directory import DirEntry
-from jellyml.workspace import Workspace, apply, packs, renames
+from jellyml.fs import move
+from jellyml.fs.directory import DirEntry
+from jellyml.workspace import Workspace, mover, store_packs
 from nobody import as_nobody
 from test_limits import small_disk  # noqa: F401
 
@@ -358,13 +359,13 @@ def test_what_comes_into_the_way_meanwhile_does_not_stop_an_undo(
 
 def _typed_before(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Let something happen right before what was set aside comes back."""
-    real = apply.Mover._bring_back
+    real = mover.Mover._bring_back
 
-    def later(self: apply.Mover, *args: object) -> None:
+    def later(self: mover.Mover, *args: object) -> None:
         act()
         real(self, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(apply.Mover, "_bring_back", later)
+    monkeypatch.setattr(mover.Mover, "_bring_back", later)
 
 
 # Other file systems.
@@ -427,7 +428,7 @@ def test_setting_aside_across_file_systems(
 
 def _failing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The third thing that is copied over to the other file system fails, once."""
-    real, calls = renames._copy_over, [0]
+    real, calls = move._copy_over, [0]
 
     def fails(source: DirEntry, target: DirEntry) -> None:
         if "hollow" not in source.name:
@@ -437,7 +438,7 @@ def _failing(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(5, "Input/output error", str(source.path))
         real(source, target)
 
-    monkeypatch.setattr(renames, "_copy_over", fails)
+    monkeypatch.setattr(move, "_copy_over", fails)
 
 
 # Nested repositories.
@@ -752,7 +753,7 @@ def test_pruning_that_ends_in_between_can_be_given_again(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(packs, step, fail)
+        patch.setattr(store_packs, step, fail)
         with pytest.raises(OSError, match="No space"):
             workspace.prune(older_than=0)
     assert len(workspace.history()) == (1 if given_up else count)

@@ -11,8 +11,8 @@ import pytest
 import jellyml
 from conftest import Folder
 from jellyml import eat, undo
-from jellyml.code.repository import Repository
 from jellyml.errors import GitError, JellyError, UsageError
+from jellyml.repo.repository import Repository
 from jellyml.workspace import Workspace
 
 NO_PATH: object = 3

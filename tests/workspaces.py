@@ -16,8 +16,8 @@ import fingerprint
 import jellyml
 from conftest import Folder
 from faults import Bench, Ended, Fault
-from jellyml import files
 from jellyml.errors import JellyError, NotARepository
+from jellyml.fs import atomic
 from jellyml.workspace import Workspace
 
 Seen = dict[str, object]
@@ -282,7 +282,7 @@ def leftovers(place: Path) -> list[str]:
         return []
     base = private.parents[private.parts[::-1].index("jellyml") - 1]
     found = [*base.parent.glob("jellyml-*"), *base.parent.rglob("*.lock")]
-    found += base.parent.rglob(f"{files.BESIDE}*")
+    found += base.parent.rglob(f"{atomic.BESIDE}*")
     if private.is_dir():
         known = ("token", "ops", "aside", "rescue")
         found += [path for path in private.iterdir() if path.name not in known]

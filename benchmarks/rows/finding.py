@@ -11,7 +11,7 @@ from benchmarks.line import Check, Line, at_most, compared
 from benchmarks.measure import inside, interleaved, process
 from benchmarks.rows import loading
 from jellyml.checkpoint import Checkpoint
-from jellyml.extract_bundle import write_bundle
+from jellyml.checkpoint.export import write_bundle
 
 name = "finding"
 

@@ -16,8 +16,8 @@ from benchmarks.line import Check, Line, compared, more, times
 from benchmarks.measure import Failed, Sample, Side, inside, interleaved, process
 from jellyml import Workspace
 from jellyml.checkpoint import Checkpoint
-from jellyml.files import replace, sync_tree
-from jellyml.workspace.disk import Left, layout
+from jellyml.fs.atomic import replace, sync_tree
+from jellyml.workspace.on_disk import LeftInPlace, layout
 
 name = "loading"
 
@@ -80,7 +80,7 @@ def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float
     differ = ("diff-tree", "-r", "-z", "--raw", "code^", "code")
     rows = repositories.git(place, *differ).split(b"\0")[:-1:2][:MODIFIED]
     blobs = b"".join(row.split(b" ")[3] + b"\n" for row in rows)
-    program = "import jellyml.cli.dispatch, jellyml.cli.undonut, jellyml.workspace.operations"
+    program = "import jellyml.cli.dispatch, jellyml.cli.commands.undo, jellyml.workspace.operations"
     status = ("git", "status", "--porcelain=v2", "-uall", "--ignored")
     check = ("git", "index-pack", "--strict", "--threads=1", "-o", "../code.idx", "../code.pack")
     question = ("git", "rev-parse", "HEAD")
@@ -107,7 +107,7 @@ def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float
     }
     looking = {
         "git status": process(status, folder=project),
-        "the modes of all files": inside(lambda: layout(project, Left(()))),
+        "the modes of all files": inside(lambda: layout(project, LeftInPlace(()))),
         "keeping the index": inside(lambda: replace(place / "kept", [zlib.compress(index, 1)])),
         f"{2 * len(texts)} files moved away": inside(
             lambda: _move(away, trash), before=lambda: _lay_out(away, 2 * texts, trash)

@@ -13,9 +13,11 @@ from benchmarks.bench import Bench
 from benchmarks.line import Line, compared, times, tried
 from benchmarks.measure import inside, interleaved
 from benchmarks.rows.capture import captured
-from jellyml import create
-from jellyml.code import build, credentials, environment, guard, manifest
-from jellyml.code.capture import Capture
+from jellyml.capture import bundle, create
+from jellyml.capture.capture import Capture
+from jellyml.secrets import patterns
+from jellyml.snapshot import environment, manifest
+from jellyml.working_tree import exclude
 
 name = "recording"
 
@@ -39,7 +41,7 @@ def _recording(bench: Bench, project: Path, files: int, *, new: bool) -> Line:
     def before() -> None:
         """As in a process that has captured nothing yet."""
         environment._installed_in.cache_clear()
-        credentials._expression.cache_clear()
+        patterns._expression.cache_clear()
         re.purge()
         if new:
             bench.forget()
@@ -74,8 +76,8 @@ def _nothing_recorded() -> Iterator[None]:
         for module, part, instead in (
             (create, "_recorded", unrecorded),
             (manifest, "surroundings", lambda _: {}),
-            (build, "credentials", lambda *_: []),
-            (guard, "is_checkpoint", lambda _: False),
+            (bundle, "credentials", lambda *_: []),
+            (exclude, "is_checkpoint", lambda _: False),
         ):
             stack.enter_context(patch.object(module, part, instead))
         yield

@@ -8,16 +8,15 @@ from importlib import import_module
 # Type checkers know it by its name; importing ``typing`` would double the time to start.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from jellyml._version import __version__ as __version__
+    from jellyml.capture.create import create_jelly_filling, create_snapshot
+    from jellyml.checkpoint.fill import fill, strip
+    from jellyml.checkpoint.reader import open as open
     from jellyml.compare import diff
-    from jellyml.create import create_jelly_filling, create_snapshot
-    from jellyml.embed import fill, strip
     from jellyml.errors import JellyError, JellyWarning
-    from jellyml.model import open as open
     from jellyml.snapshot import Snapshot
     from jellyml.tensors import LazyArray
     from jellyml.workspace import Workspace
-
-__version__ = "2.0.0"
 
 __all__ = [
     "JellyError",
@@ -33,17 +32,18 @@ __all__ = [
 ]
 
 _HOME = {
+    "__version__": "_version",
     "JellyError": "errors",
     "JellyWarning": "errors",
     "LazyArray": "tensors",
     "Snapshot": "snapshot",
     "Workspace": "workspace",
-    "create_jelly_filling": "create",
-    "create_snapshot": "create",
+    "create_jelly_filling": "capture.create",
+    "create_snapshot": "capture.create",
     "diff": "compare",
-    "fill": "embed",
-    "open": "model",
-    "strip": "embed",
+    "fill": "checkpoint.fill",
+    "open": "checkpoint.reader",
+    "strip": "checkpoint.fill",
 }
 
 

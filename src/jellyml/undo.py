@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from jellyml.terminal import Terminal
-from jellyml.workspace import Workspace
+from jellyml.cli.terminal import Terminal
+from jellyml.workspace.workspace import Workspace
 
 
 class UndoArgs:

@@ -16,8 +16,8 @@ import torch
 from checkpoint_files import appended, saved, tensor
 from conftest import Folder
 from jellyml.checkpoint import Checkpoint
-from jellyml.code import filling
-from jellyml.formats import KEY, MANIFEST_KEY
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.snapshot import serialization
 
 SAVE = """
 import jellyml, sys, torch
@@ -63,8 +63,10 @@ def test_ours_opens_in_1_0(
     """With every field that a header of ours can have, and with the manifest beside it."""
     commit = repo.git("rev-parse", "HEAD").decode().strip()
     bundle = repo.git("bundle", "create", "-q", "-", "HEAD")
-    head = filling.header(bundle, commit=commit, stands_for="2" * 40, object_format="sha1")
-    manifest = filling.manifest_record({"commit": commit, "command": ["train.py", "--lr", "1"]})
+    head = serialization.header(bundle, commit=commit, stands_for="2" * 40, object_format="sha1")
+    manifest = serialization.manifest_record(
+        {"commit": commit, "command": ["train.py", "--lr", "1"]}
+    )
     ours, weights = {KEY: tensor(head + bundle)}, {"weight": torch.ones(2)}
     beside = {MANIFEST_KEY: tensor(manifest)}
     path = tmp_path / "model.pth"

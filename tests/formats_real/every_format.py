@@ -18,14 +18,15 @@ from results import keep, versions
 import jellyml
 from checkpoint_files import bundle, opened_alone, our_filling
 from jellyml.checkpoint import Checkpoint
-from jellyml.code import filling
-from jellyml.code.manifest import CodeFacts
 from jellyml.errors import CannotCarry
-from jellyml.formats import CODE, KEY, MANIFEST_KEY, Edit, format_of
-from jellyml.snapshot import Snapshot
+from jellyml.formats.edit import Edit
+from jellyml.formats.record import CODE, KEY, MANIFEST_KEY
+from jellyml.formats.registry import format_of
+from jellyml.snapshot import Snapshot, serialization
+from jellyml.snapshot.facts import CodeFacts
 
 FACTS: dict[str, object] = {"commit": "1" * 40, "note": "made here"}
-PAYLOAD = {KEY: our_filling(), MANIFEST_KEY: filling.manifest_record(FACTS)}
+PAYLOAD = {KEY: our_filling(), MANIFEST_KEY: serialization.manifest_record(FACTS)}
 
 # What the libraries warn of is theirs.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -12,9 +12,9 @@ from carried import carries
 
 from at_the_keyboard import ROOT
 from conftest import Folder
-from jellyml.code.capture import capture
+from jellyml.capture.capture import capture
 from jellyml.errors import JellyWarning
-from jellyml.formats import KEY, MANIFEST_KEY
+from jellyml.formats.record import KEY, MANIFEST_KEY
 
 torch = pytest.importorskip("torch", reason="needs torch")
 
@@ -40,7 +40,7 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         taken.append(args)
         return capture(*args)
 
-    monkeypatch.setattr("jellyml.create.capture", counted)
+    monkeypatch.setattr("jellyml.capture.create.capture", counted)
     return taken
 
 
@@ -165,11 +165,11 @@ def test_a_failed_capture_does_not_stop_training(
 
 
 def test_the_name_of_1_0(monkeypatch: pytest.MonkeyPatch) -> None:
-    from jellyml.integrations import lightning
+    from jellyml.integrations.lightning import JellyMLLightningPlugin
 
     monkeypatch.syspath_prepend(ROOT / "packages" / "jellyml-lightning" / "src")
     package = import_module("jellyml_lightning")
-    assert package.JellyMLLightningPlugin is lightning.JellyMLLightningPlugin
+    assert package.JellyMLLightningPlugin is JellyMLLightningPlugin
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from at_the_keyboard import start_command, type_command
 from checkpoint_files import saved
 from conftest import Folder
 from jellyml.checkpoint import Checkpoint
-from jellyml.embed import fill
+from jellyml.checkpoint.fill import fill
 from jellyml.errors import JellyError, NoSnapshot
 from jellyml.remote.address import Remote
 

@@ -1,27 +1,28 @@
-"""How much history a bundle carries: all of it, or stand-ins where it is cut.
+"""The bundle of a captured commit: cut its history, pack it, and search it for credentials."""
 
-A bundle cannot be shallow: every commit in it needs its parents. So a cut history ends in a
-stand-in, the same commit without the parents that are left behind (and without signatures,
-which would no longer hold). The true texts go into the manifest; whoever has the parents
-rebuilds the true commit from them and checks its id.
-"""
-
+import base64
 import hashlib
+import io
 import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import IO, Literal
 
-from jellyml.code.growing import Growing
-from jellyml.code.repository import Git, kill
-from jellyml.code.scan import Scan
-from jellyml.code.scratch import Scratch
 from jellyml.errors import GitError, TookTooLong
+from jellyml.repo.git import Git, kill
+from jellyml.secrets.patterns import in_content
+from jellyml.snapshot import serialization
+from jellyml.snapshot.facts import Credential
+from jellyml.working_tree.commit import Dates, commit_of
+from jellyml.working_tree.contents import Contents
+from jellyml.working_tree.scan import SYMLINK, Scan
+from jellyml.working_tree.scratch import Scratch
+from jellyml.working_tree.selection import Selection
 
 History = Literal["auto", "full", "none"] | int
 
@@ -33,6 +34,41 @@ _TEXTS = 500_000
 AS_ASKED = "as asked"
 _BLOCK = 1 << 20
 _PACK = ("pack-objects", "--revs", "--stdout", "--delta-base-offset", "--window=0", "-q")
+
+_MOST = 1000
+
+
+class Growing:
+    """Room for a header, and behind it a bundle as it comes."""
+
+    def __init__(self) -> None:
+        self._file = io.BytesIO()
+        self._file.write(bytes(serialization.HEADER_SIZE))
+        self._digest = hashlib.sha256()
+
+    @property
+    def size(self) -> int:
+        """Bytes of bundle so far."""
+        return self._file.tell() - serialization.HEADER_SIZE
+
+    def write(self, chunk: bytes) -> None:
+        self._file.write(chunk)
+        self._digest.update(chunk)
+
+    def finished(
+        self, *, commit: str, stands_for: str | None = None, object_format: str | None = None
+    ) -> bytes:
+        """The filling, whose bundle's ``HEAD`` is ``commit``. Nothing can be written after it."""
+        head = serialization.header_of(
+            self.size,
+            self._digest.hexdigest(),
+            commit=commit,
+            stands_for=stands_for,
+            object_format=object_format,
+        )
+        self._file.seek(0)
+        self._file.write(head)
+        return self._file.getvalue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,3 +235,44 @@ def commit_id(text: bytes, like: str) -> str:
     """The id of a commit of this text, in the object format that ``like`` is of."""
     algorithm = "sha1" if len(like) == 40 else "sha256"
     return hashlib.new(algorithm, b"commit %d\0" % len(text) + text).hexdigest()
+
+
+def credentials(selection: Selection, contents: Contents) -> list[Credential]:
+    """What looks like a credential in files that differ from HEAD; of 1,000 at most."""
+    found: list[Credential] = []
+    for path, there in sorted(selection.overlay.items()):
+        if there is None or there.mode == SYMLINK:
+            continue
+        content = contents.read(path, there)
+        if content is not None:
+            name = os.fsdecode(path)
+            found += (Credential(name, line, kind) for line, kind in in_content(content))
+        if len(found) >= _MOST:
+            break
+    return found[:_MOST]
+
+
+def build(
+    place: Scratch,
+    selection: Selection,
+    contents: Contents,
+    history: History,
+    budget: Budget,
+    dates: Dates,
+) -> tuple[bytes, dict[str, object]]:
+    """The filling, and the facts that are kept beside it."""
+    commit = commit_of(place, selection, contents, dates)
+    packed = pack(place, selection.scan, commit, history, budget)
+    data = packed.bundle.finished(
+        commit=packed.commit,
+        stands_for=commit if packed.commit != commit else None,
+        object_format=selection.scan.repository.object_format,
+    )
+    facts: dict[str, object] = {
+        "commit": commit,
+        "cut": packed.cut,
+        "texts": {one: base64.b64encode(text).decode() for one, text in packed.texts.items()},
+        "raw": [os.fsdecode(path) for path in contents.raw],
+        "secrets": [asdict(one) for one in credentials(selection, contents)],
+    }
+    return data, facts

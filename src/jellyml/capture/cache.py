@@ -17,8 +17,8 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-from jellyml import files, locks
-from jellyml.directory import Directory
+from jellyml.fs import atomic, locks
+from jellyml.fs.directory import Directory
 
 LIMIT = 2_000_000_000  # bytes of captures kept; the least recently used go first
 WAIT = 30.0  # seconds to wait for another process before capturing alone
@@ -71,7 +71,7 @@ class Cache:
         head = b"%d %d\n" % (zlib.crc32(filling, zlib.crc32(text)), len(text))
         with suppress(OSError):
             # Not synced: what a power cut tears, the checksum finds.
-            files.replace(self._captures / key, [head, text, filling], durable=False)
+            atomic.replace(self._captures / key, [head, text, filling], durable=False)
             self._sweep()
 
     @contextmanager
@@ -195,7 +195,7 @@ class Turn:
         record = {"boot": boot(), "name": self.name, "began": began, "result": result}
         with suppress(OSError):
             self._asked_for.unlink(missing_ok=True)
-            files.replace(self.record, [json.dumps(record).encode()], durable=False)
+            atomic.replace(self.record, [json.dumps(record).encode()], durable=False)
 
     def add(self, name: str, value: object) -> None:
         """Something else about what lies there, learned since; nothing depends on it."""
@@ -203,7 +203,7 @@ class Turn:
             record = json.loads(self.record.read_bytes())
             if record["name"] == self.name and record["result"].get(name) != value:
                 record["result"][name] = value
-                files.replace(self.record, [json.dumps(record).encode()], durable=False)
+                atomic.replace(self.record, [json.dumps(record).encode()], durable=False)
 
 
 Kept = tuple[bytes, dict[str, object]]

@@ -4,36 +4,36 @@ Nothing of the user's is written: not the index, not HEAD, not the object store,
 """
 
 import base64
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
-from jellyml.code import cache, filling, names
-from jellyml.code.build import Dates, build
-from jellyml.code.cache import Cache, Kept, Turn
-from jellyml.code.contents import Contents
-from jellyml.code.data import Data
-from jellyml.code.glance import PlainIndexes
-from jellyml.code.guard import LeftOut
-from jellyml.code.guess import WrongGuess, guess
-from jellyml.code.history import Budget, History
-from jellyml.code.identity import is_interrupted
-from jellyml.code.key import key
-from jellyml.code.manifest import CodeFacts, Credential, Nested
-from jellyml.code.promised import without_promised
-from jellyml.code.repository import Repository
-from jellyml.code.scan import Scan, scan, status
-from jellyml.code.scratch import ChangedMeanwhile, scratch
-from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection, select
+from jellyml.capture import cache
+from jellyml.capture.bundle import Budget, History, build
+from jellyml.capture.cache import Cache, Kept, Turn
 from jellyml.errors import JellyError
+from jellyml.repo.repository import Repository, WrongGuess, guess
+from jellyml.repo.worktrees import is_interrupted
+from jellyml.snapshot import serialization
+from jellyml.snapshot.facts import CodeFacts, Credential, Data, LeftOut, Nested
+from jellyml.working_tree.commit import Dates
+from jellyml.working_tree.contents import Contents
+from jellyml.working_tree.reader import facts_of, file_signatures, is_fresh, key, selected
+from jellyml.working_tree.scan import Scan, scan
+from jellyml.working_tree.scratch import ChangedMeanwhile, scratch
+from jellyml.working_tree.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection
+from jellyml.working_tree.status import PlainIndexes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from jellyml.working_tree.reader import Signature
 
 _TRIES = 3
-# A file as new as this may change again without a new time: its bytes are then compared.
-_FRESH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +134,13 @@ class _Looked:
     """What a look found, before anything is built of it; ``name`` is the capture's to be."""
 
     selection: Selection
-    signatures: "list[_Signature]"
+    signatures: "list[Signature]"
     contents: Contents
     name: str
 
     @property
     def seen(self) -> CodeFacts:
-        return _seen(self.selection, self.contents.unreadable)
+        return facts_of(self.selection, self.contents.unreadable)
 
 
 def _kept(look: _Look, entered: float) -> Capture:
@@ -232,7 +232,7 @@ def _again(look: _Look) -> Capture:
 
 def _looked(look: _Look) -> _Looked:
     selection = selected(look.scan(), look.options)
-    signatures = _signatures(selection)
+    signatures = file_signatures(selection)
     contents = Contents(selection)
     name = key(selection, contents, look.options.history, look.options.budget)
     return _Looked(selection, signatures, contents, name)
@@ -254,74 +254,10 @@ def _taken(look: _Look, looked: _Looked) -> Capture:
 
 def _stood_still(looked: _Looked, *asked: object) -> bool:
     selection = looked.selection
-    still = not looked.contents.unreadable and _signatures(selection) == looked.signatures
-    if still and _is_fresh(looked.signatures):
+    still = not looked.contents.unreadable and file_signatures(selection) == looked.signatures
+    if still and is_fresh(looked.signatures):
         return key(selection, Contents(selection), *asked) == looked.name
     return still
-
-
-def selected(found: Scan, options: Options) -> Selection:
-    """What of a look goes into the snapshot: nothing of it is older than the look."""
-    selection = select(
-        found,
-        max_file_size=options.max_file_size,
-        max_untracked=options.max_untracked,
-        model=options.model,
-    )
-    unreadable = [prefix + path for prefix, layer in found.layers() for path in layer.unreadable]
-    gone = dict.fromkeys((path.rstrip(b"/") for path in unreadable), None)
-    selection = replace(selection, overlay=selection.overlay | gone)
-    return names.without_refused(without_promised(selection))
-
-
-_Signature = tuple[int, int, int, int] | None
-
-
-def _signatures(selection: Selection) -> list[_Signature]:
-    """What tells that a file on disk has changed, for every file that is read."""
-    signatures: list[_Signature] = []
-    for path, found in selection.overlay.items():
-        if found and found.oid is None:
-            try:
-                seen = status(selection.root, path)
-            except OSError:
-                signatures.append(None)
-            else:
-                signatures.append((seen.st_ctime_ns, seen.st_mtime_ns, seen.st_size, seen.st_ino))
-    return signatures
-
-
-def _is_fresh(signatures: list[_Signature]) -> bool:
-    """True where a file may have changed twice within one tick of its file system's clock."""
-    since = (time.time() - _FRESH) * 1e9
-    return any(one is None or one[0] > since for one in signatures)
-
-
-def _seen(selection: Selection, unreadable: Iterable[LeftOut]) -> CodeFacts:
-    """What the look says of the repository; the capture's own facts come on top."""
-    found = selection.scan
-    return CodeFacts(
-        root=selection.root,
-        base=found.head,
-        branch=found.branch,
-        changed=selection.changed,
-        remotes=_remotes(found),
-        left_out=tuple(dict.fromkeys((*selection.left_out, *unreadable))),
-        data=selection.data,
-        nested=tuple(
-            Nested(os.fsdecode(prefix[:-1]), layer.head, layer.branch, _remotes(layer))
-            for prefix, layer in found.layers()
-            if prefix and not layer.plain
-        ),
-    )
-
-
-def _remotes(found: Scan) -> dict[str, str]:
-    return {
-        name.removeprefix("remote.").removesuffix(".url"): address
-        for name, address in found.config.items()
-        if name.startswith("remote.") and name.endswith(".url")
-    }
 
 
 def _captured(hit: tuple[bytes, dict[str, object]], seen: CodeFacts) -> Capture:
@@ -339,7 +275,7 @@ def _captured(hit: tuple[bytes, dict[str, object]], seen: CodeFacts) -> Capture:
             raw=tuple(cast("list[str]", kept["raw"])),
             secrets=tuple(Credential(**row) for row in secrets),
             commit_texts={one: base64.b64decode(text) for one, text in texts.items()},
-            bundle_sha256=filling.parse_header(data[: filling.HEADER_SIZE]).sha256,
+            bundle_sha256=serialization.parse_header(data[: serialization.HEADER_SIZE]).sha256,
         ),
     )
 

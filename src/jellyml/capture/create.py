@@ -5,20 +5,16 @@
 
 import stat
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jellyml
-from jellyml import files
-from jellyml.code import filling, manifest
-from jellyml.code.capture import Capture, Meanwhile, Options, capture
-from jellyml.code.history import History
-from jellyml.code.manifest import CodeFacts
-from jellyml.code.newborn import make_repository
-from jellyml.code.report import report
+from jellyml import _version
+from jellyml.capture.bundle import AS_ASKED, History
+from jellyml.capture.capture import Capture, Meanwhile, Options, capture
+from jellyml.capture.settings import OnSecrets, Settings, settings
 from jellyml.errors import (
     ForeignRepository,
     JellyError,
@@ -27,14 +23,25 @@ from jellyml.errors import (
     SecretsFound,
     UsageError,
 )
-from jellyml.outputs import BUNDLE, Output
-from jellyml.settings import OnSecrets, Settings, settings
-from jellyml.snapshot import Snapshot
+from jellyml.fs import paths
+from jellyml.fs.output import Output
+from jellyml.repo.bundle_header import BUNDLE
+from jellyml.repo.repository import make_repository
+from jellyml.snapshot import manifest, serialization
+from jellyml.snapshot.facts import CodeFacts, format_size
+from jellyml.snapshot.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import os
 
     from torch.distributed import ProcessGroup
+
+_NAMED = 10
+_DATA_NAMED = 3
+_WITHHOLD = (
+    "take it out of the file before the model leaves this machine, or end the line with"
+    " # pragma: allowlist secret"
+)
 
 
 def create_snapshot(
@@ -106,7 +113,7 @@ def create_snapshot(
         _check_notes(notes)
         taken = take()
     else:
-        from jellyml.code.ranks import on_first_rank
+        from jellyml.capture.distributed import on_first_rank
 
         taken = on_first_rank(group, take)  # no rank may leave before it, or the others wait
         _check_notes(notes)
@@ -153,9 +160,9 @@ def _recorded(
     notes: Mapping[str, object] | None,
     around: manifest.Surroundings | None = None,
 ) -> Snapshot:
-    version = jellyml.__version__
+    version = _version.__version__
     recorded = manifest.record(taken.facts, version=version, notes=notes, around=around)
-    return Snapshot(taken.filling, filling.manifest_record(recorded), taken.facts)
+    return Snapshot(taken.filling, serialization.manifest_record(recorded), taken.facts)
 
 
 def _taken(
@@ -215,7 +222,7 @@ def _text(error: Exception) -> str:
 
 def _write(bundle: Output, taken: Capture, strict: bool, said: list[str]) -> None:
     try:
-        bundle.write([taken.filling[filling.HEADER_SIZE :]])
+        bundle.write([taken.filling[serialization.HEADER_SIZE :]])
     except (OSError, UsageError) as error:  # what is in the way has come since the capture began
         if strict:
             raise
@@ -232,13 +239,13 @@ def _check_notes(notes: Mapping[str, object] | None) -> None:
     if notes is not None and not isinstance(notes, Mapping):
         raise UsageError("notes is not a dictionary.", 'pass one, such as {"note": "a text"}.')
     if notes:  # whether they can be written shows now, not when the code was captured
-        trial = manifest.record(CodeFacts(root=Path()), version=jellyml.__version__, notes=notes)
-        filling.manifest_record(trial)
+        trial = manifest.record(CodeFacts(root=Path()), version=_version.__version__, notes=notes)
+        serialization.manifest_record(trial)
 
 
 def _folder(path: "str | os.PathLike[str] | None") -> Path:
-    folder = files.given("git_repo_path", "." if path is None else path)
-    if not stat.S_ISDIR(files.mode_of(folder)):
+    folder = paths.given("git_repo_path", "." if path is None else path)
+    if not stat.S_ISDIR(paths.mode_of(folder)):
         raise UsageError(f"{folder} is not a folder.", "pass a folder inside the repository.")
     return folder
 
@@ -247,7 +254,7 @@ def _bundle_output(path: "str | os.PathLike[str] | None") -> Output | None:
     """Where the bundle goes; UsageError where it cannot be written, before any time is spent."""
     if path is None:
         return None
-    place = files.given("out_git_bundle_path", path)
+    place = paths.given("out_git_bundle_path", path)
     output = Output(place, BUNDLE, "out_git_bundle_path=PATH")
     output.check()
     return output
@@ -257,3 +264,48 @@ def _cache_folder() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("jellyml", appauthor=False)
+
+
+def report(facts: CodeFacts, *, interrupted: bool) -> list[str]:
+    """Sentences; ``interrupted`` says that a load was, and the code may be half of it."""
+    said = []
+    if interrupted:
+        said.append(
+            "A jellyml command was interrupted here, so the code may be half of what was loaded."
+            " Fix: jellyml doctor"
+        )
+    if facts.cut and facts.cut != AS_ASKED:
+        said.append(f"The history was left out of the snapshot: {facts.cut}.")
+    missing = [
+        f"{one.path} was left out of the snapshot: {one.explained}."
+        for one in facts.left_out
+        if one.reason != "checkpoint"
+    ]
+    raw = [f"{path} was captured as it lies: its filter was not run." for path in facts.raw]
+    secrets = [
+        f"The snapshot holds what looks like a secret: {one}. Fix: {_WITHHOLD}"
+        for one in facts.secrets
+    ]
+    said += _data(facts)
+    said += _first(missing, "more files were left out; the manifest names them.")
+    said += _first(raw, "more files were captured as they lie.")
+    said += _first(secrets, "more places look like secrets; the manifest names them.")
+    return said
+
+
+def _data(facts: CodeFacts) -> list[str]:
+    """One sentence for all: a folder of pictures has thousands."""
+    if not facts.data:
+        return []
+    named = [f"{one.path} ({format_size(one.size)})" for one in facts.data[:_DATA_NAMED]]
+    rest = len(facts.data) - len(named)
+    more = f" and {rest} more" if rest else ""
+    return [
+        f"The snapshot holds what looks like data: {', '.join(named)}{more}."
+        " Fix: name it in .gitignore, or commit it if it is to go with the model"
+    ]
+
+
+def _first(sentences: Sequence[str], more: str) -> list[str]:
+    rest = len(sentences) - _NAMED
+    return [*sentences[:_NAMED], *([f"{rest} {more}"] if rest > 0 else [])]

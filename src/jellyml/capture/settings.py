@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
-from jellyml.code.history import History
-from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED
+from jellyml.capture.bundle import History
 from jellyml.errors import UsageError
+from jellyml.working_tree.selection import MAX_FILE_SIZE, MAX_UNTRACKED
 
 OnSecrets = Literal["warn", "error", "ignore"]
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from jellyml.code.repository import Repository
-from jellyml.compare import code, weights
+from jellyml.catalog import neighbours
+from jellyml.catalog.graph import Lineage, Member
+from jellyml.catalog.neighbours import Pair
+from jellyml.checkpoint.reader import MAX_UNPACKED, CheckpointReader
+from jellyml.compare import code, tensors
 from jellyml.compare.code import ChangedFile
-from jellyml.compare.sides import Side
-from jellyml.compare.weights import Weights
+from jellyml.compare.endpoints import Endpoint
+from jellyml.compare.tensors import Weights
 from jellyml.errors import JellyError
-from jellyml.lineage import pairs
-from jellyml.lineage.lineage import Lineage, Member
-from jellyml.lineage.pairs import Pair
-from jellyml.model import MAX_UNPACKED, Model
 from jellyml.remote.address import Remote
+from jellyml.repo.repository import Repository
 
 MOST_PAIRS = 600  # of each kind
 _CODE_SECONDS, _WEIGHTS_SECONDS = 30.0, 60.0
@@ -61,8 +61,8 @@ class Comparing:
         self._repository = repository
         self._here = made.here
         self._max_unpacked = max_unpacked
-        self._code = list(islice(pairs.of_code(made), MOST_PAIRS))
-        self._weights = list(islice(pairs.of_weights(made), MOST_PAIRS))
+        self._code = list(islice(neighbours.of_code(made), MOST_PAIRS))
+        self._weights = list(islice(neighbours.of_weights(made), MOST_PAIRS))
 
     def __len__(self) -> int:
         return len(self._code) + len(self._weights)
@@ -92,11 +92,13 @@ class Comparing:
                 self.differences.code[one.commit, other.commit] = found
                 yield one, other
 
-    def _side(self, member: Member, models: "_Open") -> Side:
+    def _side(self, member: Member, models: "_Open") -> Endpoint:
         """From the user's repository where it is there: nothing has to be unpacked."""
         if self._repository and member.commit in self._here:
-            return Side(member.commit, "commit", repository=self._repository)
-        return Side(str(member.listed.path), "checkpoint", model=models.model(member.listed.path))
+            return Endpoint(member.commit, "commit", repository=self._repository)
+        return Endpoint(
+            str(member.listed.path), "checkpoint", model=models.model(member.listed.path)
+        )
 
     def _compare_weights(self) -> Iterator[Pair]:
         until = time.monotonic() + _WEIGHTS_SECONDS
@@ -111,8 +113,11 @@ class Comparing:
                 watch(0, 0)
                 if far:
                     raise JellyError(f"The weights at {far[0].listed.path} are not fetched.")
-                with Model(one.listed.path) as before, Model(other.listed.path) as after:
-                    found: Weights | str = weights.compared(before.arrays, after.arrays, watch)
+                with (
+                    CheckpointReader(one.listed.path) as before,
+                    CheckpointReader(other.listed.path) as after,
+                ):
+                    found: Weights | str = tensors.compared(before.arrays, after.arrays, watch)
             except _OutOfTime:
                 self.differences.late = True
                 return
@@ -126,12 +131,12 @@ class _Open:
     """The models used last, with their code unpacked."""
 
     def __init__(self, stack: ExitStack, max_unpacked: int) -> None:
-        self._models: dict[Path | Remote, Model] = {}
+        self._models: dict[Path | Remote, CheckpointReader] = {}
         self._max_unpacked = max_unpacked
         stack.callback(self._close, ())
 
-    def model(self, path: Path | Remote) -> Model:
-        found = self._models.pop(path, None) or Model(path, self._max_unpacked)
+    def model(self, path: Path | Remote) -> CheckpointReader:
+        found = self._models.pop(path, None) or CheckpointReader(path, self._max_unpacked)
         self._models[path] = found
         self._close(list(self._models)[-_MOST_OPEN:])
         return found
@@ -141,7 +146,7 @@ class _Open:
             self._models.pop(path).close()
 
 
-def _patch(one: Side, other: Side) -> Patch:
+def _patch(one: Endpoint, other: Endpoint) -> Patch:
     with code.compared(one, other) as both:
         files = list(islice(both.files(), _MOST_FILES + 1))
         patch = bytearray()

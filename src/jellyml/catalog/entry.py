@@ -11,11 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from jellyml.checkpoint import Checkpoint
+from jellyml.catalog.find import Candidate
+from jellyml.checkpoint.bounded_file import NotSearched
+from jellyml.checkpoint.checkpoint import Checkpoint
 from jellyml.errors import JellyError, NoSnapshot
-from jellyml.formats import format_of, scan
-from jellyml.listing.walk import Place
-from jellyml.opened import NotSearched
+from jellyml.formats import unknown
+from jellyml.formats.registry import format_of
 from jellyml.remote.address import Remote
 
 _HEAD = 8 << 10
@@ -27,7 +28,7 @@ _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 @dataclass(frozen=True)
-class Listed:
+class Entry:
     """A checkpoint that carries code. What it says is a stranger's text, of any length."""
 
     path: Path | Remote
@@ -104,7 +105,7 @@ class Without:
     searched: bool = True
 
 
-def look(place: Place) -> Listed | Without | JellyError | None:
+def look(place: Candidate) -> Entry | Without | JellyError | None:
     """What a place turns out to be; None for what is no checkpoint. Raises nothing."""
     seen = _look(place)
     if isinstance(place.path, Remote):
@@ -112,7 +113,7 @@ def look(place: Place) -> Listed | Without | JellyError | None:
     return seen
 
 
-def _look(place: Place) -> Listed | Without | JellyError | None:
+def _look(place: Candidate) -> Entry | Without | JellyError | None:
     try:
         if not place.asked and isinstance(place.path, Path) and _is_text(place.path):
             return None
@@ -130,18 +131,18 @@ def _look(place: Place) -> Listed | Without | JellyError | None:
     size = place.size
     if isinstance(place.path, Remote) and place.asked:
         size = place.path.file().size
-    return Listed(place.path, checkpoint.format, size, checkpoint, manifest)
+    return Entry(place.path, checkpoint.format, size, checkpoint, manifest)
 
 
-def _without(place: Place, *, searched: bool) -> Without | None:
+def _without(place: Candidate, *, searched: bool) -> Without | None:
     if place.covered or place.size < _WEIGHTS:
         return None
     with suppress(JellyError):
         if isinstance(place.path, Remote):
-            known = format_of(cast("BinaryIO", place.path.file())) is not scan
+            known = format_of(cast("BinaryIO", place.path.file())) is not unknown
         else:
             with place.path.open("rb", buffering=0) as file:
-                known = format_of(file) is not scan
+                known = format_of(file) is not unknown
         return Without(place.path, searched) if known else None
     return None
 

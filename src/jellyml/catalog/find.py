@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from jellyml.checkpoint import MANIFEST_SIDECAR, SIDECAR
 from jellyml.errors import JellyError, NoSnapshot
-from jellyml.files import NOTHING_THERE
+from jellyml.fs.atomic import NOTHING_THERE
 from jellyml.remote.address import Remote
+from jellyml.snapshot.serialization import MANIFEST_SIDECAR, SIDECAR
 
 _SMALLEST = 1024  # bytes; a snapshot's header alone has as many
 _OURS = (SIDECAR, MANIFEST_SIDECAR)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Candidate:
     """What may be a checkpoint.
 
     ``size`` in bytes is all that lies below a folder. ``asked`` where the user named it, and
@@ -29,7 +29,7 @@ class Place:
     covered: bool = False
 
 
-def places(paths: Iterable[Path | Remote]) -> Iterator[Place | JellyError]:
+def places(paths: Iterable[Path | Remote]) -> Iterator[Candidate | JellyError]:
     """All below these paths, in the order of their names; errors take the place of what is not
     to be read. Links to files are followed, links to folders only where they are named.
     """
@@ -45,10 +45,10 @@ def places(paths: Iterable[Path | Remote]) -> Iterator[Place | JellyError]:
         if stat.S_ISDIR(seen.st_mode):
             yield from _below(path)
         else:
-            yield Place(path, seen.st_size, asked=True)
+            yield Candidate(path, seen.st_size, asked=True)
 
 
-def _below(folder: Path) -> Iterator[Place | JellyError]:
+def _below(folder: Path) -> Iterator[Candidate | JellyError]:
     waiting = [(folder, False)]
     while waiting:
         folder, covered = waiting.pop()
@@ -59,7 +59,7 @@ def _below(folder: Path) -> Iterator[Place | JellyError]:
             yield _unreadable(folder, error)
             continue
         if any(entry.name == SIDECAR for entry in entries):
-            yield Place(folder, _size(folder))
+            yield Candidate(folder, _size(folder))
             covered = True
         folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
         waiting += [(Path(one.path), covered) for one in reversed(folders) if one.name != ".git"]
@@ -67,7 +67,7 @@ def _below(folder: Path) -> Iterator[Place | JellyError]:
             yield from _file(entry, covered=covered)
 
 
-def _file(entry: "os.DirEntry[str]", *, covered: bool) -> Iterator[Place | JellyError]:
+def _file(entry: "os.DirEntry[str]", *, covered: bool) -> Iterator[Candidate | JellyError]:
     path = Path(entry.path)
     try:
         seen = entry.stat()
@@ -78,15 +78,15 @@ def _file(entry: "os.DirEntry[str]", *, covered: bool) -> Iterator[Place | Jelly
         return
     wanted = stat.S_ISREG(seen.st_mode) and seen.st_size >= _SMALLEST
     if wanted and entry.name not in _OURS:
-        yield Place(path, seen.st_size, covered=covered)
+        yield Candidate(path, seen.st_size, covered=covered)
 
 
-def _far(remote: Remote) -> Iterator[Place | JellyError]:
+def _far(remote: Remote) -> Iterator[Candidate | JellyError]:
     """A file, or what lies below a folder; a plain web server lists nothing."""
     if remote.is_http:
-        yield Place(remote, 0, asked=True)
+        yield Candidate(remote, 0, asked=True)
         return
-    from jellyml.remote.filesystem import files_below
+    from jellyml.remote.fsspec import files_below
 
     try:
         found = list(files_below(remote))
@@ -94,14 +94,14 @@ def _far(remote: Remote) -> Iterator[Place | JellyError]:
         yield error
         return
     if [str(each) for each, _ in found] == [str(remote)]:
-        yield Place(remote, found[0][1], asked=True)
+        yield Candidate(remote, found[0][1], asked=True)
         return
     folders = {each.parent.address: each.parent for each, _ in found if each.name == SIDECAR}
     for address, folder in folders.items():
-        yield Place(folder, sum(size for each, size in found if each.lies_in(address)))
+        yield Candidate(folder, sum(size for each, size in found if each.lies_in(address)))
     for each, size in found:
         if size >= _SMALLEST and each.name not in _OURS:
-            yield Place(each, size, covered=any(map(each.lies_in, folders)))
+            yield Candidate(each, size, covered=any(map(each.lies_in, folders)))
 
 
 def _size(folder: Path) -> int:

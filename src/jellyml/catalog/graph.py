@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jellyml.code.repository import Repository
+from jellyml.catalog.ancestry import Commit, Node, commits_of, reduced
+from jellyml.catalog.entry import Entry
+from jellyml.catalog.lanes import Row, rows
+from jellyml.catalog.parents import Names, Parent
+from jellyml.checkpoint.reader import MAX_UNPACKED
 from jellyml.errors import JellyError
-from jellyml.lineage.commits import Commit, commits_of
-from jellyml.lineage.history import Node, reduced
-from jellyml.lineage.parents import Names, Parent
-from jellyml.lineage.tree import Row, rows
-from jellyml.listing.listed import Listed
-from jellyml.model import MAX_UNPACKED
+from jellyml.repo.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,7 @@ class Member:
     """A checkpoint. ``commit`` is None where no record says it and the code was not read."""
 
     number: int
-    listed: Listed
+    listed: Entry
     commit: str | None
     parents: tuple[Parent, ...]
 
@@ -136,7 +135,7 @@ def _dates(
 
 
 def lineage(
-    found: Sequence[Listed], repository: Repository | None, max_unpacked: int = MAX_UNPACKED
+    found: Sequence[Entry], repository: Repository | None, max_unpacked: int = MAX_UNPACKED
 ) -> Lineage:
     """How these come from one another; what cannot be read is among the problems."""
     commits = commits_of(found, repository, max_unpacked)

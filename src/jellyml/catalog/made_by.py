@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from posixpath import normpath
 
-from jellyml.code.bundle import quarantined
-from jellyml.code.repository import Git, Repository
+from jellyml.catalog.entry import Entry
 from jellyml.errors import JellyError, UsageError
-from jellyml.files import mode_of, path_of
-from jellyml.listing.listed import Listed
+from jellyml.fs.paths import mode_of, path_of
+from jellyml.quarantine.quarantine import quarantined
+from jellyml.repo.git import Git
+from jellyml.repo.repository import Repository
 
 _ID = re.compile(r"[0-9a-f]{4,64}")
 
@@ -36,7 +37,7 @@ class Wanted:
     repository: Repository | None = None
     _known: dict[str, bool] = field(default_factory=dict)  # by the bundle's digest
 
-    def made(self, one: Listed) -> bool:
+    def made(self, one: Entry) -> bool:
         """Raises BadSnapshot where only the code could tell, and it is damaged."""
         if self.commit:
             ids = (one.commit, one.base if one.dirty else None)
@@ -46,7 +47,7 @@ class Wanted:
             self._known[name] = self._holds(one)
         return self._known[name]
 
-    def _holds(self, one: Listed) -> bool:
+    def _holds(self, one: Entry) -> bool:
         assert self.repository
         here = self.repository.git
         if one.commit and here.succeeds("cat-file", "-e", f"{one.commit}^{{tree}}"):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise, zip_longest
 
-from jellyml.lineage.lineage import Lineage, Member, Point
+from jellyml.catalog.graph import Lineage, Member, Point
 
 _FAR = 12  # how far apart in order are those that are compared after all neighbours
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jellyml.listing.listed import Listed
-from jellyml.listing.order import by_name
+from jellyml.catalog.entry import Entry
+from jellyml.fs.paths import natural_key
 from jellyml.remote.address import Remote
 
 _ID = re.compile(r"[0-9a-f]{7,64}")
@@ -38,7 +38,7 @@ def names(manifest: Mapping[str, object]) -> list[str]:
 class Names:
     """All checkpoints, to be found by what they are called."""
 
-    def __init__(self, found: Sequence[Listed], commits: Sequence[str | None]) -> None:
+    def __init__(self, found: Sequence[Entry], commits: Sequence[str | None]) -> None:
         self._found = found
         self._paths = [_parts(_whole(one.path)) for one in found]
         self._last: dict[str, list[int]] = {}
@@ -85,7 +85,7 @@ class Names:
 
     def _order(self, number: int) -> tuple[object, ...]:
         one = self._found[number]
-        return one.created or "", by_name(str(one.path))
+        return one.created or "", natural_key(str(one.path))
 
 
 def _whole(path: Path | Remote) -> str:

@@ -18,10 +18,10 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from jellyml import files, locks
 from jellyml.errors import JellyError, JellyWarning, NoSnapshot, UnsafeToContinue
 from jellyml.formats.edit import Buffer, Edit
 from jellyml.formats.record import Record, read_at
+from jellyml.fs import atomic, locks, paths
 
 _WAIT = 3.0  # seconds, for another command that is changing the same file
 _LONGEST_LINE = 1024
@@ -47,7 +47,7 @@ def refuse_links(path: Path, *, follow: bool) -> Path:
             f"{path} {what}: others may rely on the bytes of that file as they are.",
             "copy it first, or add --follow-links to change it all the same.",
         )
-    return files.resolved(path)
+    return paths.resolved(path)
 
 
 def refuse_writers(path: Path) -> None:
@@ -68,7 +68,7 @@ def rewrite(path: Path, chunks: Iterable[bytes], seen: os.stat_result) -> None:
     Raises OSError with the old one in place, NotConfirmed with the new one. ``seen`` is the old
     one as the new was made of it; UnsafeToContinue if it is that no more.
     """
-    with files.replacement(path, like=seen) as file:
+    with atomic.replacement(path, like=seen) as file:
         for chunk in chunks:
             file.write(chunk)
         _copy_attributes(path, file)
@@ -102,7 +102,7 @@ def amend(path: Path, edit: Edit, seen: os.stat_result) -> None:
             _journal(path).unlink()
         except BaseException as error:
             _put_back(path, file)
-            if isinstance(error, files.NotConfirmed):
+            if isinstance(error, atomic.NotConfirmed):
                 raise error.undone() from None
             raise
 
@@ -113,7 +113,7 @@ def mend(path: Path) -> None:
     Raises JellyError when the file cannot be written.
     """
     # The journal is beside the file that a link leads to, not beside the link.
-    path = files.resolved(path)
+    path = paths.resolved(path)
     if not os.path.lexists(_journal(path)):
         return
     try:
@@ -179,7 +179,7 @@ def _write_journal(path: Path, file: BinaryIO, edit: Edit, now: os.stat_result) 
     before = _Before(edit.keep, now.st_size, _witness(file, edit.keep), now.st_ino)
     line = json.dumps(asdict(before)).encode() + b"\n"
     kept = Record(edit.keep, now.st_size - edit.keep).chunks(file)
-    files.replace(_journal(path), chain([line], kept))
+    atomic.replace(_journal(path), chain([line], kept))
 
 
 def _witness(file: BinaryIO, keep: int) -> str:
@@ -193,7 +193,7 @@ def _cut(file: BinaryIO, size: int) -> None:
     try:
         os.fsync(file.fileno())
     except OSError as error:
-        raise files.NotConfirmed.because(error) from None
+        raise atomic.NotConfirmed.because(error) from None
 
 
 def _change(file: BinaryIO, edit: Edit) -> None:

@@ -1,19 +1,23 @@
-"""All of the code in a bundle, looked through for what should not leave this machine with it."""
+"""Search all of the code in a checkpoint for what should not be published with it."""
 
 import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from jellyml import throwaway
-from jellyml.checkpoint import MANIFEST_SIDECAR
-from jellyml.code import credentials, thorough
-from jellyml.code.data import looks_like_data
-from jellyml.code.guard import is_checkpoint
-from jellyml.code.inside import File, Inside
-from jellyml.code.selection import MAX_FILE_SIZE
+from jellyml.checkpoint.reader import CheckpointReader
+from jellyml.fs import tempdirs
+from jellyml.quarantine.reader import File, Inside
+from jellyml.remote.address import place_of
+from jellyml.secrets import detect_secrets, patterns
+from jellyml.snapshot.serialization import MANIFEST_SIDECAR
+from jellyml.working_tree.exclude import is_checkpoint, looks_like_data
+from jellyml.working_tree.selection import MAX_FILE_SIZE
+
+if TYPE_CHECKING:
+    from os import PathLike
 
 _IN_MEMORY = 16 << 20  # bytes of one file
 _PERHAPS_A_CHECKPOINT = 1_000_000
@@ -21,7 +25,7 @@ _MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Match:
     """What should be looked at. ``line`` is None where all of the file is meant.
 
     ``earlier``: it is in the history alone. ``oid`` is the blob's.
@@ -46,7 +50,7 @@ class Searched:
     earlier: int
     by_form: int
     is_installed: bool
-    places: tuple[Place, ...]
+    places: tuple[Match, ...]
 
 
 def search(inside: Inside, seconds: float) -> Searched:
@@ -54,7 +58,7 @@ def search(inside: Inside, seconds: float) -> Searched:
 
     ``seconds`` are for the thorough search; what is left then is searched by form alone.
     """
-    with thorough.searching() as finds:
+    with detect_secrets.searching() as finds:
         looked = _Look(inside, finds, time.monotonic() + seconds)
         now = [file for file in inside.files() if file.kind in ("file", "program")]
         before = list(inside.earlier())
@@ -64,36 +68,36 @@ def search(inside: Inside, seconds: float) -> Searched:
 
 
 class _Look:
-    def __init__(self, inside: Inside, search: thorough.Search | None, until: float) -> None:
+    def __init__(self, inside: Inside, search: detect_secrets.Search | None, until: float) -> None:
         self._inside = inside
         self._search = search
         self._until = until
         self.by_form = 0
 
-    def through(self, files: Iterable[File], when: Literal["now", "before"]) -> Iterator[Place]:
+    def through(self, files: Iterable[File], when: Literal["now", "before"]) -> Iterator[Match]:
         asked = list(files)
         small = (file for file in asked if file.size <= _IN_MEMORY)
         for file, content in self._inside.contents(small):
             for line, what in self._in(file, content):
-                yield Place(file.path, line, what, when == "before", file.oid)
+                yield Match(file.path, line, what, when == "before", file.oid)
         for file in (file for file in asked if file.size > _IN_MEMORY):
             for line, what in self._in_large(file):
-                yield Place(file.path, line, what, when == "before", file.oid)
+                yield Match(file.path, line, what, when == "before", file.oid)
 
     def _in(self, file: File, content: bytes) -> Iterator[tuple[int | None, str]]:
         if len(content) > _PERHAPS_A_CHECKPOINT:
-            with throwaway.folder() as place:
+            with tempdirs.folder() as place:
                 (place / "file").write_bytes(content)
                 if is_checkpoint(place / "file"):
                     yield None, "a checkpoint"
                 elif looks_like_data(os.fsencode(file.path), file.size):
                     yield None, "data"
         told = set[int]()
-        for line, kind in credentials.in_content(content):
+        for line, kind in patterns.in_content(content):
             told.add(line)
             yield line, kind
         ours = PurePosixPath(file.path).name == MANIFEST_SIDECAR  # digests look random
-        fit = not ours and thorough.is_fit(content)
+        fit = not ours and detect_secrets.is_fit(content)
         if self._search and time.monotonic() < self._until and fit:
             for line, kind in self._search(file.path, content):
                 if line not in told:
@@ -103,7 +107,7 @@ class _Look:
 
     def _in_large(self, file: File) -> Iterator[tuple[int | None, str]]:
         self.by_form += 1
-        with throwaway.folder() as folder:
+        with tempdirs.folder() as folder:
             place = folder / "file"
             with place.open("xb") as copy:
                 copy.writelines(self._inside.content(file))
@@ -113,4 +117,32 @@ class _Look:
                 yield None, "a large file"
             elif looks_like_data(os.fsencode(file.path), file.size):
                 yield None, "data"
-            yield from credentials.in_content(place)
+            yield from patterns.in_content(place)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(Searched):
+    """The same of a checkpoint, and the commit of its code."""
+
+    commit: str | None
+
+
+def check(path: "str | PathLike[str]", *, seconds: float = 60.0) -> Checked:
+    """Look through the code in a checkpoint, its history included.
+
+    seconds  for the thorough search (detect-secrets, the extra ``secrets``); what is left after
+             that is searched by form alone
+
+    Credentials are told by file, line and kind, never themselves; so are other checkpoints,
+    data of over 1 MB, and files over 50 MB. Raises NoSnapshot, BadSnapshot, GitError.
+    """
+    with CheckpointReader(place_of(path)) as model:
+        found = search(model.inside, seconds)
+        return Checked(
+            found.files,
+            found.earlier,
+            found.by_form,
+            found.is_installed,
+            found.places,
+            model.commit,
+        )

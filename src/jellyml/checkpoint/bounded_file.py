@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, pasteable
-from jellyml.remote.address import Place, Remote
-from jellyml.remote.far import TooFar
+from jellyml.remote.address import Location, Remote
+from jellyml.remote.file import TooFar
 
 AGAIN = "take the checkpoint again from where it came, or save it again."
 _MOST_READINGS = 4
@@ -21,7 +21,7 @@ class NotSearched(NoSnapshot):
     """None was found, and only a search through the whole of a large file could say more."""
 
 
-def is_folder(path: Place, bundle: str) -> bool:
+def is_folder(path: Location, bundle: str) -> bool:
     """A remote one is known by the bundle in it: most stores have files only."""
     with told(path):
         if isinstance(path, Path):
@@ -29,16 +29,16 @@ def is_folder(path: Place, bundle: str) -> bool:
         return not path.is_there() and path.below(bundle).is_there()
 
 
-def is_there(path: Place) -> bool:
+def is_there(path: Location) -> bool:
     return path.exists() if isinstance(path, Path) else path.is_there()
 
 
-def beside(folder: Place, name: str) -> Place:
+def beside(folder: Location, name: str) -> Location:
     return folder / name if isinstance(folder, Path) else folder.below(name)
 
 
 @contextmanager
-def reading(path: Place, most: int | None = None) -> Iterator["Opened"]:
+def reading(path: Location, most: int | None = None) -> Iterator["Opened"]:
     """The file, to be read a few times over, or no more than ``most`` bytes (NotSearched)."""
     if isinstance(path, Remote):
         with told(path):
@@ -64,7 +64,7 @@ def reading(path: Place, most: int | None = None) -> Iterator["Opened"]:
 
 
 @contextmanager
-def told(path: Place) -> Iterator[None]:
+def told(path: Location) -> Iterator[None]:
     """What goes wrong in the block is told with the file's name and a fix."""
     try:
         yield

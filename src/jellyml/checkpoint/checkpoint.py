@@ -7,31 +7,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from jellyml.amend import mend
-from jellyml.code import filling
-from jellyml.code.bundle_header import read_header, with_one_ref
-from jellyml.code.filling import Header, NewerSnapshot
+from jellyml.checkpoint.apply_edit import mend
+from jellyml.checkpoint.bounded_file import AGAIN, beside, is_folder, is_there, reading, told
+from jellyml.checkpoint.folder_search import files_of, the_one_of
 from jellyml.errors import BadSnapshot, NoSnapshot
-from jellyml.formats import (
-    CODE,
-    KEY,
-    MANIFEST,
-    MANIFEST_KEY,
-    Format,
-    Kind,
-    Record,
-    format_named,
-    format_of,
-    scan,
-    torch_zip,
-)
-from jellyml.formats.record import CHUNK, read_at, size_of
-from jellyml.opened import AGAIN, beside, is_folder, is_there, reading, told
-from jellyml.parts import files_of, the_one_of
-from jellyml.remote.address import Place, Remote
+from jellyml.formats import torch_zip, unknown
+from jellyml.formats.record import CHUNK, CODE, MANIFEST, Record, RecordKind, read_at, size_of
+from jellyml.formats.registry import Format, format_named, format_of
+from jellyml.remote.address import Location, Remote
+from jellyml.repo.bundle_header import read_header, with_one_ref
+from jellyml.snapshot import serialization
+from jellyml.snapshot.serialization import MANIFEST_SIDECAR, SIDECAR, Header, NewerSnapshot
 
-SIDECAR = f"{KEY}.bundle"
-MANIFEST_SIDECAR = f"{MANIFEST_KEY}.json"
 # While a folder is filled anew: it counts from when the bundle that it is of is in place.
 MANIFEST_COMING = f"{MANIFEST_SIDECAR}.new"
 
@@ -57,7 +44,7 @@ class Checkpoint:
     something is read.
     """
 
-    path: Place
+    path: Location
     header: Header
     record: Record
     format: str
@@ -66,42 +53,46 @@ class Checkpoint:
     held: list[bytes] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: Place, *, hold: int = 0) -> "Checkpoint":
+    def open(cls, path: Location, *, hold: int = 0) -> "Checkpoint":
         """NoSnapshot when it carries none, BadSnapshot when what it carries cannot be used.
 
         What an interrupted ``fill`` left in the file is put back first. A bundle of ``hold`` bytes
         at most is kept from when it is proved until it is read.
         """
         if is_folder(path, SIDECAR):
-            return _open_folder(path, cls.open, filling.prove_bundle)
+            return _open_folder(path, cls.open, serialization.prove_bundle)
         if isinstance(path, Path):
             with told(path):
                 mend(path)
         held: list[bytes] = []
-        prove = _holding(held, hold) if hold else filling.prove
+        prove = _holding(held, hold) if hold else serialization.prove
         with reading(path) as file:
             return replace(cls._in(path, file, format_of(file), prove), held=held)
 
     @classmethod
-    def glance(cls, path: Place) -> "Checkpoint":
+    def glance(cls, path: Location) -> "Checkpoint":
         """As ``open``, by a few reads: whether the code is whole shows when it is used.
 
         NotSearched where only a search of more than a large file's end could find it.
         """
         if is_folder(path, SIDECAR):
-            return _open_folder(path, cls.glance, filling.begins)
+            return _open_folder(path, cls.glance, serialization.begins)
         if isinstance(path, Path):
             with told(path):
                 mend(path)
         with reading(path, _GLANCED) as file:
             form = format_of(file)
-            if form is scan:
+            if form is unknown:
                 file.left = _GLANCED_UNKNOWN
-            return cls._in(path, file, form, filling.claimed)
+            return cls._in(path, file, form, serialization.claimed)
 
     @classmethod
     def _in(
-        cls, path: Place, file: BinaryIO, form: Format, prove: Callable[[BinaryIO, Record], Header]
+        cls,
+        path: Location,
+        file: BinaryIO,
+        form: Format,
+        prove: Callable[[BinaryIO, Record], Header],
     ) -> "Checkpoint":
         wrong: list[BadSnapshot] = []
         for header, record in found(file, CODE, prove, wrong, form):
@@ -136,7 +127,7 @@ class Checkpoint:
         with reading(self.path) as file:
             if self.format == torch_zip.name and not torch_zip.may_hold_several(file, CODE):
                 return 0
-            return max(0, sum(1 for _ in found(file, CODE, filling.prove, [])) - 1)
+            return max(0, sum(1 for _ in found(file, CODE, serialization.prove, [])) - 1)
 
     def is_of_the_code_of(self, other: "Checkpoint") -> bool:
         """Whether both carry the same code, be it packed in different ways."""
@@ -144,7 +135,7 @@ class Checkpoint:
         return bool(same) or self._commit() == other._commit()
 
     def _commit(self) -> str:
-        return self.header.stands_for or filling.head_of(next(self.bundle(), b""))
+        return self.header.stands_for or serialization.head_of(next(self.bundle(), b""))
 
     def records(self) -> tuple[bytes, bytes]:
         """The filling, and the manifest's record (empty where there is none), to be put elsewhere.
@@ -156,7 +147,7 @@ class Checkpoint:
         manifest = dict(self.manifest or {})
         if manifest.get("bundle_sha256"):
             manifest["bundle_sha256"] = digest
-        record = filling.manifest_record(manifest) if manifest else b""
+        record = serialization.manifest_record(manifest) if manifest else b""
         return self._header_for(bundle, digest) + bundle, record
 
     def _header_for(self, bundle: bytes, digest: str) -> bytes:
@@ -167,7 +158,7 @@ class Checkpoint:
             with reading(self.path) as file:
                 return self.record.head(file, header.offset)
         said, _ = read_header(iter([bundle]))
-        return filling.header(
+        return serialization.header(
             bundle,
             commit=said.head,
             stands_for=header.stands_for,
@@ -193,18 +184,18 @@ class Checkpoint:
             return
         path = beside(self.path, SIDECAR) if is_folder(self.path, SIDECAR) else self.path
         with reading(path) as file:
-            yield from filling.bundle(file, self.record, self.header)
+            yield from serialization.bundle(file, self.record, self.header)
 
 
 def _holding(held: list[bytes], most: int) -> Callable[[BinaryIO, Record], Header]:
     """The proof of a record, which leaves what it has read where that is not too much."""
 
     def prove(file: BinaryIO, record: Record) -> Header:
-        header = filling.parse_header(record.head(file, filling.HEADER_SIZE))
+        header = serialization.parse_header(record.head(file, serialization.HEADER_SIZE))
         if header.sha256 is None or header.size > most:
-            filling.prove_bundle(file, record, header)
+            serialization.prove_bundle(file, record, header)
         else:
-            held[:] = [b"".join(filling.bundle(file, record, header))]
+            held[:] = [b"".join(serialization.bundle(file, record, header))]
         return header
 
     return prove
@@ -212,7 +203,7 @@ def _holding(held: list[bytes], most: int) -> Callable[[BinaryIO, Record], Heade
 
 def found(
     file: BinaryIO,
-    kind: Kind,
+    kind: RecordKind,
     prove: Callable[[BinaryIO, Record], T],
     wrong: list[BadSnapshot],
     form: Format | None = None,
@@ -241,7 +232,7 @@ def found(
 
 
 def _open_folder(
-    path: Place,
+    path: Location,
     look: Callable[[Path], Checkpoint],
     prove: Callable[[BinaryIO, Record, Header], object],
 ) -> Checkpoint:
@@ -257,38 +248,40 @@ def _open_folder(
     with reading(bundle) as file:
         record = Record(0, size_of(file))
         manifest = _sidecar_manifest(path, file, record) or {}
-        header = filling.bare_header(record.size, manifest)
+        header = serialization.bare_header(record.size, manifest)
         prove(file, record, header)
     return Checkpoint(path, header, record, "folder")
 
 
-def _sidecar_manifest(folder: Place, bundle: BinaryIO, record: Record) -> dict[str, object] | None:
+def _sidecar_manifest(
+    folder: Location, bundle: BinaryIO, record: Record
+) -> dict[str, object] | None:
     """The manifest beside the bundle, or one that waits to take its place if it is the bundle's."""
     if isinstance(folder, Path):
         coming = _json(folder / MANIFEST_COMING)
-        if coming and filling.is_of(coming, record.chunks(bundle)):
+        if coming and serialization.is_of(coming, record.chunks(bundle)):
             return coming
     return _json(beside(folder, MANIFEST_SIDECAR))
 
 
-def _json(path: Place) -> dict[str, object] | None:
+def _json(path: Location) -> dict[str, object] | None:
     with told(path):
         if not is_there(path):
             return None
     with reading(path) as file:
-        return filling.parse_json(read_at(file, 0, filling.LARGEST_MANIFEST + 1))
+        return serialization.parse_json(read_at(file, 0, serialization.LARGEST_MANIFEST + 1))
 
 
 def _manifest(file: BinaryIO, form: Format | None = None) -> dict[str, object] | None:
     wrong: list[BadSnapshot] = []
-    for manifest, _ in found(file, MANIFEST, filling.read_manifest, wrong, form):
+    for manifest, _ in found(file, MANIFEST, serialization.read_manifest, wrong, form):
         return manifest
     if wrong:
         raise wrong[0]
     return None
 
 
-def _manifest_beside(path: Place, folder: Path) -> dict[str, object] | None:
+def _manifest_beside(path: Location, folder: Path) -> dict[str, object] | None:
     """Shards are made by size: the manifest may lie in another file than the code."""
     for part in files_of(folder, SIDECAR):
         if part != path and not is_folder(part, SIDECAR):
@@ -298,7 +291,7 @@ def _manifest_beside(path: Place, folder: Path) -> dict[str, object] | None:
     return None
 
 
-def _nothing(path: Place, file: BinaryIO) -> NoSnapshot:
+def _nothing(path: Location, file: BinaryIO) -> NoSnapshot:
     """Why there is none, as far as the file tells."""
     start = read_at(file, 0, len(_LFS_POINTER))
     if not start:

@@ -11,33 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from jellyml import amend, beside, files, throwaway
-from jellyml.checkpoint import Checkpoint, found
-from jellyml.code import filling
-from jellyml.create import on_secrets, snapshot_for
+from jellyml.checkpoint import apply_edit, sidecar
+from jellyml.checkpoint.checkpoint import found
+from jellyml.checkpoint.payload import KEYS, payload_for
 from jellyml.errors import CannotCarry, JellyError, NoSnapshot, UsageError, pasteable
-from jellyml.formats import (
-    CODE,
-    KEY,
-    MANIFEST,
-    MANIFEST_KEY,
-    Format,
-    Payload,
-    Record,
-    format_of,
-    gguf,
-    safetensors,
-)
-from jellyml.formats.edit import Steps
-from jellyml.guarded import guarded
-from jellyml.recut import without_history
+from jellyml.formats import gguf, safetensors
+from jellyml.formats.edit import Payload, Steps
+from jellyml.formats.record import CODE, KEY, MANIFEST, Record
+from jellyml.formats.registry import Format, format_of
+from jellyml.fs import atomic, tempdirs
 from jellyml.remote.address import Remote, place_of
-from jellyml.snapshot import Snapshot
+from jellyml.snapshot import serialization
+from jellyml.snapshot.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from jellyml.code.history import History
-
-_KEYS = (KEY, MANIFEST_KEY)
+    from jellyml.capture.bundle import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +80,9 @@ def fill(
     """
     place = _here(path)
     with _told(place):
-        payload = _payload(place, snapshot, code_dir, source, history)
+        payload = payload_for(place, snapshot, code_dir, source, history)
         if place.is_dir():
-            throwaway.sweep_beside(place)
+            tempdirs.sweep_beside(place)
             return _fill_folder(place, payload, replace, follow_links)
         target = _target(place, follow=follow_links)
         return _fill_file(place, target, payload, replace)
@@ -112,10 +100,10 @@ def _here(path: "str | os.PathLike[str]") -> Path:
 
 def _target(place: Path, *, follow: bool) -> Path:
     """The file to be changed, whole and at rest."""
-    target = amend.refuse_links(place, follow=follow)
-    amend.refuse_writers(target)
-    amend.mend(target)
-    throwaway.sweep_beside(target.parent)
+    target = apply_edit.refuse_links(place, follow=follow)
+    apply_edit.refuse_writers(target)
+    apply_edit.mend(target)
+    tempdirs.sweep_beside(target.parent)
     return target
 
 
@@ -125,8 +113,8 @@ def fill_of_run(folder: Path, snapshot: Snapshot) -> Filled:
     What may lie in its files is the same code. Raises CannotCarry for a repository.
     """
     with _told(folder):
-        beside.refuse_repository(folder)
-        return _beside(folder, _payload(folder, snapshot))
+        sidecar.refuse_repository(folder)
+        return _beside(folder, payload_for(folder, snapshot))
 
 
 def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stripped:
@@ -140,15 +128,15 @@ def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stri
     place = _here(path)
     with _told(place):
         if place.is_dir():
-            throwaway.sweep_beside(place)
-            beside.take_out(place)
+            tempdirs.sweep_beside(place)
+            sidecar.take_out(place)
             return Stripped(place, "exact", more=False)
         target = _target(place, follow=follow_links)
         with target.open("rb") as file:
             seen = os.fstat(file.fileno())
             kind, steps = format_of(file), Steps(file)
             how: Literal["exact", "wiped"] = "exact"
-            if edit := kind.strip(file, _KEYS):
+            if edit := kind.strip(file, KEYS):
                 steps.add(edit)
             elif carried := _carried(file):
                 steps.add(kind.wipe(file, carried))
@@ -160,47 +148,11 @@ def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stri
         return Stripped(place, how, more)
 
 
-def _payload(
-    place: Path,
-    snapshot: Snapshot | None,
-    code_dir: "str | os.PathLike[str] | None" = None,
-    source: "str | os.PathLike[str] | None" = None,
-    history: "History | None" = None,
-) -> Payload:
-    """The records to put in, read before the file is touched: it may be its own source."""
-    if source is not None:
-        records = _of_source(Checkpoint.open(place_of(source)), history)
-        # Nothing is refused here: to leave the history out is what helps against what is in it.
-        if on_secrets(code_dir) != "ignore":
-            records = guarded(records, place, "warn")
-    else:
-        if not place.exists():
-            raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")
-        taken = snapshot or snapshot_for(place, code_dir, history)
-        records = (taken.filling, taken.manifest)
-        if snapshot is None:
-            records = guarded(records, place, on_secrets(code_dir))
-    if not records[0]:
-        raise UsageError("The snapshot holds no code: capturing it failed.", "take it anew.")
-    return {key: record for key, record in zip(_KEYS, records, strict=True) if record}
-
-
-def _of_source(checkpoint: Checkpoint, history: "History | None") -> tuple[bytes, bytes]:
-    if history == "none" or isinstance(history, int):
-        return without_history(checkpoint, 0 if history == "none" else history)
-    if history is not None:
-        raise UsageError(
-            f"history={history!r} cannot be had from a checkpoint, only less than it has.",
-            'use "none" or a number of commits.',
-        )
-    return checkpoint.records()
-
-
 def _fill_file(place: Path, target: Path, payload: Payload, replace: bool) -> Filled:
     with target.open("rb") as file:
         seen = os.fstat(file.fileno())
         kind, steps = format_of(file), Steps(file)
-        old = kind.strip(file, _KEYS)
+        old = kind.strip(file, KEYS)
         if old:
             steps.add(old)
         carried = _carried(steps.result)
@@ -230,7 +182,7 @@ def _refuse_cut(target: Path, kind: Format) -> None:
     if kind not in (gguf, safetensors):
         return
     from jellyml.tensors.lazy_array import NOT_THERE
-    from jellyml.tensors.sources import arrays_of
+    from jellyml.tensors.readers import arrays_of
 
     cut = False
     with suppress(JellyError):  # whether it is whole cannot be told
@@ -257,27 +209,27 @@ def _carried(file: BinaryIO) -> list[Record]:
     """
     code = [
         record.part(0, header.offset + header.size) or record
-        for header, record in found(file, CODE, filling.prove, [])
+        for header, record in found(file, CODE, serialization.prove, [])
     ]
     if not code:
         return []
-    manifests = found(file, MANIFEST, filling.size_of_manifest, [])
+    manifests = found(file, MANIFEST, serialization.size_of_manifest, [])
     return code + [record.part(0, size) or record for size, record in manifests]
 
 
 def _apply(target: Path, steps: Steps, seen: os.stat_result) -> None:
     if steps.edit:
-        amend.amend(target, steps.edit, seen)
+        apply_edit.amend(target, steps.edit, seen)
     else:
-        amend.rewrite(target, steps.chunks(), seen)
+        apply_edit.rewrite(target, steps.chunks(), seen)
 
 
 def _fill_folder(folder: Path, payload: Payload, replace: bool, follow: bool) -> Filled:
-    beside.refuse_repository(folder)
+    sidecar.refuse_repository(folder)
     if not any(folder.iterdir()):
         raise CannotCarry(f"{folder} is empty, not a checkpoint.", "name the checkpoint's folder.")
-    own = list(beside.parts_of_the_run(folder))
-    if not replace and (own or beside.may_be_in_shards(folder)):
+    own = list(sidecar.parts_of_the_run(folder))
+    if not replace and (own or sidecar.may_be_in_shards(folder)):
         what = "wipes that one" if own else "puts another one beside it, which counts"
         raise CannotCarry(
             f"{(own or [folder])[0]} carries the snapshot that its run put there: the truth"
@@ -290,7 +242,7 @@ def _fill_folder(folder: Path, payload: Payload, replace: bool, follow: bool) ->
         for target in targets:
             _wipe(target)
     except OSError as error:
-        raise files.NotConfirmed.because(error) from None  # the folder carries the new one
+        raise atomic.NotConfirmed.because(error) from None  # the folder carries the new one
     return filled
 
 
@@ -303,12 +255,12 @@ def _wipe(target: Path) -> None:
 
 
 def _beside(folder: Path, payload: Payload, *, instead: bool = False) -> Filled:
-    size, replaced = beside.put(folder, payload)
+    size, replaced = sidecar.put(folder, payload)
     return Filled(folder, "folder", _commit_of(payload), size, replaced or instead)
 
 
 def _commit_of(payload: Payload) -> str | None:
-    return filling.parse_header(bytes(payload[KEY][: filling.HEADER_SIZE])).commit
+    return serialization.parse_header(bytes(payload[KEY][: serialization.HEADER_SIZE])).commit
 
 
 @contextmanager
@@ -317,7 +269,7 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise NoSnapshot(f"There is no file {path}.", "check its name and folder.") from None
-    except files.NotConfirmed as error:
+    except atomic.NotConfirmed as error:
         where = f" ({error.filename})" if error.filename else ""
         raise JellyError(
             f"{path} was changed, but the system did not confirm all of it: {error.strerror}"

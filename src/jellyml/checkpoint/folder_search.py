@@ -7,10 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from jellyml.code.filling import NewerSnapshot
 from jellyml.errors import JellyError, NoSnapshot
-from jellyml.formats import compressed, format_of, scan
+from jellyml.formats import compressed, unknown
 from jellyml.formats.record import size_of
+from jellyml.formats.registry import format_of
+from jellyml.fs.paths import natural_path_key
+from jellyml.snapshot.serialization import NewerSnapshot
 
 _DEEPEST = 3  # folders below the one that was named
 _MOST = 1_000  # files
@@ -24,7 +26,6 @@ _WEIGHTS = re.compile(
     r"|custom_checkpoint_\d+.*|(?:check|model).*",  # accelerate; Flax, and shards of any kind
     re.IGNORECASE | re.DOTALL,
 )
-_NUMBER = re.compile(r"(\d+)")
 
 T = TypeVar("T")
 
@@ -89,11 +90,11 @@ def _is_worth_it(path: Path, *, alone: bool) -> bool:
     try:
         with path.open("rb") as file:
             kind = format_of(file)
-            if kind.records is not scan.records or size_of(file) <= _READ_FREELY:
+            if kind.records is not unknown.records or size_of(file) <= _READ_FREELY:
                 return True
     except OSError:
         return True  # opening it will tell what is wrong
-    return alone and (kind not in (scan, compressed) or bool(_WEIGHTS.fullmatch(path.name)))
+    return alone and (kind not in (unknown, compressed) or bool(_WEIGHTS.fullmatch(path.name)))
 
 
 def _parts(folder: Path, sidecar: str) -> tuple[list[Path], bool]:
@@ -116,7 +117,7 @@ def _parts(folder: Path, sidecar: str) -> tuple[list[Path], bool]:
             below += folders
         level = below if len(found) < _MOST else []
         more |= bool(below) and (depth == _DEEPEST or not level)
-    found.sort(key=lambda row: (*row[:2], _natural(row[2])))
+    found.sort(key=lambda row: (*row[:2], natural_path_key(row[2])))
     return [path for *_, path in found[:_MOST]], more or len(found) > _MOST
 
 
@@ -138,7 +139,7 @@ def _listed(folder: Path, *, needed: bool) -> tuple[list[Path], list[Path], bool
         if needed:
             raise
         return files, folders, False
-    return files, sorted(folders, key=_natural), seen < _MOST_LISTED
+    return files, sorted(folders, key=natural_path_key), seen < _MOST_LISTED
 
 
 def _is_file(entry: "os.DirEntry[str]") -> bool:
@@ -146,12 +147,3 @@ def _is_file(entry: "os.DirEntry[str]") -> bool:
         return entry.is_file()
     except OSError:  # a link that leads to itself
         return False
-
-
-def _natural(path: Path) -> list[str]:
-    """So that 10 comes after 9."""
-    return [f"{int(each):020}" if each.isdecimal() else each for each in _split(os.fspath(path))]
-
-
-def _split(text: str) -> Iterator[str]:
-    yield from filter(None, _NUMBER.split(text))

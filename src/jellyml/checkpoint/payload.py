@@ -1,14 +1,43 @@
-"""The snapshot of a checkpoint with less history: the same code and commit, its past left out."""
+"""What is put into a checkpoint: a new or copied snapshot, shortened and checked for secrets."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from jellyml.checkpoint import Checkpoint
-from jellyml.code import filling
-from jellyml.code.history import AS_ASKED, Packed, recut
-from jellyml.code.manifest import encoded_texts
-from jellyml.code.scratch import Scratch
-from jellyml.model import unpacked
+from jellyml.capture.bundle import AS_ASKED, Packed, recut
+from jellyml.capture.create import on_secrets, snapshot_for
+from jellyml.capture.settings import OnSecrets
+from jellyml.checkpoint.audit import Match, search
+from jellyml.checkpoint.checkpoint import Checkpoint
+from jellyml.checkpoint.reader import unpacked
+from jellyml.errors import JellyError, JellyWarning, NoSnapshot, SecretsFound, UsageError, pasteable
+from jellyml.formats.edit import Payload
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.quarantine.quarantine import quarantined
+from jellyml.quarantine.reader import Inside
+from jellyml.remote.address import place_of
+from jellyml.secrets import detect_secrets
+from jellyml.snapshot import serialization
+from jellyml.snapshot.facts import Credential
+from jellyml.snapshot.manifest import encoded_texts
+from jellyml.snapshot.snapshot import Snapshot
+from jellyml.working_tree.scratch import Scratch
+
+if TYPE_CHECKING:
+    import os
+
+    from jellyml.capture.bundle import History
+
+_SECONDS = 15.0
+_NAMED = 3
+_MOST = 1000  # in a manifest
+
+Records = tuple[bytes, bytes]
+"""The filling, and the manifest, which may be empty."""
+
+KEYS = (KEY, MANIFEST_KEY)
 
 
 def without_history(checkpoint: Checkpoint, keep: int) -> tuple[bytes, bytes]:
@@ -26,13 +55,13 @@ def without_history(checkpoint: Checkpoint, keep: int) -> tuple[bytes, bytes]:
         stands_for=true if packed.commit != true else None,
         object_format=incoming.object_format,
     )
-    digest = filling.parse_header(data[: filling.HEADER_SIZE]).sha256
+    digest = serialization.parse_header(data[: serialization.HEADER_SIZE]).sha256
     if checkpoint.manifest is None:
         return data, b""
     code = checkpoint.manifest.get("code")
     known = code if isinstance(code, dict) else {}
     changed = {"bundle_sha256": digest, "code": {**known, **_cut(packed, header.stands_for)}}
-    return data, filling.manifest_record({**checkpoint.manifest, **changed})
+    return data, serialization.manifest_record({**checkpoint.manifest, **changed})
 
 
 def _cut(packed: Packed, stood_for: str | None) -> Mapping[str, object]:
@@ -41,3 +70,123 @@ def _cut(packed: Packed, stood_for: str | None) -> Mapping[str, object]:
         return {}
     texts = {} if stood_for else {"commit_texts": encoded_texts(packed.texts)}
     return {"cut": AS_ASKED, **texts}
+
+
+def guarded(records: Records, model: Path, on_secrets: OnSecrets) -> Records:
+    """The same, for ``model``; what looks like a secret is a JellyWarning and in the manifest.
+
+    Where detect-secrets is not installed nothing is looked for: the capture has. SecretsFound
+    where that was asked for.
+    """
+    if on_secrets == "ignore" or not detect_secrets.is_installed():
+        return records
+    try:
+        found = _found(records[0])
+    except JellyError:  # whoever unpacks it hears what is wrong with it
+        return records
+    if found and on_secrets == "error":
+        raise _refused(found[0], model)
+    manifest = serialization.parse_manifest(records[1]) if records[1] else {}
+    told = _told(manifest)
+    new = [one for one in found if one.earlier or (one.path, one.line) not in told]
+    if not new:
+        return records
+    _warn(new, model)
+    return records[0], _with(manifest, new) if manifest else b""
+
+
+def _found(data: bytes) -> list[Match]:
+    """Secrets alone: the capture has left out what else should not be in it, and named it."""
+    header = serialization.parse_header(data[: serialization.HEADER_SIZE])
+    bundle = data[header.offset : header.offset + header.size]
+    with quarantined([bundle], size=header.size) as incoming:
+        places = search(Inside(incoming), _SECONDS).places
+    return [one for one in places if one.line is not None]
+
+
+def _refused(found: Match, model: Path) -> SecretsFound:
+    fix = (
+        f"leave the history out: jellyml fill --history none {pasteable(model)}"
+        if found.earlier
+        else "take it out of the file (and revoke it if it ever left this machine), or end the"
+        " line with # pragma: allowlist secret."
+    )
+    what = _named([found])
+    return SecretsFound(f"What would be put into {model} looks like a secret: {what}.", fix)
+
+
+def _warn(found: Sequence[Match], model: Path) -> None:
+    rest = len(found) - _NAMED
+    more = f", and {rest} more" if rest > 0 else ""
+    warnings.warn(
+        f"The code holds what looks like a secret: {_named(found[:_NAMED])}{more}."
+        f" Fix: jellyml check {pasteable(model)}",
+        JellyWarning,
+        stacklevel=5,
+    )
+
+
+def _named(found: Sequence[Match]) -> str:
+    return ", ".join(
+        f"{one.what} in line {one.line} of {one.path}{' as it once was' if one.earlier else ''}"
+        for one in found
+    )
+
+
+def _told(manifest: dict[str, object]) -> set[tuple[object, object]]:
+    return {(one.get("path"), one.get("line")) for one in _noted(manifest)}
+
+
+def _noted(manifest: dict[str, object]) -> list[dict[str, Any]]:
+    code = manifest.get("code")
+    noted = code.get("secrets") if isinstance(code, dict) else None
+    return [one for one in noted if isinstance(one, dict)] if isinstance(noted, list) else []
+
+
+def _with(manifest: dict[str, object], found: Sequence[Match]) -> bytes:
+    """The record with these places; what is in the history alone has none."""
+    more = [
+        asdict(Credential(one.path, one.line, one.what))
+        for one in found
+        if one.line is not None and not one.earlier
+    ]
+    code = manifest.get("code")
+    noted = {**(code if isinstance(code, dict) else {}), "secrets": _noted(manifest) + more}
+    noted["secrets"] = noted["secrets"][:_MOST]
+    return serialization.manifest_record({**manifest, "code": noted})
+
+
+def payload_for(
+    place: Path,
+    snapshot: Snapshot | None,
+    code_dir: "str | os.PathLike[str] | None" = None,
+    source: "str | os.PathLike[str] | None" = None,
+    history: "History | None" = None,
+) -> Payload:
+    """The records to put in, read before the file is touched: it may be its own source."""
+    if source is not None:
+        records = _of_source(Checkpoint.open(place_of(source)), history)
+        # Nothing is refused here: to leave the history out is what helps against what is in it.
+        if on_secrets(code_dir) != "ignore":
+            records = guarded(records, place, "warn")
+    else:
+        if not place.exists():
+            raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")
+        taken = snapshot or snapshot_for(place, code_dir, history)
+        records = (taken.filling, taken.manifest)
+        if snapshot is None:
+            records = guarded(records, place, on_secrets(code_dir))
+    if not records[0]:
+        raise UsageError("The snapshot holds no code: capturing it failed.", "take it anew.")
+    return {key: record for key, record in zip(KEYS, records, strict=True) if record}
+
+
+def _of_source(checkpoint: Checkpoint, history: "History | None") -> tuple[bytes, bytes]:
+    if history == "none" or isinstance(history, int):
+        return without_history(checkpoint, 0 if history == "none" else history)
+    if history is not None:
+        raise UsageError(
+            f"history={history!r} cannot be had from a checkpoint, only less than it has.",
+            'use "none" or a number of commits.',
+        )
+    return checkpoint.records()

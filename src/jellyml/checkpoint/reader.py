@@ -7,20 +7,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, UsageError, pasteable
-from jellyml.remote.address import Place, place_of
+from jellyml.remote.address import Location, Remote, place_of
+from jellyml.remote.file import BlockFile
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from jellyml.checkpoint import Checkpoint
-    from jellyml.code.bundle import Incoming, Quarantine
-    from jellyml.code.inside import File, Inside, Kind
-    from jellyml.tensors import Arrays
+    from jellyml.checkpoint.checkpoint import Checkpoint
+    from jellyml.quarantine.quarantine import Quarantine, VerifiedCode
+    from jellyml.quarantine.reader import File, FileKind, Inside
+    from jellyml.tensors.readers import Arrays
 
 MAX_UNPACKED = 4 << 30
+
+# What lies in an archive is named only by reading at each array: all would be fetched twice.
+_TWICE: Final = 64 << 20
+_NAMED_AT_THE_BEGINNING = ("safetensors", "gguf", "npy")
 
 
 @contextmanager
@@ -29,12 +34,12 @@ def unpacking(checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED) -> "It
 
     BadSnapshot if it is not what its header says.
     """
-    from jellyml.code import bundle
-    from jellyml.opened import AGAIN
+    from jellyml.checkpoint.bounded_file import AGAIN
+    from jellyml.quarantine import quarantine as quarantined_bundle
 
     size = checkpoint.header.size
     saved = checkpoint.saved_bundle()
-    with bundle.unpacking(saved, size=size, max_unpacked=max_unpacked) as quarantine:
+    with quarantined_bundle.unpacking(saved, size=size, max_unpacked=max_unpacked) as quarantine:
         claimed = checkpoint.header.commit
         if claimed and claimed != quarantine.commit:
             raise BadSnapshot(
@@ -46,35 +51,37 @@ def unpacking(checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED) -> "It
 
 
 @contextmanager
-def unpacked(checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED) -> "Iterator[Incoming]":
+def unpacked(
+    checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED
+) -> "Iterator[VerifiedCode]":
     """The checkpoint's bundle in quarantine, found good; BadSnapshot, GitError."""
     with unpacking(checkpoint, max_unpacked) as quarantine:
         yield quarantine.incoming
 
 
-def open(path: "str | PathLike[str]", *, max_unpacked: int = MAX_UNPACKED) -> "Model":
+def open(path: "str | PathLike[str]", *, max_unpacked: int = MAX_UNPACKED) -> "CheckpointReader":
     """Open a checkpoint, a file, a folder or an address (``s3://...``), to look into it.
 
     ``max_unpacked`` is how many bytes its code may unpack to. Raises NoSnapshot where there is
     no such file, JellyError where it cannot be reached; whatever else may be wrong shows when a
     part is asked for.
     """
-    from jellyml.opened import told
+    from jellyml.checkpoint.bounded_file import told
 
     place = place_of(path)
     if isinstance(place, Path):
         with told(place):
             place.stat()
-    return Model(place, max_unpacked)
+    return CheckpointReader(place, max_unpacked)
 
 
-class Model:
+class CheckpointReader:
     """One checkpoint. The code in it is unpacked once, into a folder that goes with this object.
 
     ``close`` it, or use it in a ``with`` block, to have that folder gone at once.
     """
 
-    def __init__(self, path: Place, max_unpacked: int = MAX_UNPACKED) -> None:
+    def __init__(self, path: Location, max_unpacked: int = MAX_UNPACKED) -> None:
         self.path = path
         self._max_unpacked = max_unpacked
         self._stack = ExitStack()
@@ -83,7 +90,7 @@ class Model:
     def __repr__(self) -> str:
         return f"jellyml.open({str(self.path)!r})"
 
-    def __enter__(self) -> "Model":
+    def __enter__(self) -> "CheckpointReader":
         return self
 
     def __exit__(
@@ -103,7 +110,7 @@ class Model:
     @cached_property
     def checkpoint(self) -> "Checkpoint":
         """Where the snapshot lies; NoSnapshot, BadSnapshot."""
-        from jellyml.checkpoint import Checkpoint
+        from jellyml.checkpoint.checkpoint import Checkpoint
 
         return Checkpoint.open(self.path)
 
@@ -127,7 +134,7 @@ class Model:
     @cached_property
     def inside(self) -> "Inside":
         """The code, in quarantine. NoSnapshot, BadSnapshot, GitError."""
-        from jellyml.code.inside import Inside
+        from jellyml.quarantine.reader import Inside
 
         return Inside(self._stack.enter_context(unpacked(self.checkpoint, self._max_unpacked)))
 
@@ -140,10 +147,8 @@ class Model:
     def arrays(self) -> "Arrays":
         """The arrays by their names, none of them read. NoArrays, TooMuch."""
         if not isinstance(self.path, Path):
-            from jellyml.remote.weights import arrays_at
-
             return arrays_at(self.path)
-        from jellyml.tensors import arrays_of
+        from jellyml.tensors.readers import arrays_of
 
         return arrays_of(self.path)
 
@@ -179,9 +184,9 @@ class CodeFile:
     """One file of the code. ``size`` is in bytes; a submodule has none."""
 
     path: str
-    kind: "Kind"
+    kind: "FileKind"
     size: int
-    model: Model
+    model: CheckpointReader
     file: "File"
 
     def chunks(self) -> Iterator[bytes]:
@@ -201,7 +206,7 @@ class CodeFile:
 class Files(Mapping[str, CodeFile]):
     """Paths and files. A path that ends in a slash, or ``./a``, finds nothing: paths are git's."""
 
-    def __init__(self, model: Model, files: "Mapping[str, File]") -> None:
+    def __init__(self, model: CheckpointReader, files: "Mapping[str, File]") -> None:
         self._model = model
         self._files = files
 
@@ -214,3 +219,19 @@ class Files(Mapping[str, CodeFile]):
 
     def __len__(self) -> int:
         return len(self._files)
+
+
+def arrays_at(remote: Remote) -> "Arrays":
+    """None of them is read as yet. NoArrays, TooMuch, JellyError."""
+    from jellyml.formats.registry import format_of
+    from jellyml.tensors.readers import NoArrays, arrays_of
+
+    file = BlockFile(remote)
+    if file.size > _TWICE:
+        kind = format_of(file.open()).name
+        if kind not in _NAMED_AT_THE_BEGINNING:
+            raise NoArrays(
+                f"The weights at {remote} cannot be named without fetching all of it ({kind}).",
+                "download it, then name the file.",
+            )
+    return arrays_of(cast("Path", file))

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jellyml import files
-from jellyml.checkpoint import MANIFEST_COMING, MANIFEST_SIDECAR, SIDECAR, Checkpoint
-from jellyml.code import filling
+from jellyml.checkpoint.checkpoint import MANIFEST_COMING, Checkpoint
+from jellyml.checkpoint.folder_search import files_of
 from jellyml.errors import CannotCarry, JellyError, NoSnapshot, pasteable
-from jellyml.formats import KEY, MANIFEST_KEY, Payload, format_named
-from jellyml.parts import files_of
+from jellyml.formats.edit import Payload
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.formats.registry import format_named
+from jellyml.fs import atomic
+from jellyml.snapshot import serialization
+from jellyml.snapshot.serialization import MANIFEST_SIDECAR, SIDECAR
 
 # In the order in which they go: without the bundle the others are nothing.
 _SIDECARS = (SIDECAR, MANIFEST_COMING, MANIFEST_SIDECAR)
@@ -32,20 +35,20 @@ def put(folder: Path, payload: Payload) -> tuple[int, bool]:
     Returns their size in bytes, and whether they take the place of others. Raises OSError with
     the old pair in place, NotConfirmed with the new one.
     """
-    header = filling.parse_header(bytes(payload[KEY][: filling.HEADER_SIZE]))
+    header = serialization.parse_header(bytes(payload[KEY][: serialization.HEADER_SIZE]))
     bundle = bytes(payload[KEY][header.offset : header.offset + header.size])
-    manifest = filling.sidecar_manifest(payload.get(MANIFEST_KEY), bundle)
+    manifest = serialization.sidecar_manifest(payload.get(MANIFEST_KEY), bundle)
     replaced = (folder / SIDECAR).exists()
     # The new manifest waits under a name of its own: with the new bundle in place it counts.
     coming = folder / MANIFEST_COMING
     with _removed_on_error(coming):
-        files.replace(coming, [manifest], mode=0o666)
+        atomic.replace(coming, [manifest], mode=0o666)
         flaw = _replaced(folder / SIDECAR, bundle)
     try:
         coming.replace(folder / MANIFEST_SIDECAR)
-        files.sync_folder(folder)
+        atomic.sync_folder(folder)
     except OSError as error:
-        flaw = files.NotConfirmed.because(error)
+        flaw = atomic.NotConfirmed.because(error)
     if flaw:
         raise flaw
     return len(bundle) + len(manifest), replaced
@@ -64,16 +67,16 @@ def _removed_on_error(path: Path) -> Iterator[None]:
                 f" that it was, but {path} is left of the attempt.",
                 f"rm {pasteable(path)}",
             ) from None
-        if isinstance(error, files.NotConfirmed):
+        if isinstance(error, atomic.NotConfirmed):
             raise error.undone() from None
         raise
 
 
-def _replaced(path: Path, content: bytes) -> files.NotConfirmed | None:
+def _replaced(path: Path, content: bytes) -> atomic.NotConfirmed | None:
     """From here on there is no way back: what is not confirmed is told once all is done."""
     try:
-        files.replace(path, [content], mode=0o666)
-    except files.NotConfirmed as error:
+        atomic.replace(path, [content], mode=0o666)
+    except atomic.NotConfirmed as error:
         return error
     return None
 
@@ -94,9 +97,9 @@ def take_out(folder: Path) -> None:
     try:
         for path in lying[1:]:
             path.unlink(missing_ok=True)
-        files.sync_folder(folder)
+        atomic.sync_folder(folder)
     except OSError as error:
-        raise files.NotConfirmed.because(error) from None
+        raise atomic.NotConfirmed.because(error) from None
 
 
 def parts_of_the_run(folder: Path) -> Iterator[Path]:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from jellyml import __version__
+from jellyml._version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:

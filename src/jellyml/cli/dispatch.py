@@ -9,22 +9,24 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol, cast
 
-from jellyml import __version__
-from jellyml.cli import art
+from jellyml._version import __version__
 from jellyml.cli.parser import NO_DONUT, Parser, add_common, shows_pictures
+from jellyml.cli.terminal import ReaderGone, Terminal, has_colour
+from jellyml.cli.views import art
 from jellyml.errors import JellyError, JellyWarning, UsageError
-from jellyml.terminal import ReaderGone, Terminal, has_colour
 
 
 class Command(NamedTuple):
-    """A row of the table; the module ``jellyml.cli.<name>`` does the rest."""
+    """A row of the table; its module in ``jellyml.cli.commands`` does the rest."""
 
     name: str
     aliases: tuple[str, ...]
     summary: str
 
     def module(self) -> "CommandModule":
-        return cast("CommandModule", import_module(f"jellyml.cli.{self.name}"))
+        # A module has the first word that a user would look for.
+        name = {"eat": "load", "undonut": "undo"}.get(self.name, self.name)
+        return cast("CommandModule", import_module(f"jellyml.cli.commands.{name}"))
 
 
 class CommandModule(Protocol):

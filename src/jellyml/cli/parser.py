@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jellyml.cli import art
+from jellyml.cli.terminal import Terminal, has_colour, is_terminal
+from jellyml.cli.views import art
 from jellyml.errors import UsageError
-from jellyml.files import path_of
+from jellyml.fs.paths import path_of
 from jellyml.remote.address import place_of
-from jellyml.terminal import Terminal, has_colour, is_terminal
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite

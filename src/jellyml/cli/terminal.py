@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from jellyml.errors import JellyError
-    from jellyml.workspace import Change, Entry, Finding, Outcome
+    from jellyml.workspace.results import Change, Entry, Finding, Outcome
 
 _RED, _YELLOW, _GREEN, _BOLD = "31", "33", "32", "1"
 _PATIENCE = 1.0  # seconds; what is done by then needs no bar
@@ -100,7 +100,7 @@ class Terminal:
     def paged(self, lines: "Iterable[str]") -> None:
         """Many lines, made safe by who made them: as git would show them on a terminal."""
         if self.out is sys.stdout and is_terminal(self.out) and which("git"):
-            from jellyml.code.attached import page
+            from jellyml.repo.interactive import page
 
             self.flush()
             page(lines, self.out.encoding)

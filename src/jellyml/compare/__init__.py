@@ -1,5 +1,5 @@
-"""What differs between two of: checkpoint, commit, working tree. Code, environment, weights."""
+"""What differs between two of: checkpoint, commit, working tree. Code, environment, tensors."""
 
-from jellyml.compare.comparison import Comparison, diff
+from jellyml.compare.diff import Comparison, diff
 
 __all__ = ["Comparison", "diff"]

@@ -6,10 +6,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from jellyml.code.inside import DIFF, answering
-from jellyml.code.objects import seen_together
-from jellyml.code.repository import Git
-from jellyml.compare.sides import Side
+from jellyml.compare.commits import seen_together
+from jellyml.compare.endpoints import Endpoint
+from jellyml.quarantine.reader import DIFF, answering
+from jellyml.repo.git import Git
 
 _CHUNK = 1 << 16
 _MOST_FILES = 100_000
@@ -57,7 +57,7 @@ class Code:
 
 
 @contextmanager
-def compared(one: Side, other: Side) -> Iterator[Code]:
+def compared(one: Endpoint, other: Endpoint) -> Iterator[Code]:
     """NoSnapshot, BadSnapshot, UsageError where one of the two has no code."""
     with ExitStack() as stack:
         commits = [stack.enter_context(side.commit()) for side in (one, other)]

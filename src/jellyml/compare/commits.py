@@ -5,15 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jellyml import throwaway
-from jellyml.code.build import commit_of
-from jellyml.code.bundle import Incoming, Limits
-from jellyml.code.capture import Options, selected
-from jellyml.code.contents import Contents
-from jellyml.code.repository import Git, Repository
-from jellyml.code.scan import scan
-from jellyml.code.scratch import make_bare, scratch
+from jellyml.capture.capture import Options
 from jellyml.errors import JellyError, UsageError
+from jellyml.fs import tempdirs
+from jellyml.quarantine.quarantine import Limits, VerifiedCode
+from jellyml.repo.git import Git, make_bare
+from jellyml.repo.repository import Repository
+from jellyml.working_tree.commit import commit_of
+from jellyml.working_tree.contents import Contents
+from jellyml.working_tree.reader import selected
+from jellyml.working_tree.scan import scan
+from jellyml.working_tree.scratch import scratch
 
 _CONFIG = {
     "core.bigFileThreshold": "16m",  # a larger file is never held in memory
@@ -34,7 +36,7 @@ class Commit:
     limits: Limits | None = None
 
 
-def of_checkpoint(incoming: Incoming) -> Commit:
+def of_checkpoint(incoming: VerifiedCode) -> Commit:
     return Commit(incoming.commit, (incoming.objects,), incoming.object_format, incoming.limits)
 
 
@@ -66,7 +68,7 @@ def seen_together(commits: list[Commit]) -> Iterator[Git]:
     if len(formats) > 1:
         raise JellyError("One of the two is in git's sha1 format, the other in sha256.")
     strangers = [each.limits for each in commits if each.limits]
-    with throwaway.folder() as directory:
+    with tempdirs.folder() as directory:
         make_bare(directory, formats.pop())
         places = tuple(dict.fromkeys(place for each in commits for place in each.objects))
         yield Git(

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from jellyml.compare.sides import Kind, Side, opened
+from jellyml.checkpoint.reader import MAX_UNPACKED
+from jellyml.compare.endpoints import Endpoint, EndpointKind, opened
 from jellyml.errors import JellyError, UsageError
-from jellyml.files import path_of
-from jellyml.model import MAX_UNPACKED
+from jellyml.fs.paths import path_of
 
 if TYPE_CHECKING:
     from jellyml.compare.code import ChangedFile, Code
     from jellyml.compare.environment import Environment
-    from jellyml.compare.weights import Weights
-    from jellyml.tensors import Arrays
+    from jellyml.compare.tensors import Weights
+    from jellyml.tensors.readers import Arrays
 
 Part = Literal["code", "env", "weights"]
 PARTS: tuple[Part, ...] = ("code", "env", "weights")
@@ -77,7 +77,7 @@ def diff(
 class Parts:
     """The parts that are asked for, each made when it is."""
 
-    def __init__(self, before: Side, after: Side, only: Part | None = None) -> None:
+    def __init__(self, before: Endpoint, after: Endpoint, only: Part | None = None) -> None:
         self.before = before
         self.after = after
         self.only = only
@@ -121,11 +121,11 @@ class Parts:
         return compared(_manifest(self.before), _manifest(self.after))
 
     def _weights(self) -> "Weights":
-        from jellyml.compare.weights import compared
+        from jellyml.compare.tensors import compared
 
         return compared(_arrays(self.before), _arrays(self.after))
 
-    def _has(self, *kinds: Kind) -> bool:
+    def _has(self, *kinds: EndpointKind) -> bool:
         """Whether both are of kinds that could have such a part: that others lack it is no news."""
         return self.before.kind in kinds and self.after.kind in kinds
 
@@ -154,7 +154,7 @@ def _read(changed: "Code") -> CodeDifference:
     return CodeDifference(tuple(changed.files()), bytes(patch[:_LARGEST_PATCH]), cut)
 
 
-def _manifest(side: Side) -> Mapping[str, object]:
+def _manifest(side: Endpoint) -> Mapping[str, object]:
     found = side.manifest()
     if found is None:
         fix = "name a checkpoint that records one: jellyml show MODEL --json"
@@ -162,7 +162,7 @@ def _manifest(side: Side) -> Mapping[str, object]:
     return found
 
 
-def _arrays(side: Side) -> "Arrays":
+def _arrays(side: Endpoint) -> "Arrays":
     found = side.arrays()
     if found is None:
         raise UsageError(f"{_capital(side.name)} has no weights.", "name two checkpoints.")

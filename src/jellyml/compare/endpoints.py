@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from jellyml.checkpoint.reader import MAX_UNPACKED, CheckpointReader
 from jellyml.errors import NotARepository, UsageError, pasteable
-from jellyml.files import mode_of
-from jellyml.formats import KEY
-from jellyml.model import MAX_UNPACKED, Model
+from jellyml.formats.record import KEY
+from jellyml.fs.paths import mode_of
 from jellyml.remote.address import place_of
 
 if TYPE_CHECKING:
-    from jellyml.code.objects import Commit
-    from jellyml.code.repository import Repository
-    from jellyml.tensors import Arrays
+    from jellyml.compare.commits import Commit
+    from jellyml.repo.repository import Repository
+    from jellyml.tensors.readers import Arrays
 
-Kind = Literal["checkpoint", "commit", "working tree"]
+EndpointKind = Literal["checkpoint", "commit", "working tree"]
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Endpoint:
     """One of the two. What it is asked for is read then; nothing of it is run."""
 
     name: str
-    kind: Kind
-    model: Model | None = None
+    kind: EndpointKind
+    model: CheckpointReader | None = None
     repository: "Repository | None" = None
 
     @property
@@ -37,16 +37,16 @@ class Side:
     @contextmanager
     def commit(self) -> "Iterator[Commit]":
         """Its code. NoSnapshot, BadSnapshot, GitError, UsageError."""
-        from jellyml.code import objects
+        from jellyml.compare import commits
 
         if self.model:
-            yield objects.of_checkpoint(self.model.inside.incoming)
+            yield commits.of_checkpoint(self.model.inside.incoming)
             return
         assert self.repository
         if self.kind == "commit":
-            yield objects.of_repository(self.repository, self.name)
+            yield commits.of_repository(self.repository, self.name)
             return
-        with objects.of_working_tree(self.repository) as commit:
+        with commits.of_working_tree(self.repository) as commit:
             yield commit
 
     def manifest(self) -> Mapping[str, object] | None:
@@ -55,7 +55,7 @@ class Side:
             return self.model.manifest
         if self.kind == "commit" or not self.repository:
             return None
-        from jellyml.code import environment
+        from jellyml.snapshot import environment
 
         return {
             "python": environment.python(),
@@ -73,7 +73,7 @@ class Side:
 @contextmanager
 def opened(
     one: str, other: str | None, folder: Path, max_unpacked: int = MAX_UNPACKED
-) -> Iterator[tuple[Side, Side]]:
+) -> Iterator[tuple[Endpoint, Endpoint]]:
     """The two sides; ``other`` is the working tree of ``folder`` where it is None."""
     sides = [_side(name, folder, max_unpacked) for name in (one, other)]
     try:
@@ -84,20 +84,20 @@ def opened(
                 side.model.close()
 
 
-def _side(name: str | None, folder: Path, max_unpacked: int) -> Side:
+def _side(name: str | None, folder: Path, max_unpacked: int) -> Endpoint:
     if name is None:
-        return Side("the working tree", "working tree", repository=_repository(folder, None))
+        return Endpoint("the working tree", "working tree", repository=_repository(folder, None))
     path = place_of(name)
     if not isinstance(path, Path):
-        return Side(str(path), "checkpoint", model=Model(path, max_unpacked))
+        return Endpoint(str(path), "checkpoint", model=CheckpointReader(path, max_unpacked))
     mode = mode_of(path)
     if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and _is_checkpoint(path)):
-        return Side(name, "checkpoint", model=Model(path, max_unpacked))
-    from jellyml.code import objects
+        return Endpoint(name, "checkpoint", model=CheckpointReader(path, max_unpacked))
+    from jellyml.compare import commits
 
     repository = _repository(folder, name)
-    objects.of_repository(repository, name)  # raises now, before anything else is looked at
-    return Side(name, "commit", repository=repository)
+    commits.of_repository(repository, name)  # raises now, before anything else is looked at
+    return Endpoint(name, "commit", repository=repository)
 
 
 def _is_checkpoint(folder: Path) -> bool:
@@ -116,7 +116,7 @@ def _is_checkpoint(folder: Path) -> bool:
 
 
 def _repository(folder: Path, name: str | None) -> "Repository":
-    from jellyml.code.repository import Repository
+    from jellyml.repo.repository import Repository
 
     try:
         return Repository.find(folder)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from jellyml.tensors import LazyArray, as_numpy
-from jellyml.tensors.same import aligned, blocks, rechunked
+from jellyml.tensors import to_numpy
+from jellyml.tensors.lazy_array import LazyArray, aligned, blocks, rechunked
 
 if TYPE_CHECKING:
-    from jellyml.tensors.as_numpy import Array
+    from jellyml.tensors.to_numpy import Array
 
 # At a time. What is made of them in between then stays in a processor's cache.
 _ELEMENTS = 1 << 15
@@ -34,15 +34,15 @@ class Amount:
 
 def amount(one: LazyArray, other: LazyArray) -> Amount:
     """Two of one shape; one type too, or types that have numbers. Raises Unreadable."""
-    if as_numpy.is_here() and all(as_numpy.has_numbers(each.dtype) for each in (one, other)):
+    if to_numpy.is_here() and all(to_numpy.has_numbers(each.dtype) for each in (one, other)):
         return _in_numbers(one, other)
     return _in_bytes(one, other)
 
 
 def can_tell(one: LazyArray, other: LazyArray) -> bool:
     """Whether ``amount`` says something of two that are of different types."""
-    known = all(as_numpy.has_numbers(each.dtype) for each in (one, other))
-    return one.shape == other.shape and known and as_numpy.is_here()
+    known = all(to_numpy.has_numbers(each.dtype) for each in (one, other))
+    return one.shape == other.shape and known and to_numpy.is_here()
 
 
 def _in_bytes(one: LazyArray, other: LazyArray) -> Amount:
@@ -102,11 +102,11 @@ def _in_numbers(one: LazyArray, other: LazyArray) -> Amount:
         count = min(left, len(mine) // one.type.size)
         left -= count
         mine, theirs = mine[: count * one.type.size], theirs[: count * other.type.size]
-        before = as_numpy.numbers(mine, one.dtype)
+        before = to_numpy.numbers(mine, one.dtype)
         if alike and mine == theirs:
             sums.add(before, before, numpy.zeros(1, bool))
             continue
-        after = as_numpy.numbers(theirs, other.dtype)
+        after = to_numpy.numbers(theirs, other.dtype)
         sums.add(before, after, _others(mine, theirs, one) if alike else _unlike(before, after))
     share = sums.changed / max(one.size, 1)
     if not math.isfinite(sums.change):

@@ -3,7 +3,8 @@
 from typing import BinaryIO
 
 from jellyml.errors import CannotCarry
-from jellyml.formats import scan, trailing
+from jellyml.formats import unknown
+from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import read_at
 
@@ -22,9 +23,9 @@ _PROGRAMS = {
     b"\x78\xda": "zlib",
 }
 
-records = scan.records
-strip = trailing.strip
-wipe = trailing.wipe
+records = unknown.records
+strip = trailer.strip
+wipe = trailer.wipe
 
 
 def recognises(file: BinaryIO) -> bool:

@@ -6,7 +6,8 @@ refuses a tensor that its model does not use.
 
 from typing import BinaryIO
 
-from jellyml.formats import scan, trailing
+from jellyml.formats import unknown
+from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import read_at
 
@@ -14,9 +15,9 @@ name = "GGUF"
 
 _ALIGNMENT = 32
 
-records = scan.records
-strip = trailing.strip
-wipe = trailing.wipe
+records = unknown.records
+strip = trailer.strip
+wipe = trailer.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
@@ -24,4 +25,4 @@ def recognises(file: BinaryIO) -> bool:
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
-    return trailing.append(file, payload, align=_ALIGNMENT)
+    return trailer.append(file, payload, align=_ALIGNMENT)

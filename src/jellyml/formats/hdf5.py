@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from jellyml.errors import CannotCarry
-from jellyml.formats import scan, trailing
+from jellyml.formats import unknown
+from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import read_at, size_of
 
@@ -21,8 +22,8 @@ _END_AT = {0: 40, 1: 44, 2: 28, 3: 28}
 _WIDTH_AT = {0: 13, 1: 13, 2: 9, 3: 9}
 _CAUTION = "A later write with h5py may overwrite it: fill the file again after changing it."
 
-records = scan.records
-wipe = trailing.wipe
+records = unknown.records
+wipe = trailer.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
@@ -35,12 +36,12 @@ def fill(file: BinaryIO, payload: Payload) -> Edit:
         raise CannotCarry("Where its HDF5 data ends cannot be told.")
     if end > size_of(file):
         raise CannotCarry("The file is cut off: its HDF5 data ends beyond it.")
-    return replace(trailing.append(file, payload, align=8), caution=_CAUTION)
+    return replace(trailer.append(file, payload, align=8), caution=_CAUTION)
 
 
 def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
     """None also where the data has grown since: cutting would lose some of it."""
-    edit, end = trailing.strip(file, keys), _end(file)
+    edit, end = trailer.strip(file, keys), _end(file)
     return edit if edit and end is not None and end <= edit.keep else None
 
 

@@ -7,9 +7,10 @@ import struct
 from typing import BinaryIO
 
 from jellyml.errors import CannotCarry
-from jellyml.formats import scan, trailing
+from jellyml.formats import unknown
+from jellyml.formats.containers import trailer
+from jellyml.formats.containers.pickle.end import end_of
 from jellyml.formats.edit import Edit, Payload
-from jellyml.formats.pickle_end import end_of
 from jellyml.formats.record import read_at, size_of
 
 name = "NumPy array"
@@ -19,9 +20,9 @@ _LONGEST_HEADER = 10_000  # as much as NumPy itself reads without being asked to
 _DEEPEST = 8
 _TYPE = re.compile(r"[<>|=]?([a-zA-Z])(\d{0,9})(?:\[\w+\])?")
 
-records = scan.records
-strip = trailing.strip
-wipe = trailing.wipe
+records = unknown.records
+strip = trailer.strip
+wipe = trailer.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
@@ -32,7 +33,7 @@ def fill(file: BinaryIO, payload: Payload) -> Edit:
     """Several arrays saved one after the other are refused: who reads them reads on."""
     if _end(file) != size_of(file):
         raise CannotCarry("Something follows its array, and whoever reads that would read on.")
-    return trailing.append(file, payload)
+    return trailer.append(file, payload)
 
 
 def header_for(size: int) -> bytes:

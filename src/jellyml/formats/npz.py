@@ -6,35 +6,36 @@ Another kind of member would break MLX, which takes every one for an array.
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from jellyml.formats import npy, zip_members
+from jellyml.formats import npy
+from jellyml.formats.containers import zip as zip_archive
+from jellyml.formats.containers.zip import Directory
 from jellyml.formats.edit import Edit, Payload
-from jellyml.formats.record import Kind, Record
-from jellyml.formats.zip_directory import Directory
+from jellyml.formats.record import Record, RecordKind
 
 name = "NumPy archive"
 
 _ENDING = b".npy"
 
-wipe = zip_members.wipe
+wipe = zip_archive.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
-    names = list(zip_members.names(file))
+    names = list(zip_archive.names(file))
     return bool(names) and all(name.endswith(_ENDING) for name in names)
 
 
-def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
+def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
     """By name, then every array; saved compressed they are found too."""
-    yield from _arrays(file, zip_members.members(file, kind, _name))
-    yield from _arrays(file, zip_members.every(file))
+    yield from _arrays(file, zip_archive.members(file, kind, _name))
+    yield from _arrays(file, zip_archive.every(file))
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
-    return zip_members.append(file, payload, _name, npy.header_for)
+    return zip_archive.append(file, payload, _name, npy.header_for)
 
 
 def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
-    return zip_members.strip(file, keys, _name)
+    return zip_archive.strip(file, keys, _name)
 
 
 def _arrays(file: BinaryIO, members: Iterator[Record]) -> Iterator[Record]:

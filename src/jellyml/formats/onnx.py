@@ -5,18 +5,21 @@ Its bytes are raw, which the ``metadata_props`` must not be: those are text. Sav
 """
 
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from jellyml.errors import CannotCarry
-from jellyml.formats import scan, trailing
+from jellyml.formats import unknown
+from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
-from jellyml.formats.protobuf import LENGTH, VARINT, Field, Malformed, fields, varint
-from jellyml.formats.record import Kind, Record, read_at, size_of
+from jellyml.formats.record import Record, RecordKind, read_at, size_of
 
 name = "ONNX"
 
 #: Far above those that ONNX uses, outside those that protobuf keeps for itself.
 FIELD = 20230107
+
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+
 # The numbers in use and their kinds. There is no magic number: these have to do.
 _KNOWN = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), LENGTH)
 _GRAPH, _OPERATORS, _METADATA = 7, 8, 14
@@ -24,8 +27,11 @@ _MOST_FIELDS = 10_000
 _LARGEST = (1 << 31) - 1  # no protobuf message is longer
 _LONGEST_NAME = 64
 
-strip = trailing.strip
-wipe = trailing.wipe
+strip = trailer.strip
+wipe = trailer.wipe
+
+_LONGEST_VARINT = 10
+_SIZES = {FIXED64: 8, FIXED32: 4}
 
 
 def recognises(file: BinaryIO) -> bool:
@@ -43,26 +49,34 @@ def recognises(file: BinaryIO) -> bool:
     )
 
 
-def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
+def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
     """The appended field; base64 under our key in the model's metadata; else the search."""
-    yield from trailing.records(file, kind)
+    yield from trailer.records(file, kind)
     yield from _in_metadata(file, kind)
-    yield from scan.records(file, kind)
+    yield from unknown.records(file, kind)
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
-    size = sum(map(len, payload.values())) + trailing.footer_size(payload)
-    edit = trailing.append(file, payload, head=varint(FIELD << 3 | LENGTH) + varint(size))
+    size = sum(map(len, payload.values())) + trailer.footer_size(payload)
+    edit = trailer.append(file, payload, head=varint(FIELD << 3 | LENGTH) + varint(size))
     if edit.size > _LARGEST:
         raise CannotCarry("With the snapshot it would be over 2 GB, the most that ONNX can be.")
     return edit
+
+
+class Field(NamedTuple):
+    """One field: where its content lies, behind tag and length."""
+
+    number: int
+    wire: int
+    content: Record
 
 
 def _walk(file: BinaryIO) -> Iterator[Field]:
     return fields(file, Record(0, size_of(file)), _MOST_FIELDS)
 
 
-def _in_metadata(file: BinaryIO, kind: Kind) -> Iterator[Record]:
+def _in_metadata(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
     """An entry is a message of its own: 1 is its key, 2 its value."""
     try:
         for entry in _walk(file):
@@ -73,3 +87,56 @@ def _in_metadata(file: BinaryIO, kind: Kind) -> Iterator[Record]:
                     yield Record(value.offset, value.size, "base64")
     except Malformed:
         return
+
+
+class Malformed(ValueError):
+    """The bytes are no protobuf message."""
+
+
+def fields(file: BinaryIO, within: Record, most: int) -> Iterator[Field]:
+    """Those of the message in this stretch, at most so many.
+
+    Raises Malformed where it is none, or has more.
+    """
+    at, stop = within.offset, within.offset + within.size
+    for _ in range(most):
+        if at == stop:
+            return
+        tag, at = _varint(file, at)
+        number, wire = tag >> 3, tag & 7
+        size, at = _extent(file, at, wire)
+        if not 0 < number < 1 << 29 or at + size > stop:
+            raise Malformed
+        yield Field(number, wire, Record(at, size))
+        at += size
+    if at != stop:
+        raise Malformed
+
+
+def varint(number: int) -> bytes:
+    data = bytearray()
+    while number > 0x7F:
+        data.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*data, number])
+
+
+def _extent(file: BinaryIO, at: int, wire: int) -> tuple[int, int]:
+    """The size of a field's content, and where it begins."""
+    if wire == VARINT:
+        return _varint(file, at)[1] - at, at
+    if wire == LENGTH:
+        return _varint(file, at)
+    if wire in _SIZES:
+        return _SIZES[wire], at
+    raise Malformed
+
+
+def _varint(file: BinaryIO, at: int) -> tuple[int, int]:
+    """The number, and where it ends."""
+    number = 0
+    for index, byte in enumerate(read_at(file, at, _LONGEST_VARINT)):
+        number |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            return number, at + index + 1
+    raise Malformed

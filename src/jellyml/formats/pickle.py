@@ -3,18 +3,19 @@
 from typing import BinaryIO
 
 from jellyml.errors import CannotCarry
-from jellyml.formats import scan, torch_legacy, trailing
+from jellyml.formats import torch_legacy, unknown
+from jellyml.formats.containers import trailer
+from jellyml.formats.containers.pickle.end import end_of
 from jellyml.formats.edit import Edit, Payload
-from jellyml.formats.pickle_end import end_of
 from jellyml.formats.record import read_at, size_of
 
 name = "pickle"
 
 _PROTOCOLS = range(2, 6)  # before, a pickle had no beginning of its own
 
-records = scan.records
-strip = trailing.strip
-wipe = trailing.wipe
+records = unknown.records
+strip = trailer.strip
+wipe = trailer.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
@@ -25,7 +26,7 @@ def recognises(file: BinaryIO) -> bool:
 def fill(file: BinaryIO, payload: Payload) -> Edit:
     if end_of(file) != size_of(file):
         raise CannotCarry("Something follows its pickle, and whoever reads that would read on.")
-    return trailing.append(file, payload)
+    return trailer.append(file, payload)
 
 
 def _byte(number: int) -> bytes:

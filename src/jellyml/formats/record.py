@@ -12,9 +12,12 @@ _QUADS = CHUNK // 3 * 4  # characters of base64 that give nearly 1 MiB
 # parts in a hundred, mostly its padding. What would unfold further than this is a bomb.
 _MOST_UNFOLDING = 32
 
+KEY = "jellyml_code_snapshot"
+MANIFEST_KEY = "jellyml_manifest"
+
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RecordKind:
     """What is looked for: the key it is saved under, and the bytes it begins with."""
 
     key: str
@@ -152,3 +155,7 @@ def may_begin_with(file: BinaryIO, start: bytes) -> bool:
 
 def size_of(file: BinaryIO) -> int:
     return file.seek(0, 2)
+
+
+CODE = RecordKind(KEY, b'{"magic_number": "jelly_ml_snapshot"')
+MANIFEST = RecordKind(MANIFEST_KEY, b'{"magic_number": "jelly_ml_manifest"')

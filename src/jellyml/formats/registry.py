@@ -16,36 +16,16 @@ from jellyml.formats import (
     npy,
     npz,
     onnx,
-    plain_pickle,
+    pickle,
     safetensors,
-    scan,
     skops,
     tflite,
     torch_legacy,
     torch_zip,
+    unknown,
 )
 from jellyml.formats.edit import Edit, Payload
-from jellyml.formats.record import Kind, Record
-
-__all__ = [
-    "CODE",
-    "FORMATS",
-    "KEY",
-    "MANIFEST",
-    "MANIFEST_KEY",
-    "Edit",
-    "Format",
-    "Kind",
-    "Payload",
-    "Record",
-    "format_named",
-    "format_of",
-]
-
-KEY = "jellyml_code_snapshot"
-MANIFEST_KEY = "jellyml_manifest"
-CODE = Kind(KEY, b'{"magic_number": "jelly_ml_snapshot"')
-MANIFEST = Kind(MANIFEST_KEY, b'{"magic_number": "jelly_ml_manifest"')
+from jellyml.formats.record import Record, RecordKind
 
 
 class Format(Protocol):
@@ -63,7 +43,7 @@ class Format(Protocol):
     @property
     def name(self) -> str: ...
     def recognises(self, file: BinaryIO) -> bool: ...
-    def records(self, file: BinaryIO, kind: Kind) -> Iterator[Record]: ...
+    def records(self, file: BinaryIO, kind: RecordKind) -> Iterator[Record]: ...
     def fill(self, file: BinaryIO, payload: Payload) -> Edit: ...
     def strip(self, file: BinaryIO, keys: Sequence[str]) -> Edit | None: ...
     def wipe(self, file: BinaryIO, records: Sequence[Record]) -> Edit: ...
@@ -79,14 +59,14 @@ FORMATS: Sequence[Format] = (
     npy,
     tflite,
     torch_legacy,
-    plain_pickle,
+    pickle,
     npz,
     keras,
     skops,
     onnx,
     compressed,
     flax_msgpack,
-    scan,
+    unknown,
 )
 
 

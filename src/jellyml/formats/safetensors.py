@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from jellyml.errors import CannotCarry
-from jellyml.formats import trailing
+from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
-from jellyml.formats.record import CHUNK, Kind, Record, expect, read_at, size_of
+from jellyml.formats.record import CHUNK, Record, RecordKind, expect, read_at, size_of
 
 name = "safetensors"
 
@@ -32,7 +32,7 @@ _U8 = b'"U8"'
 _SHORT = 256  # a small tensor's entry without its name
 _MOST_NAMED, _MOST_UNNAMED = 1_000, 64
 
-wipe = trailing.wipe
+wipe = trailer.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
@@ -40,7 +40,7 @@ def recognises(file: BinaryIO) -> bool:
     return 2 <= size <= min(_LONGEST_READABLE, size_of(file) - 8) and read_at(file, 8, 1) == b"{"
 
 
-def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
+def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
     """Under the key: an entry of the metadata or a tensor; then any bytes that may be ours.
 
     The header is read and nothing else, ours first where there are several.

@@ -3,33 +3,33 @@
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from jellyml.formats import zip_members
+from jellyml.formats.containers import zip as zip_archive
+from jellyml.formats.containers.zip import Directory
 from jellyml.formats.edit import Edit, Payload
-from jellyml.formats.record import Kind, Record
-from jellyml.formats.zip_directory import Directory
+from jellyml.formats.record import Record, RecordKind
 
 name = "skops"
 
 _SCHEMA = b"schema.json"
 
-wipe = zip_members.wipe
+wipe = zip_archive.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
-    return _SCHEMA in zip_members.names(file)
+    return _SCHEMA in zip_archive.names(file)
 
 
-def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
-    yield from zip_members.members(file, kind, _name)
-    yield from zip_members.every(file)
+def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
+    yield from zip_archive.members(file, kind, _name)
+    yield from zip_archive.every(file)
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
-    return zip_members.append(file, payload, _name)
+    return zip_archive.append(file, payload, _name)
 
 
 def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
-    return zip_members.strip(file, keys, _name)
+    return zip_archive.strip(file, keys, _name)
 
 
 def _name(directory: Directory, key: str) -> bytes:

@@ -2,7 +2,8 @@
 
 from typing import BinaryIO
 
-from jellyml.formats import scan, trailing
+from jellyml.formats import unknown
+from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import read_at
 
@@ -10,9 +11,9 @@ name = "TensorFlow Lite"
 
 _ALIGNMENT = 16  # buffers that lie behind the flatbuffer, in models over 2 GB, are aligned so
 
-records = scan.records
-strip = trailing.strip
-wipe = trailing.wipe
+records = unknown.records
+strip = trailer.strip
+wipe = trailer.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
@@ -20,4 +21,4 @@ def recognises(file: BinaryIO) -> bool:
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
-    return trailing.append(file, payload, align=_ALIGNMENT)
+    return trailer.append(file, payload, align=_ALIGNMENT)

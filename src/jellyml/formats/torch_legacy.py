@@ -2,7 +2,8 @@
 
 from typing import BinaryIO
 
-from jellyml.formats import scan, trailing
+from jellyml.formats import unknown
+from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import read_at
 
@@ -12,9 +13,9 @@ name = "torch before 1.6"
 _MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 _LONGEST_START = 11
 
-records = scan.records
-strip = trailing.strip
-wipe = trailing.wipe
+records = unknown.records
+strip = trailer.strip
+wipe = trailer.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
@@ -24,4 +25,4 @@ def recognises(file: BinaryIO) -> bool:
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
     """torch counts the storages it reads, and stops."""
-    return trailing.append(file, payload)
+    return trailer.append(file, payload)

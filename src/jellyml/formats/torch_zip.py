@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import nlargest
 from typing import BinaryIO
 
-from jellyml.formats import pickle_walk, scan, zip_members
+from jellyml.formats import unknown
+from jellyml.formats.containers import zip as zip_archive
+from jellyml.formats.containers.pickle import machine
+from jellyml.formats.containers.zip import Directory, Entry, read_directory
 from jellyml.formats.edit import Edit, Payload
-from jellyml.formats.record import Kind, Record, is_far
-from jellyml.formats.zip_directory import Directory, Entry, read_directory
+from jellyml.formats.record import Record, RecordKind, is_far
 
 name = "torch zip"
 
@@ -33,7 +35,7 @@ def recognises(file: BinaryIO) -> bool:
     )
 
 
-def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
+def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
     """By name, by number, by the pickle; at last all of them, which is JellyML 1.0's way."""
     directory = read_directory(file)
     if not directory:
@@ -47,8 +49,8 @@ def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
     if uses == 1 and not is_far(file):
         yield from _located(directory, _last_numbered(directory))
     if uses:
-        yield from _keyed(directory, pickle_walk.tensors(pickle, kind.key))
-    yield from scan.inside(file, data_pkl, kind)  # saved as bytes, not as a tensor
+        yield from _keyed(directory, machine.tensors(pickle, kind.key))
+    yield from unknown.inside(file, data_pkl, kind)  # saved as bytes, not as a tensor
     if is_far(file):  # a request for each
         return
     rest = reversed(directory)
@@ -62,7 +64,7 @@ def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
     yield from _located(directory, rest)
 
 
-def may_hold_several(file: BinaryIO, kind: Kind) -> bool:
+def may_hold_several(file: BinaryIO, kind: RecordKind) -> bool:
     """Whether a search to the end is worth it: names and uses of the key say so at once."""
     directory = read_directory(file)
     if not directory:
@@ -77,14 +79,14 @@ def fill(file: BinaryIO, payload: Payload) -> Edit:
     They lie in ``data/``: torch refuses one outside the archive's folder, and JellyML 1.0 looks
     nowhere else.
     """
-    return zip_members.append(file, payload, _name)
+    return zip_archive.append(file, payload, _name)
 
 
 def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
-    return zip_members.strip(file, keys, _name)
+    return zip_archive.strip(file, keys, _name)
 
 
-wipe = zip_members.wipe
+wipe = zip_archive.wipe
 
 
 def _name(directory: Directory, key: str) -> bytes:
@@ -107,7 +109,7 @@ def _sure(directory: Directory, entries: Iterable[Entry]) -> Iterator[Record]:
             yield record
 
 
-def _appended(directory: Directory, kind: Kind) -> Iterator[Entry]:
+def _appended(directory: Directory, kind: RecordKind) -> Iterator[Entry]:
     """Records added beside the pickle, the newest first; TorchScript's ``_extra_files`` too."""
     ending = b"/" + kind.key.encode()
     if ending not in directory.data:  # quicker than to read ten thousand entries
@@ -127,7 +129,7 @@ def _numbered(directory: Directory) -> Callable[[Entry], bool]:
     return lambda entry: entry.name.startswith(start) and entry.name[len(start) :].isdigit()
 
 
-def _keyed(directory: Directory, tensors: list[pickle_walk.Tensor]) -> Iterator[Record]:
+def _keyed(directory: Directory, tensors: list[machine.Tensor]) -> Iterator[Record]:
     names = [_inside(directory, b"data/" + tensor.storage.encode()) for tensor in tensors]
     wanted = set(names)
     entries = {entry.name: entry for entry in directory if entry.name in wanted}

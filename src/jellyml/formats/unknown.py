@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from jellyml.errors import CannotCarry
-from jellyml.formats import trailing
+from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
-from jellyml.formats.record import CHUNK, Kind, Record, read_at, size_of
+from jellyml.formats.record import CHUNK, Record, RecordKind, read_at, size_of
 
 name = "scan"
 
@@ -15,9 +15,9 @@ def recognises(file: BinaryIO) -> bool:
     return True
 
 
-def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
+def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
     """Whatever was appended comes first."""
-    yield from trailing.records(file, kind)
+    yield from trailer.records(file, kind)
     yield from inside(file, Record(0, size_of(file)), kind)
 
 
@@ -29,10 +29,10 @@ def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
     return None
 
 
-wipe = trailing.wipe
+wipe = trailer.wipe
 
 
-def inside(file: BinaryIO, whole: Record, kind: Kind) -> Iterator[Record]:
+def inside(file: BinaryIO, whole: Record, kind: RecordKind) -> Iterator[Record]:
     """Every place in a stretch of the file; where what begins there stops, its header knows."""
     overlap = len(kind.magic) - 1  # a match may begin in one block and end in the next
     for start in reversed(range(0, whole.size, CHUNK)):

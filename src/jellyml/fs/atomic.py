@@ -17,8 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from jellyml import locks
-from jellyml.errors import UsageError
+from jellyml.fs import locks
 
 if TYPE_CHECKING:
     import ctypes
@@ -26,10 +25,7 @@ if TYPE_CHECKING:
 # How the name begins of what ``replace`` writes beside; the process and a moment follow.
 _MACHINE = b"" if os.name == "nt" else os.fsencode(os.uname().nodename)
 BESIDE = f".jellyml-{zlib.crc32(_MACHINE):08x}-"
-NO_REPLACE, EXCHANGE = 1, 2  # RENAME_NOREPLACE, RENAME_EXCHANGE: linux/fs.h
-_AT_FDCWD = -100
-# A file system that has no hard links, or no right to make one.
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
 # What the system says of a path where nothing is, or can be.
 NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -117,37 +113,6 @@ def _make_like(path: Path, other: os.stat_result) -> None:
     path.chmod(stat.S_IMODE(other.st_mode))  # after chown, which takes some bits away
 
 
-def path_of(path: "str | os.PathLike[str]", name: str = "") -> Path:
-    """A path that a caller passed as ``name``; UsageError for what cannot be one."""
-    called = f"{name}={path!r}" if name else repr(path)
-    try:
-        found = Path(path)
-    except TypeError:
-        raise UsageError(f"{called} is not a path.", "pass a str or a Path.") from None
-    if "\0" in str(found):
-        raise UsageError(f"{called} is not a path.", "pass one without a NUL character.")
-    return found
-
-
-def given(name: str, path: "str | os.PathLike[str]") -> Path:
-    """The same, made absolute."""
-    try:
-        return path_of(path, name).absolute()
-    except OSError:
-        raise UsageError(
-            "The current folder is gone.",
-            f"go to one that is there (cd ~), or pass {name} as a whole path.",
-        ) from None
-
-
-def resolved(path: Path) -> Path:
-    """Where a path leads, links followed. Raises OSError for links that lead in a circle."""
-    try:
-        return path.resolve()
-    except RuntimeError:  # Python before 3.13
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
-
-
 def read_plain(path: Path, most: int = 1 << 30) -> bytes:
     """The bytes of a regular file; OSError for anything else, also a link, and beyond ``most``.
 
@@ -163,29 +128,6 @@ def read_plain(path: Path, most: int = 1 << 30) -> bytes:
 
 
 _PLAIN = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
-
-
-def mode_of(path: Path) -> int:
-    """The ``st_mode`` of what a path leads to; 0 where nothing is or can be there.
-
-    Raises UsageError where that cannot be found out.
-    """
-    try:
-        return path.stat().st_mode
-    except OSError as error:
-        if error.errno in NOTHING_THERE:
-            return 0
-        raise UsageError(
-            f"{path} cannot be reached: {error.strerror}.", "check the folders above it."
-        ) from None
-
-
-def standing() -> Path | None:
-    """The current folder; None where it is gone."""
-    try:
-        return Path.cwd()
-    except OSError:
-        return None
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -240,14 +182,14 @@ def sync_tree(folder: Path) -> None:
 
 def _syncfs(folder: Path) -> bool:
     """Sync the file system that holds a folder (200 files: 32 ms instead of 85)."""
-    syncfs = getattr(_libc(), "syncfs", None)
+    syncfs = getattr(libc(), "syncfs", None)
     if syncfs is None:
         return False
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         if syncfs(descriptor) == 0:
             return True
-        number = _errno()
+        number = last_errno()
     finally:
         os.close(descriptor)
     if number in (errno.ENOSYS, errno.EINVAL):
@@ -256,7 +198,7 @@ def _syncfs(folder: Path) -> bool:
 
 
 @functools.cache
-def _libc() -> "ctypes.CDLL | None":
+def libc() -> "ctypes.CDLL | None":
     if not sys.platform.startswith("linux"):
         return None
     import ctypes  # late: most commands need none of it
@@ -264,57 +206,10 @@ def _libc() -> "ctypes.CDLL | None":
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _errno() -> int:
+def last_errno() -> int:
     import ctypes
 
     return ctypes.get_errno()
-
-
-def rename_new(one: Path, other: Path) -> bool:
-    """Rename to where nothing lies, in one step; False where that cannot be had.
-
-    Raises FileExistsError when something lies there.
-    """
-    return rename_at((_AT_FDCWD, one), (_AT_FDCWD, other), NO_REPLACE)
-
-
-def put_new(one: Path, other: Path) -> bool:
-    """Rename a file to where nothing is; False where something is. Raises OSError.
-
-    By a hard link where no rename refuses to overwrite. Where there are no links either, a file
-    that appears between a look and the rename is overwritten.
-    """
-    try:
-        if rename_new(one, other):
-            return True
-        os.link(one, other, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        if os.path.lexists(other):
-            return False
-        one.replace(other)
-    else:
-        one.unlink()
-    return True
-
-
-At = tuple[int, "str | Path"]  # a directory's descriptor, and a name in it
-
-
-def rename_at(one: At, other: At, flags: int) -> bool:
-    """renameat2(2); False where there is none, or none for this file system. Raises OSError."""
-    rename = getattr(_libc(), "renameat2", None)
-    if rename is None:
-        return False
-    if rename(one[0], os.fsencode(one[1]), other[0], os.fsencode(other[1]), flags) == 0:
-        return True
-    number = _errno()
-    if number in (errno.ENOSYS, errno.EINVAL):
-        return False
-    raise OSError(number, os.strerror(number), str(one[1]), None, str(other[1]))
 
 
 def remove_tree(folder: Path) -> None:

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from jellyml import files
 from jellyml.errors import UnsafeToContinue
+from jellyml.fs import rename
 
 _DESCRIPTORS = os.name != "nt" and os.open in os.supports_dir_fd
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -136,17 +136,17 @@ class DirEntry:
 
     def rename_new(self, target: "DirEntry") -> bool:
         """To where nothing is, in one step; False where the system cannot. FileExistsError."""
-        return self._rename_at(target, files.NO_REPLACE)
+        return self._rename_at(target, rename.NO_REPLACE)
 
     def exchange(self, target: "DirEntry") -> bool:
         """Swap two in one step, so that neither is ever missing; False where that cannot be."""
-        return self._rename_at(target, files.EXCHANGE)
+        return self._rename_at(target, rename.EXCHANGE)
 
     def _rename_at(self, target: "DirEntry", flags: int) -> bool:
         mine, its = self.directory.descriptor, target.directory.descriptor
         if mine is None or its is None:
             return False
-        return files.rename_at((mine, self.name), (its, target.name), flags)
+        return rename.rename_at((mine, self.name), (its, target.name), flags)
 
     def link(self, target: "DirEntry") -> None:
         """A second name for the same file. Raises OSError."""

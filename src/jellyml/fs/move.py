@@ -3,7 +3,7 @@
 import errno
 from contextlib import suppress
 
-from jellyml.directory import DirEntry
+from jellyml.fs.directory import DirEntry
 
 # No hard links: another file system, or one that has none, or no right to make one.
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)

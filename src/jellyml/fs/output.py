@@ -12,30 +12,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from jellyml import files
-from jellyml.code.bundle_header import read_header
-from jellyml.errors import BadSnapshot, UsageError
+from jellyml.errors import UsageError
+from jellyml.fs import atomic, rename
 
 _START = 4096  # bytes, of which each kind is known
 _FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class OutputKind:
     """What a command writes; ``is_own`` knows what JellyML wrote by a file's first bytes."""
 
     name: str
     is_own: Callable[[bytes], bool]
-
-
-def _is_own_bundle(start: bytes) -> bool:
-    try:
-        return read_header(iter([start]))[0].has_one_ref
-    except BadSnapshot:
-        return False
-
-
-BUNDLE = Kind("bundle", _is_own_bundle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +39,7 @@ class Output:
     """
 
     path: Path
-    kind: Kind
+    kind: OutputKind
     instead: str
     force: bool | None = None
     is_default: bool = False
@@ -82,7 +71,7 @@ class Output:
         mode = 0o666
         if seen and stat.S_ISREG(seen.st_mode):
             mode = 0o600 | seen.st_mode & 0o666
-        with files.replacement(self.path, mode=mode, put=self._put) as file:
+        with atomic.replacement(self.path, mode=mode, put=self._put) as file:
             for chunk in chunks:
                 file.write(chunk)
 
@@ -90,7 +79,7 @@ class Output:
         """Looks again: what was there when the command began may be another file by now."""
         if self.check():
             beside.replace(path)
-        elif not files.put_new(beside, path):
+        elif not rename.put_new(beside, path):
             raise self._refused("has appeared while it was to be written", "file")
 
     def _seen(self) -> os.stat_result | None:

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from jellyml import files, locks
+from jellyml.fs import atomic, locks
 
 PREFIX = "jellyml-"
-_BESIDE = re.compile(re.escape(files.BESIDE) + r"([0-9a-f]{1,8})-[0-9a-f]+")
+_BESIDE = re.compile(re.escape(atomic.BESIDE) + r"([0-9a-f]{1,8})-[0-9a-f]+")
 # A lock may be known to one machine only, where the folder is on a disk that several share.
 ALIVE = "alive" if os.name == "nt" else f"alive-{os.uname().nodename}"
 
@@ -80,10 +80,10 @@ def _remove(place: Path) -> None:
         if one.name == ALIVE:
             continue
         if one.is_dir() and not one.is_symlink():
-            files.remove_tree(one)
+            atomic.remove_tree(one)
         else:
             one.unlink(missing_ok=True)
-    files.remove_tree(place)
+    atomic.remove_tree(place)
 
 
 def sweep_beside(folder: Path) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from jellyml.errors import JellyError
 from jellyml.integrations.run import put
-from jellyml.snapshot import Snapshot
+from jellyml.snapshot.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import os

@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from jellyml import amend, files, throwaway
-from jellyml.formats import KEY, MANIFEST_KEY
+from jellyml.checkpoint import apply_edit
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.fs import atomic, tempdirs
 from jellyml.integrations.run import RunCode, missing
-from jellyml.snapshot import Snapshot
+from jellyml.snapshot.snapshot import Snapshot
 
 try:
     import keras
@@ -77,10 +78,10 @@ def into_hdf5(path: Path, snapshot: Snapshot) -> None:
     """Two datasets of bytes; into a copy, as adding one changes bytes all over the file."""
     import h5py
 
-    path = amend.refuse_links(path, follow=False)
-    amend.mend(path)
-    throwaway.sweep_beside(path.parent)
-    with path.open("rb") as old, files.replacement(path, like=path.stat()) as new:
+    path = apply_edit.refuse_links(path, follow=False)
+    apply_edit.mend(path)
+    tempdirs.sweep_beside(path.parent)
+    with path.open("rb") as old, atomic.replacement(path, like=path.stat()) as new:
         shutil.copyfileobj(old, new)
         with h5py.File(new, "r+") as file:
             for key, record in ((KEY, snapshot.filling), (MANIFEST_KEY, snapshot.manifest)):

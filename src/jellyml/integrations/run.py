@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jellyml.code.manifest import CodeFacts
-from jellyml.create import create_snapshot, without_code
+from jellyml.capture.create import create_snapshot, without_code
 from jellyml.errors import JellyError, JellyWarning, NotARepository
-from jellyml.snapshot import Snapshot
+from jellyml.snapshot.facts import CodeFacts
+from jellyml.snapshot.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import os
@@ -72,7 +72,7 @@ def put(
     """Fill, with ``embed.fill`` or ``by``; whatever goes wrong is a warning."""
     if not snapshot.filling:
         return  # it was said when the capture failed
-    from jellyml.embed import fill, fill_of_run
+    from jellyml.checkpoint.fill import fill, fill_of_run
 
     try:
         (by or (fill_of_run if path.is_dir() else fill))(path, snapshot)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from jellyml.code.tree_check import Process, Start, takes_too_much
 from jellyml.errors import BadSnapshot, GitError
+from jellyml.quarantine.tree_check import Process, Start, takes_too_much
+from jellyml.repo.bundle_header import AGAIN, INCOMPLETE
 
 # What honest old repositories are full of. All of these are known to git 2.34: an unknown
 # one would be fatal.
@@ -24,11 +25,6 @@ _BLEMISHES = (
 )  # fmt: skip
 _STRICT = "--strict=" + ",".join(f"{each}=ignore" for each in _BLEMISHES)
 _LINE = 4096
-
-INCOMPLETE = (
-    "The code in this checkpoint is incomplete: it builds on commits or files it does not hold."
-)
-AGAIN = "get the checkpoint again: it may have been cut off or altered on its way."
 
 
 @dataclass(slots=True)

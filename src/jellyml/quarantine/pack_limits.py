@@ -7,8 +7,8 @@ entry that begins in it is known to be small enough.
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 
-from jellyml.code.tree_check import takes_too_much
 from jellyml.errors import BadSnapshot
+from jellyml.quarantine.tree_check import takes_too_much
 
 _BLOB, _OFS_DELTA, _REF_DELTA = 3, 6, 7
 _STREAMED = 16 << 20  # git does not hold a larger blob (core.bigFileThreshold)

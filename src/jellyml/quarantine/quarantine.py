@@ -13,14 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from jellyml import throwaway
-from jellyml.code.bundle_header import BundleHeader, read_header
-from jellyml.code.pack_walk import watched
-from jellyml.code.repository import Git
-from jellyml.code.scratch import make_bare
-from jellyml.code.tree_check import Most, Process, check_tip
-from jellyml.code.unpack import AGAIN, Unpacking, unpack
 from jellyml.errors import BadSnapshot
+from jellyml.fs import tempdirs
+from jellyml.quarantine.index_pack import Unpacking, unpack
+from jellyml.quarantine.pack_limits import watched
+from jellyml.quarantine.tree_check import Most, Process, check_tip
+from jellyml.repo.bundle_header import AGAIN, BundleHeader, read_header
+from jellyml.repo.git import Git, make_bare
 
 _CONFIG = {
     "core.bigFileThreshold": "16m",  # a larger file is never held in memory
@@ -61,7 +60,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class VerifiedCode:
     """A bundle that was found good. It is gone when the ``quarantined`` block is left."""
 
     commit: str
@@ -91,13 +90,13 @@ class Quarantine:
         self.objects = limited.git.folder / "objects"
 
     @cached_property
-    def incoming(self) -> Incoming:
+    def incoming(self) -> VerifiedCode:
         """The bundle, once it was found good. Raises BadSnapshot, GitError."""
         self._unpacking.wait()
         git, limits = self._limited.git, self._limited.limits
         reading = replace(self._limited, limits=replace(limits, seconds=limits.seconds // 4))
         tip = check_tip(reading.start, self.commit, self._most, git.folder)
-        return Incoming(
+        return VerifiedCode(
             self.commit,
             tip.tree,
             git,
@@ -120,7 +119,7 @@ def quarantined(
     folder: Path | None = None,
     max_unpacked: int = _UNPACKED,
     max_entries: int = _ENTRIES,
-) -> Iterator[Incoming]:
+) -> Iterator[VerifiedCode]:
     """As ``unpacking``, for who has nothing else to do until it is done."""
     limits = {"max_unpacked": max_unpacked, "max_entries": max_entries}
     with unpacking(bundle, size=size, folder=folder, **limits) as quarantine:
@@ -148,8 +147,8 @@ def unpacking(
     if not KERNEL_LIMITS:
         work = max_unpacked + _RATIO * size
         pack = watched(pack, size, header.object_format, memory=limits.memory, work=work)
-    throwaway.sweep()
-    with throwaway.folder(folder) as place:
+    tempdirs.sweep()
+    with tempdirs.folder(folder) as place:
         directory = place.absolute()
         make_bare(directory, header.object_format)
         git = Git(directory, directory=directory, config=_CONFIG, isolated=True)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO, Literal, TypeAlias
 
-from jellyml.code.bundle import Incoming
-from jellyml.code.repository import Git
-from jellyml.code.tree_check import takes_too_much
+from jellyml.quarantine.quarantine import VerifiedCode
+from jellyml.quarantine.tree_check import takes_too_much
+from jellyml.repo.git import Git
 
 _CHUNK = 1 << 16
 _LONGEST_ROW = 8192  # a path takes half of that at most, as the quarantine has checked
@@ -20,8 +20,8 @@ _PARENT = re.compile(rb"^parent ([0-9a-f]{40,64})$", re.MULTILINE)
 # What no attribute, configuration or variable of anybody's may add to a difference.
 DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--find-renames")
 
-Kind: TypeAlias = Literal["file", "program", "symlink", "submodule"]
-_KINDS: dict[str, Kind] = {
+FileKind: TypeAlias = Literal["file", "program", "symlink", "submodule"]
+_KINDS: dict[str, FileKind] = {
     "100644": "file",
     "100664": "file",
     "100755": "program",
@@ -35,7 +35,7 @@ class File:
     """A file of the code. ``size`` is in bytes; of a submodule only the commit is known."""
 
     path: str  # bytes that are no text stand in it as \udc80 to \udcff
-    kind: Kind
+    kind: FileKind
     size: int
     oid: str
 
@@ -44,7 +44,7 @@ class File:
 class Inside:
     """A bundle that was found good, to be looked into while the quarantine lasts."""
 
-    incoming: Incoming
+    incoming: VerifiedCode
 
     @property
     def git(self) -> Git:

@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Protocol
 
-from jellyml.code.dangerous_names import check_name, folded, is_dot_git, shown
 from jellyml.errors import BadSnapshot
+from jellyml.repo.paths import check_name, folded, is_dot_git, shown
 
 _RAISE = "if you trust whoever made it, allow more with --max-unpacked."
 

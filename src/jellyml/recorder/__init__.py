@@ -1,1 +1,1 @@
-"""A command run as ever, with the code of its start put into the checkpoints that it writes."""
+"""``jellyml record``: run a command and fill the checkpoints that it writes."""

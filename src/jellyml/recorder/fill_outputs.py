@@ -1,32 +1,35 @@
-"""Put the code of a run into what it wrote, and say of each file what came of it."""
+"""Put the code of a run into its outputs, at the end or while it goes on."""
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from jellyml import files, locks
-from jellyml.amend import refuse_links
-from jellyml.checkpoint import Checkpoint
-from jellyml.code import filling
-from jellyml.embed import fill
+from jellyml.checkpoint.apply_edit import refuse_links
+from jellyml.checkpoint.checkpoint import Checkpoint
+from jellyml.checkpoint.fill import fill
 from jellyml.errors import BadSnapshot, JellyError, pasteable
-from jellyml.recorder.candidates import Candidate, Doubtful, candidates
-from jellyml.recorder.plan import Plan
-from jellyml.recorder.watch import Mark, mark_of
-from jellyml.snapshot import Snapshot
+from jellyml.fs import atomic, locks
+from jellyml.recorder.outputs import Candidate, Doubtful, Mark, candidates, look, mark_of
+from jellyml.recorder.run_state import RunState
+from jellyml.snapshot import serialization
+from jellyml.snapshot.snapshot import Snapshot
 
 MOST_ADDED = 2_000_000_000  # bytes, so that a run that writes a thousand files fills no disk
 
 _CLOCK = 5.0  # seconds that two machines' clocks may be apart
 
-Kind = Literal["filled", "own", "not filled"]
+ResultKind = Literal["filled", "own", "not filled"]
 Whose = Literal["ours", "run", "earlier"]
+
+EVERY = 5.0  # seconds; a file that stood still for so long is whole
+_SHARE = 20  # looking takes at most so small a part of the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,13 @@ class Result:
     """What came of one checkpoint; ``why`` for those not filled, and what to know of the others."""
 
     path: Path
-    kind: Kind
+    kind: ResultKind
     why: str = ""
     size: int = 0
 
 
 def fill_written(
-    written: Iterable[Path], plan: Plan, *, mixed: str = "", most: int = MOST_ADDED
+    written: Iterable[Path], plan: RunState, *, mixed: str = "", most: int = MOST_ADDED
 ) -> Iterator[Result]:
     """In place, the largest first, until ``most`` bytes were added.
 
@@ -83,7 +86,7 @@ def put(path: Path, snapshot: Snapshot) -> int:
     return size
 
 
-def put_beside(path: Path, mark: Mark, plan: Plan) -> int:
+def put_beside(path: Path, mark: Mark, plan: RunState) -> int:
     """The same through a copy that takes the file's place, if that is still the one of ``mark``.
 
     Whoever has the old file open goes on reading it. UnsafeToContinue for one of several names:
@@ -101,20 +104,20 @@ def put_beside(path: Path, mark: Mark, plan: Plan) -> int:
         if mark_of(path) != mark or locks.is_written(path):
             raise BeingWritten("It is being written.")
         beside.replace(path)
-        files.sync_folder(path.parent)
+        atomic.sync_folder(path.parent)
         return size
     finally:
         with suppress(OSError):
             beside.unlink()
 
 
-def carried(one: Candidate, plan: Plan) -> Whose | None:
+def carried(one: Candidate, plan: RunState) -> Whose | None:
     """Whose snapshot is in it: ours (of a pass before this one), the run's, an earlier run's."""
     try:
         found = Checkpoint.open(one.path).manifest
         if found is None:  # JellyML 1.0 says nothing
             return "run"
-        ours = filling.parse_manifest(plan.snapshot.manifest)
+        ours = serialization.parse_manifest(plan.snapshot.manifest)
         if found | {"bundle_sha256": None} == ours | {"bundle_sha256": None}:
             return "ours"
         began = datetime.fromisoformat(str(found["created"])).timestamp()
@@ -146,3 +149,76 @@ def _filled(path: Path, snapshot: Snapshot) -> Result:
         return Result(path, "not filled", str(error))
     except Exception as error:  # noqa: BLE001 (the run is over; its status stands)
         return Result(path, "not filled", f"{type(error).__name__}: {error}")
+
+
+class Live:
+    """What was filled so far; the newest state of each file."""
+
+    def __init__(self, plan: RunState, every: float = EVERY) -> None:
+        self.results: dict[Path, Result] = {}
+        self._plan = plan
+        self._every = every
+        self._ended = threading.Event()
+        self._last: dict[Path, Mark] = {}
+        self._done: set[Mark] = set()
+
+    @contextmanager
+    def meanwhile(self) -> Iterator[None]:
+        """Look again and again while the block runs, in a thread of our own."""
+        thread = threading.Thread(target=self._run, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            thread.join()
+
+    def _run(self) -> None:
+        pause = self._every
+        while not self._ended.wait(pause):
+            began = time.monotonic()
+            with suppress(OSError):
+                self._look()
+            pause = max(self._every, _SHARE * (time.monotonic() - began))
+
+    def _look(self) -> None:
+        if self._plan.mixed:  # the end says so
+            return
+        written = look(self._plan.folders).written_since(self._plan.before)
+        still = [
+            path
+            for path, mark in written.items()
+            if self._last.get(path) == mark
+            and mark not in self._done
+            and not locks.is_written(path)
+        ]
+        self._last = written
+        moving = {path.parent for path, mark in written.items() if path not in still}
+        for one in candidates(still):
+            if self._ended.is_set():
+                return
+            if isinstance(one, Candidate) and not (one.folder and one.path in moving):
+                try:
+                    self._fill(one)
+                except BeingWritten:  # the next look tries it again
+                    still = [path for path in still if path != one.path]
+        self._done.update(written[path] for path in still)
+
+    def _fill(self, one: Candidate) -> None:
+        """What cannot be filled at all is left to the end, which says why."""
+        if carried(one, self._plan):
+            return
+        try:
+            if one.folder:
+                size = put(one.path, self._plan.snapshot)
+            else:
+                size = put_beside(one.path, self._last[one.path], self._plan)
+                new = mark_of(one.path)
+                if new:
+                    self._last[one.path] = new
+                    self._done.add(new)
+        except BeingWritten:
+            raise
+        except (JellyError, OSError):
+            return
+        self.results[one.path] = Result(one.path, "filled", size=size)

@@ -6,17 +6,16 @@ from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jellyml.code.masking import mask_arguments
-from jellyml.code.repository import Repository
-from jellyml.create import create_snapshot
+from jellyml.capture.create import create_snapshot
 from jellyml.errors import JellyError, UnsafeToContinue, pasteable
-from jellyml.recorder import child, plan
-from jellyml.recorder.described import of_command
-from jellyml.recorder.fills import Result, fill_written
-from jellyml.recorder.live import Live
-from jellyml.recorder.plan import Plan
-from jellyml.recorder.watch import look
-from jellyml.workspace.outcome import Finding
+from jellyml.recorder import process, run_state
+from jellyml.recorder.fill_outputs import Live, Result, fill_written
+from jellyml.recorder.outputs import look
+from jellyml.recorder.run_manifest import of_command
+from jellyml.recorder.run_state import RunState
+from jellyml.repo.repository import Repository
+from jellyml.secrets.redact import mask_arguments
+from jellyml.workspace.results import Finding
 
 _MIXED = (
     "another recorded command writes below the same folder, and nobody can tell whose it is. "
@@ -61,7 +60,7 @@ def record(
         watching = Live(run) if run and live else None
         with watching.meanwhile() if watching else nullcontext():
             try:
-                recorded.status = child.run(command, run.started if run else lambda _: None)
+                recorded.status = process.run(command, run.started if run else lambda _: None)
             except BaseException:
                 if run:
                     run.done()
@@ -81,7 +80,7 @@ def resume(code_dir: Path, folders: Sequence[Path] = ()) -> list[Recorded]:
     done = []
     repository = Repository.find(code_dir)
     named = [repository.root, *(folder.resolve() for folder in folders)]
-    for run, _ in plan.left(repository):
+    for run, _ in run_state.left(repository):
         outside = run.outside(named)
         if outside:
             raise UnsafeToContinue(
@@ -105,7 +104,7 @@ def unfinished(code_dir: Path) -> Iterator[Finding]:
     """What ``resume`` would finish, or cannot finish yet. Raises NotARepository."""
     repository = Repository.find(code_dir)
     with suppress(OSError):  # a medium that cannot be written has none that could be finished
-        for run, _ in plan.left(repository):
+        for run, _ in run_state.left(repository):
             command = _resuming(run, [repository.root], code_dir)
             name = pasteable(" ".join(run.command))
             if run.runs():
@@ -117,7 +116,7 @@ def unfinished(code_dir: Path) -> Iterator[Finding]:
                 yield Finding(said, False, command)
 
 
-def _resuming(run: Plan, named: Sequence[Path], code_dir: Path) -> str:
+def _resuming(run: RunState, named: Sequence[Path], code_dir: Path) -> str:
     """The command that finishes a run, with the folders that it watched elsewhere."""
     here = "" if code_dir == Path() else f" -c {pasteable(code_dir)}"
     watched = "".join(f" --watch {pasteable(one)}" for one in run.outside(named))
@@ -126,7 +125,7 @@ def _resuming(run: Plan, named: Sequence[Path], code_dir: Path) -> str:
 
 def _prepared(
     command: Sequence[str], code_dir: Path, folders: Sequence[Path], recorded: Recorded
-) -> Plan | None:
+) -> RunState | None:
     """None where the code could not be captured; the reason is a problem."""
     import warnings
 
@@ -146,13 +145,13 @@ def _prepared(
                 f"More than {len(seen.files)} files lie below; name where the checkpoints go "
                 "with --watch."
             )
-        return Plan(mask_arguments(command), places, snapshot, seen.marks())
+        return RunState(mask_arguments(command), places, snapshot, seen.marks())
     except Exception as error:  # noqa: BLE001 (the command runs all the same)
         recorded.problems.append(f"The code was not captured. {error}")
         return None
 
 
-def _kept(run: Plan, code_dir: Path, held: ExitStack, recorded: Recorded) -> Repository | None:
+def _kept(run: RunState, code_dir: Path, held: ExitStack, recorded: Recorded) -> Repository | None:
     try:
         repository = Repository.find(code_dir)
         held.enter_context(run.kept(repository))
@@ -162,26 +161,26 @@ def _kept(run: Plan, code_dir: Path, held: ExitStack, recorded: Recorded) -> Rep
     return repository
 
 
-def _note_left(run: Plan, repository: Repository, say: Say) -> None:
+def _note_left(run: RunState, repository: Repository, say: Say) -> None:
     with suppress(JellyError, OSError):
-        if any(True for _ in plan.left(repository)):
+        if any(True for _ in run_state.left(repository)):
             say("An earlier record was interrupted; jellyml record --resume finishes it.")
 
 
-def _note_others(run: Plan, repository: Repository) -> None:
+def _note_others(run: RunState, repository: Repository) -> None:
     """Whoever begins second tells both: the other may be gone when we end, or we when he does.
 
     The command that we are part of may claim what it wrote by us.
     """
     with suppress(JellyError, OSError):
-        for other in plan.at_work(repository):
+        for other in run_state.at_work(repository):
             if other.place != run.place and run.overlaps(other):
                 run.mix()
                 if not other.is_above():
                     other.mix()
 
 
-def _finish(run: Plan, recorded: Recorded, within: Sequence[Path] | None = None) -> None:
+def _finish(run: RunState, recorded: Recorded, within: Sequence[Path] | None = None) -> None:
     """Fill what the run wrote; with ``within`` only what is in those folders, links followed."""
     recorded.commit = run.snapshot.commit
     try:
@@ -190,7 +189,7 @@ def _finish(run: Plan, recorded: Recorded, within: Sequence[Path] | None = None)
             recorded.problems.append("Not all files could be looked at; --watch names where to.")
         mixed = _MIXED if run.mixed else ""
         written = run.of_the_run(seen)
-        outside = {path for path in written if within and not plan.is_below(path, within)}
+        outside = {path for path in written if within and not run_state.is_below(path, within)}
         recorded.results += map(_behind_a_link, sorted(outside))
         written = [path for path in written if path not in outside]
         for result in fill_written(written, run, mixed=mixed):

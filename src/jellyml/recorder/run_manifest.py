@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from jellyml.code import environment, filling
-from jellyml.code.manifest import CodeFacts
-from jellyml.code.masking import mask_arguments
-from jellyml.snapshot import Snapshot
+from jellyml.secrets.redact import mask_arguments
+from jellyml.snapshot import environment, serialization
+from jellyml.snapshot.facts import CodeFacts
+from jellyml.snapshot.snapshot import Snapshot
 
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*(?:\.exe)?")
 _LONGEST_LINE = 256
@@ -22,7 +22,7 @@ def of_command(snapshot: Snapshot, command: Sequence[str], root: Path) -> Snapsh
 
     Where that cannot be told without running it, it is left out.
     """
-    told = filling.parse_manifest(snapshot.manifest)
+    told = serialization.parse_manifest(snapshot.manifest)
     for name in _OUR_PROCESS:
         told.pop(name, None)
     place = told.get("command")
@@ -37,7 +37,7 @@ def of_command(snapshot: Snapshot, command: Sequence[str], root: Path) -> Snapsh
     told["recorded"] = True
     told |= _environment(command[0], root)
     facts = CodeFacts(root, snapshot.commit, error=snapshot.error, left_out=snapshot.left_out)
-    return Snapshot(snapshot.filling, filling.manifest_record(told), facts)
+    return Snapshot(snapshot.filling, serialization.manifest_record(told), facts)
 
 
 def _environment(program: str, root: Path) -> dict[str, object]:

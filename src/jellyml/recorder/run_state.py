@@ -15,16 +15,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jellyml import files, locks
-from jellyml.code import identity
-from jellyml.code.cache import boot
-from jellyml.code.manifest import CodeFacts
-from jellyml.code.repository import Repository
-from jellyml.code.scan import is_folder
-from jellyml.directory import Directory
+from jellyml.capture.cache import boot
 from jellyml.errors import JellyError, UnsafeToContinue, pasteable
-from jellyml.recorder.watch import Mark, Seen
-from jellyml.snapshot import Snapshot
+from jellyml.fs import atomic, locks, paths
+from jellyml.fs.directory import Directory
+from jellyml.fs.paths import is_folder
+from jellyml.recorder.outputs import Mark, Seen
+from jellyml.repo import worktrees
+from jellyml.repo.repository import Repository
+from jellyml.snapshot.facts import CodeFacts
+from jellyml.snapshot.snapshot import Snapshot
 
 _VERSION = 1
 _NAME = re.compile(r"[0-9a-f]{1,8}-[0-9a-f]{1,16}")  # a process and a moment
@@ -38,7 +38,7 @@ _SLACK = 60.0  # seconds that the clock of a file server may be ahead of ours
 
 
 @dataclass
-class Plan:
+class RunState:
     """One run. ``commit`` is the snapshot's, ``before`` the marks of what lay in ``folders``."""
 
     command: list[str]  # masked: it is shown
@@ -58,8 +58,8 @@ class Plan:
         place.mkdir(parents=True, mode=0o700)
         with locks.locked(place / "alive", wait=0):
             try:
-                files.replace(place / "filling", [self.snapshot.filling])
-                files.replace(place / "manifest", [self.snapshot.manifest])
+                atomic.replace(place / "filling", [self.snapshot.filling])
+                atomic.replace(place / "manifest", [self.snapshot.manifest])
                 self.place = place
                 self._write()
             except BaseException:
@@ -85,11 +85,11 @@ class Plan:
     def copying(self, path: Path) -> None:
         """A copy of ours is about to lie there for a while."""
         if self.place:
-            files.replace(self.place / "copy", [os.fsencode(path)], durable=False)
+            atomic.replace(self.place / "copy", [os.fsencode(path)], durable=False)
 
     def done(self) -> None:
         if self.place:
-            files.remove_tree(self.place)
+            atomic.remove_tree(self.place)
             for folder in (self.place.parent, self.place.parent.parent):
                 with suppress(OSError):  # not empty
                     folder.rmdir()
@@ -102,7 +102,7 @@ class Plan:
         """Drop the copy that a kill left in one of the folders that the user named."""
         with suppress(OSError):
             if self.place:
-                copy = Path(os.fsdecode(files.read_plain(self.place / "copy")))
+                copy = Path(os.fsdecode(atomic.read_plain(self.place / "copy")))
                 if COPY.fullmatch(copy.name) and is_below(copy, named):
                     copy.unlink()
 
@@ -124,7 +124,7 @@ class Plan:
         recorder = int(self.place.name.partition("-")[0], 16) if self.place else 0
         return recorder in _ancestors()
 
-    def overlaps(self, other: "Plan") -> bool:
+    def overlaps(self, other: "RunState") -> bool:
         return any(
             one.is_relative_to(two) or two.is_relative_to(one)
             for one in self.folders
@@ -144,10 +144,10 @@ class Plan:
             "ended": self.ended,
             "before": sorted(self.before),
         }
-        files.replace(self.place / "plan.json", [json.dumps(told).encode()])
+        atomic.replace(self.place / "plan.json", [json.dumps(told).encode()])
 
 
-def left(repository: Repository) -> Iterator[tuple[Plan, ExitStack]]:
+def left(repository: Repository) -> Iterator[tuple[RunState, ExitStack]]:
     """The runs that somebody was killed over, each held while it is looked at."""
     _sweep(repository)
     for place, plan in _all(repository):
@@ -163,10 +163,10 @@ def _sweep(repository: Repository) -> None:
             if not (place / "plan.json").exists():
                 with locks.locked(place / "alive", wait=0) as free:
                     if free:
-                        files.remove_tree(place)
+                        atomic.remove_tree(place)
 
 
-def at_work(repository: Repository) -> list[Plan]:
+def at_work(repository: Repository) -> list[RunState]:
     """The runs whose command is at work just now, be it that who recorded it was killed."""
     found = []
     for place, plan in _all(repository):
@@ -176,7 +176,7 @@ def at_work(repository: Repository) -> list[Plan]:
     return found
 
 
-def _all(repository: Repository) -> Iterator[tuple[Path, Plan]]:
+def _all(repository: Repository) -> Iterator[tuple[Path, RunState]]:
     for place in _places(repository):
         with suppress(*_MALFORMED):
             yield place, _read(place)
@@ -191,22 +191,22 @@ def _places(repository: Repository) -> list[Path]:
 def is_below(path: Path, folders: Iterable[Path]) -> bool:
     """Whether a path is in one of some folders, wherever links in it lead."""
     try:
-        found = files.resolved(path)
+        found = paths.resolved(path)
     except (OSError, ValueError):  # a link loop, a name with a NUL
         return False
     return any(found.is_relative_to(folder) for folder in folders)
 
 
-def _read(place: Path) -> Plan:
-    told = json.loads(files.read_plain(place / "plan.json"))
+def _read(place: Path) -> RunState:
+    told = json.loads(atomic.read_plain(place / "plan.json"))
     if told["version"] != _VERSION:
         raise ValueError(told["version"])
     folders = [Path(os.fsdecode(bytes.fromhex(each))) for each in told["folders"]]
     facts = CodeFacts(root=folders[0], commit=told["commit"])
-    filling, manifest = (files.read_plain(place / name) for name in ("filling", "manifest"))
+    filling, manifest = (atomic.read_plain(place / name) for name in ("filling", "manifest"))
     snapshot = Snapshot(filling, manifest, facts)
     before: Sequence[Sequence[int]] = told["before"]
-    return Plan(
+    return RunState(
         command=[str(word) for word in told["command"]],
         folders=folders,
         snapshot=snapshot,
@@ -220,7 +220,7 @@ def _read(place: Path) -> Plan:
 
 def _folder(repository: Repository) -> Path:
     """Where the folders of runs are. Raises UnsafeToContinue where a link leads there."""
-    base = identity.base_of(repository)
+    base = worktrees.base_of(repository)
     for one in (base, base / "records"):
         if one.is_symlink():
             raise UnsafeToContinue(

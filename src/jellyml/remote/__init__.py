@@ -1,1 +1,1 @@
-"""Checkpoints that lie elsewhere: read by ranges, as if they were files here."""
+"""Checkpoints at an address, read by ranges as if they were local files."""

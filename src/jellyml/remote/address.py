@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from jellyml.errors import NoSnapshot, UsageError
-from jellyml.files import mode_of, path_of
+from jellyml.errors import JellyError, NoSnapshot, UsageError
+from jellyml.fs.paths import mode_of, path_of
 
 if TYPE_CHECKING:
-    from jellyml.remote.far import FarFile
+    from jellyml.remote.file import RemoteFile
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://", re.ASCII)
 _HF = (
@@ -31,11 +31,11 @@ class Remote:
     """An address such as ``s3://bucket/model.pth``; opened once, so that nothing is read twice."""
 
     address: str = field(repr=False)
-    _open: "list[FarFile]" = field(default_factory=list, repr=False, compare=False)
+    _open: "list[RemoteFile]" = field(default_factory=list, repr=False, compare=False)
     _below: "dict[str, Remote]" = field(default_factory=dict, repr=False, compare=False)
 
     def __str__(self) -> str:
-        from jellyml.code.masking import mask_url  # late: most places are paths
+        from jellyml.secrets.redact import mask_url  # late: most places are paths
 
         return mask_url(self.address)
 
@@ -104,19 +104,19 @@ class Remote:
         self._open.clear()
         self._below.clear()
 
-    def file(self) -> "FarFile":
+    def file(self) -> "RemoteFile":
         """Raises NoSnapshot, JellyError."""
         if not self._open:
-            from jellyml.remote.far import FarFile
+            from jellyml.remote.file import RemoteFile
 
-            self._open.append(FarFile(self))
+            self._open.append(RemoteFile(self))
         return self._open[0]
 
 
-Place: TypeAlias = Path | Remote
+Location: TypeAlias = Path | Remote
 
 
-def place_of(text: "str | os.PathLike[str]") -> Place:
+def place_of(text: "str | os.PathLike[str]") -> Location:
     """A path, or an address where it begins as one does."""
     if isinstance(text, Remote):
         return text
@@ -140,10 +140,21 @@ def given_place(
     name: str,
     text: "str | os.PathLike[str]",
     given: Callable[[str, "str | os.PathLike[str]"], Path],
-) -> Place:
+) -> Location:
     """The same; whatever is no address is for ``given`` to make absolute, or to refuse."""
     is_far = isinstance(text, Remote) or (isinstance(text, str) and _SCHEME.match(text))
     if is_far:
         return place_of(text)
     _refuse_torn(text)
     return given(name, text)
+
+
+def missing(remote: Remote) -> NoSnapshot:
+    return NoSnapshot(f"There is no file {remote}.", "check its name and folder.")
+
+
+def forbidden(remote: Remote) -> JellyError:
+    return JellyError(
+        f"{remote} may not be read: access was refused.",
+        "check the credentials that are set for it here, and what they allow.",
+    )

@@ -4,9 +4,13 @@ Who knows what is read next says so (``expect``), so that it comes in one piece.
 """
 
 import io
-from typing import Protocol
+import os
+import stat
+import threading
+from collections import OrderedDict
+from typing import BinaryIO, Protocol, cast
 
-from jellyml.errors import JellyError, NoSnapshot
+from jellyml.errors import JellyError
 from jellyml.remote.address import Remote
 
 BLOCK = 64 << 10  # the least that is asked for: smaller answers take as long
@@ -18,6 +22,9 @@ _MOST_ANSWERS = 200
 _KEPT = 256 << 20
 # Formats that tell at their beginning where all lies; for others that is the end.
 _HEAD_FIRST = (".safetensors", ".gguf", ".onnx", ".bundle", ".json")
+
+_BLOCK = 1 << 20
+_KEPT_BLOCKS = 4  # blocks: two threads read one file
 
 
 class Ranges(Protocol):
@@ -34,7 +41,7 @@ class TooFar(JellyError):
     """More would have to be fetched than is worth it."""
 
 
-class FarFile(io.RawIOBase):
+class RemoteFile(io.RawIOBase):
     """Read as any file. ``requests`` and ``fetched`` count what it took."""
 
     def __init__(self, remote: Remote, ranges: Ranges | None = None) -> None:
@@ -116,17 +123,76 @@ def ranges_of(remote: Remote) -> Ranges:
         from jellyml.remote.http import Http
 
         return Http(remote)
-    from jellyml.remote.filesystem import FileSystem
+    from jellyml.remote.fsspec import FileSystem
 
     return FileSystem(remote)
 
 
-def missing(remote: Remote) -> NoSnapshot:
-    return NoSnapshot(f"There is no file {remote}.", "check its name and folder.")
+class BlockFile:
+    """A remote file that stands where a path stands, as far as arrays ask for one."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        self._ranges = ranges_of(remote)
+        self.size = self._ranges.first(1, tail=False)[2]
+        self._held: OrderedDict[int, bytes] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def __str__(self) -> str:
+        return str(self._remote)
+
+    def is_dir(self) -> bool:
+        return False
+
+    def stat(self) -> os.stat_result:
+        return os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, self.size, 0, 0, 0))
+
+    def samefile(self, other: object) -> bool:
+        return isinstance(other, BlockFile) and other._remote == self._remote
+
+    def open(self, *_: object, **__: object) -> BinaryIO:
+        return cast("BinaryIO", _BlockReader(self))
+
+    def block(self, number: int) -> bytes:
+        with self._turn:
+            if number not in self._held:
+                start = number * _BLOCK
+                stop = min(self.size, start + _BLOCK)
+                data = self._ranges.read(start, stop)
+                if len(data) != stop - start:
+                    raise JellyError("The server sent less than it was asked for.", "try again.")
+                self._held[number] = data
+                if len(self._held) > _KEPT_BLOCKS:
+                    self._held.popitem(last=False)
+            self._held.move_to_end(number)
+            return self._held[number]
 
 
-def forbidden(remote: Remote) -> JellyError:
-    return JellyError(
-        f"{remote} may not be read: access was refused.",
-        "check the credentials that are set for it here, and what they allow.",
-    )
+class _BlockReader(io.RawIOBase):
+    def __init__(self, file: BlockFile) -> None:
+        self._file = file
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        self._at = max(0, (0, self._at, self._file.size)[whence] + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, view: object, /) -> int:
+        """Up to the end of a block; less than was asked for is what a raw file may give."""
+        room = memoryview(view).cast("B")  # type: ignore[arg-type]
+        if self._at >= self._file.size or not room:
+            return 0
+        number, inside = divmod(self._at, _BLOCK)
+        part = memoryview(self._file.block(number))[inside : inside + len(room)]
+        room[: len(part)] = part
+        self._at += len(part)
+        return len(part)

@@ -6,8 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from jellyml.errors import JellyError, NoSnapshot
-from jellyml.remote.address import Remote
-from jellyml.remote.far import forbidden, missing
+from jellyml.remote.address import Remote, forbidden, missing
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

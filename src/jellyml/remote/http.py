@@ -14,8 +14,7 @@ from typing import NoReturn
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from jellyml.errors import JellyError, NoSnapshot, UsageError
-from jellyml.remote.address import Remote
-from jellyml.remote.far import forbidden, missing
+from jellyml.remote.address import Remote, forbidden, missing
 
 _SECONDS = 60.0
 _SLOWEST = 10_000  # bytes a second: a server that sends one now and then would never be done

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from jellyml.code.unpack import AGAIN, INCOMPLETE
 from jellyml.errors import BadSnapshot
+from jellyml.fs.output import OutputKind
 
 _LONGEST = 4 << 20
 _LINE = 4096
@@ -14,6 +14,11 @@ _REF = re.compile(rb"([0-9a-f]+) (.+)", re.DOTALL)
 _SIGNATURE = re.compile(rb"# v(\d+) git bundle")
 _WIDTHS = {"sha1": 40, "sha256": 64}
 _FORMATS = (b"@object-format=sha1", b"@object-format=sha256")
+
+INCOMPLETE = (
+    "The code in this checkpoint is incomplete: it builds on commits or files it does not hold."
+)
+AGAIN = "get the checkpoint again: it may have been cut off or altered on its way."
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +98,13 @@ def _ref(line: bytes) -> tuple[bytes, bytes]:
     if not ref or len(line) > _LINE:
         raise BadSnapshot("The code in this checkpoint is no git bundle.", AGAIN)
     return ref[1], ref[2]
+
+
+def _is_own_bundle(start: bytes) -> bool:
+    try:
+        return read_header(iter([start]))[0].has_one_ref
+    except BadSnapshot:
+        return False
+
+
+BUNDLE = OutputKind("bundle", _is_own_bundle)

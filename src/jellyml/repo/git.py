@@ -11,14 +11,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from jellyml.code.refusal import refusal
-from jellyml.code.work_tree import check_git_file, check_work_tree
 from jellyml.errors import GitError, NotARepository, TookTooLong
-from jellyml.files import mode_of
+from jellyml.fs.paths import mode_of
+from jellyml.repo.git_errors import refusal
 
 # Inside a hook git exports GIT_DIR and friends; obeying them would act on
 # another repository. The user's configuration stays: containers carry
@@ -259,58 +257,6 @@ class Git:
         return kept | _SET | (_ISOLATED if self.isolated else {}) | private
 
 
-@dataclass(frozen=True)
-class Repository:
-    """The user's repository: where its parts lie, and git started in it."""
-
-    root: Path
-    git_dir: Path
-    common_dir: Path
-    object_format: str
-    deadline: float | None = None
-    guessed: bool = False  # git is still to be asked whether it lies there
-
-    @classmethod
-    def find(cls, folder: Path, deadline: float | None = None) -> "Repository":
-        """The repository whose working tree holds ``folder``.
-
-        Raises NotARepository, GitError, and ForeignRepository where the working tree is not the
-        repository's own (``code.work_tree``).
-        """
-        git = Git(folder, deadline=deadline)
-        check_git_file(folder)
-        asked = ("--show-object-format", "--show-toplevel", "--git-dir", "--git-common-dir")
-        lines = git.run("rev-parse", *asked).removesuffix(b"\n").split(b"\n")
-        if len(lines) != 4:  # a path holds a newline: ask for each alone
-            lines = [git.run("rev-parse", one).removesuffix(b"\n") for one in asked]
-        object_format, root, git_dir, common = map(os.fsdecode, lines)
-        # Resolved, since the two are compared: git may give them from the folder, with "..".
-        own, shared = ((folder.resolve() / one).resolve() for one in (git_dir, common))
-        found = cls(Path(root), own, shared, object_format, deadline)
-        check_work_tree(found.root, own, folder)
-        return found
-
-    @cached_property
-    def git(self) -> Git:
-        if self.guessed:  # git must find it by itself, or it would not ask whose it is
-            return Git(self.root, deadline=self.deadline)
-        # By name: with core.worktree set it could not be found from the working tree.
-        return Git(self.root, self.git_dir, self.root, deadline=self.deadline)
-
-    @cached_property
-    def objects(self) -> Path:
-        return self.common_dir / "objects"
-
-    @cached_property
-    def index(self) -> Path:
-        return self.git_dir / "index"
-
-    def commit(self) -> str | None:
-        """The id HEAD stands at, or None when it is unborn."""
-        answer = self.git.run("rev-parse", "-q", "--verify", "HEAD^{commit}", accept=(0, 1))
-        return answer.decode().strip() or None
-
-
 def inherited(names: tuple[str, ...] = CONFIGURATION) -> dict[str, str]:
     """This process's environment; of git's own variables those that begin with ``names``."""
     return {
@@ -394,3 +340,37 @@ def _quoted(path: Path) -> str:
     if os.pathsep not in text and not text.startswith('"'):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def bare_config(object_format: str) -> str:
+    """The configuration of a repository that ``make_bare`` makes."""
+    version, extension = ("0", "")
+    if object_format != "sha1":
+        version, extension = "1", f"[extensions]\n\tobjectformat = {object_format}\n"
+    return f"[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extension}"
+
+
+def make_bare(directory: Path, object_format: str) -> None:
+    """What ``git init --bare`` would make, without starting it."""
+    for name in ("objects/pack", "objects/info", "refs/heads"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    (directory / "config").write_text(bare_config(object_format))
+    (directory / "HEAD").write_text("ref: refs/heads/none\n")
+
+
+_NEEDS_QUOTES = (b"\n", b"\r", b'"', b"\\")
+
+
+def quoted(path: bytes) -> bytes:
+    """A path for one line of git's input, C-quoted where it must be."""
+    if not any(mark in path for mark in _NEEDS_QUOTES) and not path.startswith(b" "):
+        return path
+    escapes: Mapping[bytes, bytes] = {
+        b"\\": b"\\\\",
+        b'"': b'\\"',
+        b"\n": b"\\n",
+        b"\r": b"\\r",
+    }
+    for plain, escaped in escapes.items():
+        path = path.replace(plain, escaped)
+    return b'"' + path + b'"'

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jellyml import throwaway
-from jellyml.code.repository import CONFIGURATION, configured, inherited, program
+from jellyml.fs import tempdirs
+from jellyml.repo.git import CONFIGURATION, configured, inherited, program
 
 _OFF = {
     "safe.bareRepository": "explicit",
@@ -50,7 +50,7 @@ def page(lines: Iterable[str], encoding: str) -> None:
     Git alone knows which one that is. It is asked in an empty folder, so that no repository has
     a say, and pages what the alias copies to it.
     """
-    with throwaway.folder() as neutral:
+    with tempdirs.folder() as neutral:
         settings = (*_OFF, ("alias.jellyml-page", "!cat"))
         environment = configured(inherited((*CONFIGURATION, "GIT_PAGER")), settings)
         environment["GIT_CEILING_DIRECTORIES"] = str(neutral.parent)

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from jellyml import files
-from jellyml.code.repository import Git, Repository
+from jellyml.fs import atomic
+from jellyml.repo.git import Git
+from jellyml.repo.repository import Repository
 
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 _POINTER = re.compile(
@@ -112,8 +113,8 @@ def keep(store: Path, contents: Iterable[Path]) -> None:
             place.hardlink_to(content)
         except OSError:
             with content.open("rb") as file:
-                files.replace(place, iter(lambda: file.read(_BLOCK), b""))
-        files.sync_folder(place.parent)
+                atomic.replace(place, iter(lambda: file.read(_BLOCK), b""))
+        atomic.sync_folder(place.parent)
 
 
 def keep_only(store: Path, oids: Container[str]) -> None:

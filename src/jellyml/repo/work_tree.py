@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from jellyml.errors import ForeignRepository, pasteable
-from jellyml.files import read_plain, resolved
+from jellyml.fs.atomic import read_plain
+from jellyml.fs.paths import resolved
 
 _OBJECT_ID = re.compile(rb"[0-9a-f]{40}")
 _LONGEST = 1 << 16  # bytes in a file that names a path

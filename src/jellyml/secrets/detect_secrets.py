@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
-from jellyml import throwaway
+from jellyml.fs import tempdirs
 
 Search: TypeAlias = Callable[[str, bytes], list[tuple[int, str]]]
 """A path and its bytes; each line, from 1, and the kind of what is in it."""
@@ -40,7 +40,7 @@ def searching() -> Iterator[Search | None]:
     except ImportError:
         yield None
         return
-    with throwaway.folder() as place, default_settings():
+    with tempdirs.folder() as place, default_settings():
 
         def search(path: str, content: bytes) -> list[tuple[int, str]]:
             name = PurePosixPath(path).name  # it tells by it what language to expect

@@ -1,20 +1,13 @@
-"""Credentials in the files that a snapshot takes: named by file, line and kind, never shown.
+"""The forms of credentials: find them in bytes, or mask them.
 
-They are known by forms that nothing else has: the prefixes that services give to their keys,
-the header of a private key, a password in an address. A key without such a form is found by
-``jellyml check``, which has more time.
+A credential is recognised by a form that nothing else has: the prefix that a service gives to its
+keys, the header of a private key, a password in an address.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-
-from jellyml.code.contents import Contents
-from jellyml.code.manifest import Credential
-from jellyml.code.scan import SYMLINK
-from jellyml.code.selection import Selection
 
 _WANDB = (
     rb"(?i:[._ -]?(?:login|(?:api[_-]?)?key))[^\n\w]{0,6}(?:key[^\n\w]{1,4})?"
@@ -70,22 +63,6 @@ _ALLOWED = re.compile(rb"pragma: ?(?:allow|white)list secret")  # as detect-secr
 _BLOCK = 4 << 20
 _LONGEST = 4 << 10  # of a credential, which may lie across two blocks
 _TEXT = 8 << 10
-_MOST = 1000
-
-
-def credentials(selection: Selection, contents: Contents) -> list[Credential]:
-    """What looks like a credential in files that differ from HEAD; of 1,000 at most."""
-    found: list[Credential] = []
-    for path, there in sorted(selection.overlay.items()):
-        if there is None or there.mode == SYMLINK:
-            continue
-        content = contents.read(path, there)
-        if content is not None:
-            name = os.fsdecode(path)
-            found += (Credential(name, line, kind) for line, kind in in_content(content))
-        if len(found) >= _MOST:
-            break
-    return found[:_MOST]
 
 
 def search(data: bytes) -> Iterator[tuple[int, str]]:

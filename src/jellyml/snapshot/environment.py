@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
-from jellyml.code.masking import mask_arguments, mask_text, mask_url
+from jellyml.secrets.redact import mask_arguments, mask_text, mask_url
 
 # Variables that change what a run does, or say which of many it was. No others are recorded.
 _VARIABLES = re.compile(

@@ -8,64 +8,19 @@ import base64
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
-from jellyml.code import environment
-from jellyml.code.data import Data
-from jellyml.code.guard import LeftOut
-from jellyml.code.masking import mask_data, mask_forms, mask_text, mask_url
 from jellyml.errors import UsageError
+from jellyml.secrets.redact import mask_data, mask_forms, mask_text, mask_url
+from jellyml.snapshot import environment
+from jellyml.snapshot.facts import CodeFacts
 
 SCHEMA = 1
 # The record is to stay small, whatever lies in the folder.
 _MOST_LEFT_OUT = 1000
 _DEEPEST = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Nested:
-    """A submodule or nested repository whose files are in the snapshot as ordinary files."""
-
-    path: str
-    commit: str | None
-    branch: str | None
-    remotes: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """What looks like one, never itself: a path from the root, a line from 1, and its kind."""
-
-    path: str
-    line: int
-    kind: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} in line {self.line} of {self.path}"
-
-
-@dataclass(frozen=True, slots=True)
-class CodeFacts:
-    """What a capture knows of the code; addresses as git has them, masked when recorded."""
-
-    root: Path
-    commit: str | None = None  # the snapshot's
-    base: str | None = None  # HEAD's
-    branch: str | None = None
-    remotes: Mapping[str, str] = field(default_factory=dict)
-    dirty: bool = False
-    changed: int = 0  # how many paths differ from base
-    left_out: tuple[LeftOut, ...] = ()
-    nested: tuple[Nested, ...] = ()
-    raw: tuple[str, ...] = ()  # files captured as they lie, their filter not run
-    secrets: tuple[Credential, ...] = ()  # what looks like one, in files that differ from HEAD
-    data: tuple[Data, ...] = ()  # untracked files that look like it
-    cut: str = ""  # why the history is not whole
-    commit_texts: Mapping[str, bytes] = field(default_factory=dict)  # true commits, where it is cut
-    bundle_sha256: str | None = None
-    error: str | None = None
 
 
 Surroundings = dict[str, object]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, NoReturn
 
 from jellyml.errors import BadSnapshot, UsageError
-from jellyml.formats import CODE, MANIFEST, Kind, Record
+from jellyml.formats.record import CODE, KEY, MANIFEST, MANIFEST_KEY, Record, RecordKind
 
 HEADER_SIZE = 1024
 VERSION = "january-7-2023"
@@ -30,6 +30,9 @@ _NO_BUNDLE = "What follows the snapshot's header is not a git bundle."
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _OBJECT_FORMAT = re.compile(r"sha1|sha256")
+
+SIDECAR = f"{KEY}.bundle"
+MANIFEST_SIDECAR = f"{MANIFEST_KEY}.json"
 
 
 class NewerSnapshot(BadSnapshot):
@@ -265,7 +268,7 @@ def _behind(chunks: Iterator[bytes], skip: int) -> Iterator[bytes]:
         skip = max(0, skip - len(chunk))
 
 
-def _fields(head: bytes, kind: Kind, version: str) -> dict[str, object]:
+def _fields(head: bytes, kind: RecordKind, version: str) -> dict[str, object]:
     if not head.startswith(kind.magic) or len(head) < HEADER_SIZE:
         raise BadSnapshot("The header is cut off.")
     fields = parse_json(head[:HEADER_SIZE].rstrip(b"\0"))

@@ -10,11 +10,12 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
-from jellyml.code import filling
-from jellyml.code.guard import LeftOut, in_words
-from jellyml.code.manifest import CodeFacts, with_notes
 from jellyml.errors import JellyError, JellyWarning
-from jellyml.formats import KEY, MANIFEST_KEY, safetensors
+from jellyml.formats import safetensors
+from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.snapshot import serialization
+from jellyml.snapshot.facts import CodeFacts, LeftOut, format_size
+from jellyml.snapshot.manifest import with_notes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,8 +58,8 @@ class Snapshot(dict[str, "Tensor"]):
         one counts. Notes that cannot be recorded are a JellyWarning: what is trained is saved.
         """
         try:
-            made = with_notes(filling.parse_manifest(self.manifest), notes)
-            return Snapshot(self.filling, filling.manifest_record(made), self._facts)
+            made = with_notes(serialization.parse_manifest(self.manifest), notes)
+            return Snapshot(self.filling, serialization.manifest_record(made), self._facts)
         except Exception as error:  # noqa: BLE001 (hours of training are not lost for a note)
             reason = error.problem if isinstance(error, JellyError) else f"{error!r}"
             warnings.warn(f"The notes were not recorded. {reason}", JellyWarning, stacklevel=2)
@@ -74,7 +75,7 @@ class Snapshot(dict[str, "Tensor"]):
         """
         records = {KEY: self.filling, MANIFEST_KEY: self.manifest}
         if sum(map(len, records.values())) * 4 > _LARGEST_TEXTS * 3:
-            size = in_words(len(self.filling))
+            size = format_size(len(self.filling))
             warnings.warn(
                 f"The code is too large for the header of a safetensors file: {size}. The file will"
                 ' carry none. Fix: save it without its past, create_snapshot(history="none"), or'

@@ -1,6 +1,6 @@
 """The arrays of a checkpoint, found without torch, without unpickling, without reading them."""
 
 from jellyml.tensors.lazy_array import LazyArray
-from jellyml.tensors.sources import Arrays, NoArrays, arrays_of
+from jellyml.tensors.readers import Arrays, NoArrays, arrays_of
 
 __all__ = ["Arrays", "LazyArray", "NoArrays", "arrays_of"]

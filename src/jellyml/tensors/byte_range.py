@@ -19,7 +19,7 @@ class Unreadable(JellyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class ByteRange:
     """``size`` bytes of a file from ``offset`` on.
 
     ``packed`` bytes of the file, deflated, give them, where that is not None; ``skip`` come

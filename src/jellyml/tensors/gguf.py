@@ -6,11 +6,11 @@ from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
+from jellyml.formats.containers.pickle.objects import MOST_ARRAYS, TooMuch
 from jellyml.formats.record import read_at, size_of
+from jellyml.tensors.byte_range import ByteRange
 from jellyml.tensors.dtypes import DType, of_gguf
 from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
-from jellyml.tensors.nodes import MOST_ARRAYS, TooMuch
-from jellyml.tensors.stretch import Stretch
 
 _BLOCK = 1 << 18
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -144,4 +144,4 @@ def _array(
     if place + size > length:
         return LazyArray(name, shape, kind, None, flaw=NOT_THERE)
     swap = kind.swap if reader.order == ">" else 1
-    return LazyArray(name, shape, kind, Stretch(path, place, size, swap=swap))
+    return LazyArray(name, shape, kind, ByteRange(path, place, size, swap=swap))

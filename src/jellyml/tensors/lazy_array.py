@@ -3,19 +3,25 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO
 
-from jellyml.tensors import layout, same
+from jellyml.tensors.byte_range import ByteRange, Unreadable, shorter, swapped
 from jellyml.tensors.dtypes import DType
-from jellyml.tensors.stretch import Stretch, Unreadable, swapped
+from jellyml.tensors.strides import is_dense, pieces
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import numpy
 
 NOT_THERE = "its bytes are not in the file"  #: a flaw: cut off, or a header that lies
 # Held whole where elements lie in another order than their indices in what is deflated.
 _MOST_HELD = 16 << 20
+
+# What two of them take stays in a processor's cache.
+_BLOCK = 512 << 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +35,7 @@ class LazyArray:
     name: str
     shape: tuple[int, ...]
     type: DType
-    stretch: Stretch | None
+    stretch: ByteRange | None
     strides: tuple[int, ...] | None = None
     flaw: str = ""
     known_digest: str | None = field(default=None, repr=False)  # if it was made already
@@ -64,7 +70,7 @@ class LazyArray:
             yield from stretch.chunks()
         elif stretch.packed is not None:
             data = b"".join(stretch.chunks())
-            yield from layout.pieces(
+            yield from pieces(
                 lambda at, size: data[at : at + size], self.type.size, self.shape, self.strides
             )
         else:
@@ -89,18 +95,18 @@ class LazyArray:
         """Whether shape, type and every bit are the same; read only where that has to be."""
         if not isinstance(other, LazyArray):
             return NotImplemented
-        return same.same(self, other)
+        return same(self, other)
 
     def numpy(self) -> "numpy.ndarray[Any, Any]":
         """The array for numpy: a view of the file where it can be mapped. Extra ``weights``.
 
         Raises Unreadable, and JellyError for a type that numpy has not.
         """
-        from jellyml.tensors.as_numpy import array
+        from jellyml.tensors.to_numpy import array
 
         return array(self)
 
-    def placed(self) -> Stretch:
+    def placed(self) -> ByteRange:
         """Where the bytes lie. Raises Unreadable where they cannot be had."""
         if self.stretch is None or self.flaw:
             raise Unreadable(
@@ -110,9 +116,95 @@ class LazyArray:
             raise Unreadable(f"The array {self.name!r} is a compressed view, and large.")
         return self.stretch
 
-    def _strided(self, stretch: Stretch, strides: tuple[int, ...]) -> Iterator[bytes]:
+    def _strided(self, stretch: ByteRange, strides: tuple[int, ...]) -> Iterator[bytes]:
         with stretch.open() as file:
-            for piece in layout.pieces(
+            for piece in pieces(
                 lambda at, size: stretch.read(file, at, size), self.type.size, self.shape, strides
             ):
                 yield swapped(piece, stretch.swap) if stretch.swap > 1 else piece
+
+
+def same(one: "LazyArray", other: "LazyArray") -> bool:
+    """Shape and type first, then what needs no reading, then the bytes. Raises Unreadable."""
+    if one.shape != other.shape or one.type != other.type:
+        return False
+    if one.known_digest and other.known_digest:
+        return one.known_digest == other.known_digest
+    if one.size == 0:
+        return True
+    return same_place(one, other) or _same_bytes(one, other)
+
+
+def same_place(one: "LazyArray", other: "LazyArray") -> bool:
+    """Whether both are the same bytes of the same file: then there is nothing to compare."""
+    mine, theirs = one.placed(), other.placed()
+    if one.strides != other.strides or (mine.offset, mine.size, mine.packed, mine.skip) != (
+        theirs.offset,
+        theirs.size,
+        theirs.packed,
+        theirs.skip,
+    ):
+        return False
+    return mine.swap == theirs.swap and (
+        mine.path == theirs.path or mine.path.samefile(theirs.path)
+    )
+
+
+def aligned(one: "LazyArray", other: "LazyArray") -> bool:
+    """Whether equal elements lie at equal places of both stretches, and nothing else does."""
+    if not (one.placed().plain and other.placed().plain):
+        return False
+    if one.strides == other.strides:
+        return one.strides is None or is_dense(one.shape, one.strides)
+    return False
+
+
+def _same_bytes(one: "LazyArray", other: "LazyArray") -> bool:
+    if aligned(one, other):
+        return all(mine == theirs for mine, theirs in blocks(one.placed(), other.placed()))
+    mine, theirs = rechunked(one.chunks()), rechunked(other.chunks())
+    return all(left == right for left, right in zip_longest(mine, theirs))
+
+
+def blocks(
+    one: ByteRange, other: ByteRange, block: int = _BLOCK
+) -> Iterator[tuple[bytearray, bytearray]]:
+    """The bytes of two stretches of one size, as they lie, in two buffers used again and again.
+
+    What is behind the end of the last block is alike in both.
+    """
+    block = min(block, one.size)
+    mine, theirs = bytearray(block), bytearray(block)
+    views = memoryview(mine), memoryview(theirs)
+    with one.open() as left, other.open() as right:
+        left.seek(one.offset)
+        right.seek(other.offset)
+        for start in range(0, one.size, block):
+            size = min(block, one.size - start)
+            if size < block:
+                mine[size:] = theirs[size:] = bytes(block - size)
+            _fill(left, views[0][:size], one)
+            _fill(right, views[1][:size], other)
+            yield mine, theirs
+
+
+def rechunked(pieces: Iterator[bytes], size: int = _BLOCK) -> Iterator[bytes]:
+    """The same bytes in pieces of one size, but for the last."""
+    held = b""
+    for piece in pieces:
+        held = held + piece if held else piece
+        if len(held) >= size:
+            whole = len(held) // size * size
+            for start in range(0, whole, size):
+                yield held[start : start + size]
+            held = held[whole:]
+    if held:
+        yield held
+
+
+def _fill(file: BinaryIO, view: memoryview, stretch: ByteRange) -> None:
+    while view:
+        count = file.readinto(view)  # type: ignore[attr-defined]
+        if not count:
+            raise shorter(stretch.path)
+        view = view[count:]

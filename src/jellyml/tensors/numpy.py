@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jellyml.formats import npy
+from jellyml.formats.containers.pickle.objects import MOST_ARRAYS, TooMuch
+from jellyml.formats.containers.zip import read_directory
 from jellyml.formats.record import Record, size_of
-from jellyml.formats.zip_directory import read_directory
+from jellyml.tensors.byte_range import ByteRange
 from jellyml.tensors.dtypes import DType, of_numpy
 from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
-from jellyml.tensors.nodes import MOST_ARRAYS, TooMuch
-from jellyml.tensors.stretch import Stretch
 
 _LONGEST_HEADER = 10_000  # as much as NumPy itself reads without being asked to
 _LARGEST = 1 << 48
@@ -56,9 +56,9 @@ def _array(name: str, member: Record | None, file: BinaryIO, path: Path) -> Lazy
     if start + size > room:
         return LazyArray(name, shape, kind, None, flaw=NOT_THERE)
     if member.encoded:
-        place = Stretch(path, member.offset, size, member.size, start, swap)
+        place = ByteRange(path, member.offset, size, member.size, start, swap)
     else:
-        place = Stretch(path, member.offset + start, size, swap=swap)
+        place = ByteRange(path, member.offset + start, size, swap=swap)
     strides = _fortran(shape) if fortran and sum(each > 1 for each in shape) > 1 else None
     return LazyArray(name, shape, kind, place, strides)
 

@@ -9,30 +9,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jellyml.errors import JellyError
-from jellyml.formats import (
-    KEY,
-    MANIFEST_KEY,
-    format_of,
-    gguf,
-    npy,
-    npz,
-    safetensors,
-    scan,
-    torch_legacy,
-    torch_zip,
-)
-from jellyml.formats.record import read_at
-from jellyml.tensors import gguf_file, numpy_files, safetensors_file, torch_files
+from jellyml.formats import gguf, npy, npz, safetensors, torch_legacy, torch_zip, unknown
+from jellyml.formats.containers.pickle.objects import MOST_ARRAYS, TooMuch
+from jellyml.formats.record import KEY, MANIFEST_KEY, read_at
+from jellyml.formats.registry import format_of
+from jellyml.tensors import numpy, torch
+from jellyml.tensors import safetensors as tensors_safetensors
+from jellyml.tensors.gguf import of_file
 from jellyml.tensors.lazy_array import LazyArray
-from jellyml.tensors.nodes import MOST_ARRAYS, TooMuch
 
 _READERS: Mapping[str, Callable[[BinaryIO, Path], Iterator[LazyArray]]] = {
-    torch_zip.name: torch_files.of_zip,
-    torch_legacy.name: torch_files.of_legacy,
-    safetensors.name: safetensors_file.of_file,
-    gguf.name: gguf_file.of_file,
-    npz.name: numpy_files.of_npz,
-    npy.name: numpy_files.of_npy,
+    torch_zip.name: torch.of_zip,
+    torch_legacy.name: torch.of_legacy,
+    safetensors.name: tensors_safetensors.of_file,
+    gguf.name: of_file,
+    npz.name: numpy.of_npz,
+    npy.name: numpy.of_npy,
 }
 _INDEX = "*.index.json"
 _SHARDS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.gguf", "*.npz")
@@ -110,7 +102,7 @@ def _file(path: Path) -> Iterator[LazyArray]:
 
 
 def _of_another_kind(path: Path, kind: str) -> NoArrays:
-    told = "is not known" if kind == scan.name else f"({kind}) is read by its own library alone"
+    told = "is not known" if kind == unknown.name else f"({kind}) is read by its own library alone"
     return NoArrays(
         f"The arrays of {path} cannot be found: its format {told}.",
         "save the weights as .safetensors, .npz or with torch.save as well, then name that file.",

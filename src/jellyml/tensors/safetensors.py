@@ -7,11 +7,11 @@ from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
+from jellyml.formats.containers.pickle.objects import MOST_ARRAYS, TooMuch
 from jellyml.formats.record import read_at, size_of
+from jellyml.tensors.byte_range import ByteRange
 from jellyml.tensors.dtypes import DType, of_safetensors
 from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
-from jellyml.tensors.nodes import MOST_ARRAYS, TooMuch
-from jellyml.tensors.stretch import Stretch
 
 _BLOCK = 1 << 16
 _LONGEST_ENTRY = 1 << 14
@@ -122,4 +122,4 @@ def _array(name: str, entry: dict[str, object], path: Path, start: int, room: in
     flaw = ""
     if not 0 <= first <= last <= room or last - first != kind.bytes_of(prod(sizes)):
         flaw = NOT_THERE
-    return LazyArray(name, sizes, kind, Stretch(path, start + first, last - first), flaw=flaw)
+    return LazyArray(name, sizes, kind, ByteRange(path, start + first, last - first), flaw=flaw)

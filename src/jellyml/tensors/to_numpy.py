@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jellyml.errors import JellyError
-from jellyml.tensors import layout
+from jellyml.tensors.strides import extent
 
 if TYPE_CHECKING:
     import numpy
@@ -108,7 +108,7 @@ def array(lazy: "LazyArray") -> "Array":
     if not stretch.plain or not isinstance(stretch.path, Path):  # at an address
         return numpy.frombuffer(lazy.read(), kind).reshape(lazy.shape)
     strides = lazy.strides
-    count = lazy.size if strides is None else layout.extent(lazy.shape, strides)
+    count = lazy.size if strides is None else extent(lazy.shape, strides)
     # An array and not a memmap, whose class would go with everything that is made from it.
     mapped = numpy.memmap(stretch.path, kind, "r", stretch.offset, (count,))
     flat = numpy.frombuffer(mapped, kind)

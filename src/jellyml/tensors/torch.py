@@ -5,15 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from jellyml.formats.pickle_walk import Program
+from jellyml.formats.containers.pickle import builder
+from jellyml.formats.containers.pickle.machine import Program
+from jellyml.formats.containers.pickle.objects import Storage, Tensor, TooMuch, tensors
+from jellyml.formats.containers.pickle.window import Window
+from jellyml.formats.containers.zip import Directory, read_directory
 from jellyml.formats.record import Record, read_at, size_of
-from jellyml.formats.window import Window
-from jellyml.formats.zip_directory import Directory, read_directory
-from jellyml.tensors import layout, structure
+from jellyml.tensors import strides
+from jellyml.tensors.byte_range import ByteRange
 from jellyml.tensors.dtypes import DTYPES, DType, of_storage
 from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
-from jellyml.tensors.nodes import Storage, Tensor, TooMuch, tensors
-from jellyml.tensors.stretch import Stretch
 
 # A smaller pickle is held whole, which is quicker; a larger one is read a little at a time.
 _HELD = 4 << 20
@@ -22,7 +23,7 @@ _LEGACY_PICKLES = 3  # before that of the object: the magic number, the version,
 # Deflate gives at most so many bytes for one.
 _MOST_UNFOLDING = 1032
 
-Find = Callable[[Storage], Stretch | None]
+Find = Callable[[Storage], ByteRange | None]
 
 
 def of_zip(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
@@ -32,7 +33,7 @@ def of_zip(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
         raise TooMuch(f"{path} is a damaged archive.")
     entries = _Entries(file, path, directory)
     names = ["data.pkl"] if "data.pkl" in entries else []
-    root, _ = structure.read(entries.program(names[0])) if names else (None, 0)
+    root, _ = builder.read(entries.program(names[0])) if names else (None, 0)
     for name, found in tensors(root):
         yield _array(name, found, entries.storage)
 
@@ -42,30 +43,30 @@ def of_legacy(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
     at = 0
     program = Window(file)
     for _ in range(_LEGACY_PICKLES):
-        _, at = structure.read(program, at)
-    root, at = structure.read(program, at)
+        _, at = builder.read(program, at)
+    root, at = builder.read(program, at)
     found = list(tensors(root))
     claimed = {}
     for _, each in found:
         storage = each.storage if isinstance(each, Tensor) else each
         claimed[storage.key] = storage
-    places = _legacy_places(file, path, claimed, *structure.texts(program, at))
+    places = _legacy_places(file, path, claimed, *builder.texts(program, at))
     for name, each in found:
         yield _array(name, each, lambda storage: places.get(storage.key))
 
 
 def _legacy_places(
     file: BinaryIO, path: Path, claimed: dict[str, Storage], keys: list[str], at: int
-) -> dict[str, Stretch]:
+) -> dict[str, ByteRange]:
     """Each storage has its count of elements in 8 bytes before it."""
-    places: dict[str, Stretch] = {}
+    places: dict[str, ByteRange] = {}
     length = size_of(file)
     for key in keys:
         kind = of_storage(claimed[key].kind) if key in claimed else None
         count = int.from_bytes(read_at(file, at, 8), "little", signed=True)
         if kind is None or not 0 <= kind.bytes_of(count) <= length - at - 8:
             break  # where the next one begins cannot be told
-        places[key] = Stretch(path, at + 8, kind.bytes_of(count))
+        places[key] = ByteRange(path, at + 8, kind.bytes_of(count))
         at += 8 + kind.bytes_of(count)
     return places
 
@@ -98,16 +99,16 @@ class _Entries:
             return record.head(self._file, _MOST_INFLATED)
         return Window(self._file, record.offset, record.size)
 
-    def storage(self, storage: Storage) -> Stretch | None:
+    def storage(self, storage: Storage) -> ByteRange | None:
         record = self._record(f"data/{storage.key}")
         kind = of_storage(storage.kind)
         if record is None or kind is None:
             return None
         swap = kind.swap if self._big else 1
         if not record.encoded:
-            return Stretch(self._path, record.offset, record.size, swap=swap)
+            return ByteRange(self._path, record.offset, record.size, swap=swap)
         size = min(kind.bytes_of(storage.count), record.size * _MOST_UNFOLDING)
-        return Stretch(self._path, record.offset, size, packed=record.size, swap=swap)
+        return ByteRange(self._path, record.offset, size, packed=record.size, swap=swap)
 
     def _record(self, name: str) -> Record | None:
         number = self._numbers.get(name.encode())
@@ -129,17 +130,17 @@ def _array(name: str, found: Tensor | Storage, find: Find) -> LazyArray:
     place = find(storage)
     part = place and _part(place, found, kind)
     flaw = "" if part else NOT_THERE
-    plain = layout.is_contiguous(found.shape, found.strides)
+    plain = strides.is_contiguous(found.shape, found.strides)
     return LazyArray(name, found.shape, kind, part, None if plain else found.strides, flaw)
 
 
-def _part(place: Stretch, tensor: Tensor, kind: DType) -> Stretch | None:
+def _part(place: ByteRange, tensor: Tensor, kind: DType) -> ByteRange | None:
     """The stretch of the storage that the tensor is a view of; None where it does not reach."""
     start = kind.bytes_of(tensor.offset)
-    size = kind.bytes_of(layout.extent(tensor.shape, tensor.strides))
+    size = kind.bytes_of(strides.extent(tensor.shape, tensor.strides))
     if start + size > place.size:
         return None
     swap = kind.swap if place.swap > 1 else 1
     if place.packed is None:
-        return Stretch(place.path, place.offset + start, size, swap=swap)
-    return Stretch(place.path, place.offset, size, place.packed, start, swap)
+        return ByteRange(place.path, place.offset + start, size, swap=swap)
+    return ByteRange(place.path, place.offset, size, place.packed, start, swap)

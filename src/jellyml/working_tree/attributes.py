@@ -6,9 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from jellyml.code.repository import Repository
+from jellyml.repo.repository import Repository
 
 _LISTED = re.compile(rb"(?:\t|/)\.gitattributes\0")
+
+RULES = ("text", "crlf", "eol", "ident", "working-tree-encoding", "filter")
+NOT_SET = (b"unspecified", b"unset")
+NO_FILTER = (*NOT_SET, b"set")
+
+CONTENT_RULES = (b"ident", b"working-tree-encoding", b"filter")
 
 
 def are_rules(repository: Repository, config: Mapping[str, str], paths: Iterable[bytes]) -> bool:

@@ -1,17 +1,21 @@
-"""Files whose blob is not their bytes: stored by git's own rules, and by none of its filters."""
+"""A selection as a git tree and a commit, written into a scratch git directory.
 
-from collections.abc import Iterable, Mapping
+Git's own rules turn bytes into blobs, and none of its filters is run.
+"""
 
-from jellyml.code.contents import Contents
-from jellyml.code.rules import is_off
-from jellyml.code.scan import SYMLINK, Scan
-from jellyml.code.scratch import Scratch
-from jellyml.code.selection import Selection
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
-_NAMES = ("text", "crlf", "eol", "ident", "working-tree-encoding", "filter")
-_NONE = (b"unspecified", b"unset")
-_NO_FILTER = (*_NONE, b"set")
+from jellyml.working_tree.attributes import NO_FILTER, NOT_SET, RULES, is_off
+from jellyml.working_tree.contents import Contents
+from jellyml.working_tree.scan import SYMLINK, Scan
+from jellyml.working_tree.scratch import Change, Scratch, header
+from jellyml.working_tree.selection import Selection
+
 Rules = Mapping[bytes, bytes]
+
+Dates = dict[str, int]
+"""Commits and the seconds of their dates, so that git is asked once for each."""
 
 
 def blobs(selection: Selection, contents: Contents, scratch: Scratch) -> dict[bytes, bytes]:
@@ -36,7 +40,7 @@ def blobs(selection: Selection, contents: Contents, scratch: Scratch) -> dict[by
         kept = _kept(layer, scratch, [path for path in asked if _is_auto(rules[path], layer)])
         made = scratch.blobs(layer, [path for path in asked if path not in kept])
         stored |= {prefix + path: oid for path, oid in made.items()}
-        filtered = {path for path in lying if rules[path][b"filter"] not in _NO_FILTER}
+        filtered = {path for path in lying if rules[path][b"filter"] not in NO_FILTER}
         missing = set(asked) - kept - set(made)
         contents.raw += sorted(prefix + path for path in filtered | missing)
     return stored
@@ -46,14 +50,14 @@ def _rules(
     layer: Scan, scratch: Scratch, paths: Iterable[bytes]
 ) -> dict[bytes, dict[bytes, bytes]]:
     rules: dict[bytes, dict[bytes, bytes]] = {}
-    for path, name, value in scratch.attributes(layer, _NAMES, paths):
+    for path, name, value in scratch.attributes(layer, RULES, paths):
         rules.setdefault(path, {})[name] = value
     return rules
 
 
 def _may_change(content: object, rules: Rules) -> bool:
     """Of the rules for ends of lines, none changes a file without carriage returns."""
-    if any(rules[name] not in _NONE for name in (b"ident", b"working-tree-encoding")):
+    if any(rules[name] not in NOT_SET for name in (b"ident", b"working-tree-encoding")):
         return True
     return not isinstance(content, bytes) or b"\r\n" in content
 
@@ -86,3 +90,47 @@ def _has_crlf(blob: bytes) -> bool:
 
 
 _CONTROLS = bytes({*range(32), 127} - set(b"\b\t\n\f\r\x1b"))
+
+
+def changes(
+    selection: Selection, contents: Contents, scratch: Scratch, *, convert: bool = True
+) -> Iterator[Change]:
+    """The selection as lines of a commit upon HEAD, deletions first.
+
+    With ``convert`` bytes become blobs as git would make them; else they stay as they lie.
+    """
+    overlay = selection.overlay
+    deleted = sorted(path for path, found in overlay.items() if found is None)
+    for prefix, layer in selection.scan.layers():
+        if prefix and layer.head:
+            tree = layer.repository.git.line("rev-parse", f"{layer.head}^{{tree}}")
+            yield Change(prefix[:-1], b"040000", tree.encode())
+        elif prefix:
+            yield Change(prefix[:-1])
+        yield from (Change(path) for path in deleted if path.startswith(prefix))
+    stored = blobs(selection, contents, scratch) if convert else {}
+    for path, found in sorted(overlay.items()):
+        if found is None:
+            continue
+        oid = found.oid or stored.get(path)
+        content = None if oid else contents.read(path, found)
+        # What cannot be read, or is gone by now, is not in the tree: no older version either.
+        there = oid or content is not None
+        yield Change(path, found.mode, oid, content) if there else Change(path)
+
+
+def commit_of(place: Scratch, selection: Selection, contents: Contents, dates: Dates) -> str:
+    """HEAD itself where its tree is the tree to be captured, else a child of it."""
+    head = selection.scan.head
+    if selection.is_head and head:
+        return head
+    if head and head not in dates:
+        (text,) = place.git.read_objects([head])
+        found = _COMMITTED.search(text.partition(b"\n\n")[0])
+        dates[head] = int(found[1]) if found else 0
+    date = dates[head] if head else 0
+    return place.commit(header(date, head), changes(selection, contents, place), unless=head)
+
+
+# Old repositories hold dates that are none.
+_COMMITTED = re.compile(rb"\ncommitter [^\n]* (\d{1,15}) [+-]\d+(?:\n|\Z)")

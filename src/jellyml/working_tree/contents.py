@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jellyml.code.rules import is_off
-from jellyml.code.scan import Found
-from jellyml.code.scratch import bytes_on_disk
-from jellyml.code.selection import Selection, not_read
+from jellyml.working_tree.attributes import is_off
+from jellyml.working_tree.scan import Found
+from jellyml.working_tree.scratch import bytes_on_disk
+from jellyml.working_tree.selection import Selection, not_read
 
 if TYPE_CHECKING:
-    from jellyml.code.guard import LeftOut
+    from jellyml.snapshot.facts import LeftOut
 
 _BLOCK = 1 << 20
 

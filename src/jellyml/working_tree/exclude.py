@@ -11,7 +11,10 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
+
+from jellyml.formats import signatures
+from jellyml.snapshot.facts import Data, LeftOut, Reason
 
 _MB = 1_000_000
 # As far as a binary file is searched for a filling; beyond it only formats are recognised.
@@ -20,38 +23,14 @@ _HEAD = 8 << 10
 _TAIL = 64 << 10
 _HEADER = 1024
 
-# Patterns, compiled when first asked: few untracked files are binary, and it takes milliseconds.
-# The first bytes of formats that hold arrays. Pickles are among them: they are how torch (before
-# 1.6), scikit-learn and joblib save a model, and nobody keeps code in one.
-_SIGNATURE = (
-    rb"(?s)GGUF(?:[\x01-\x0f]\0\0\0|\0\0\0[\x01-\x0f])|(?:lmgg|tjgg)..\0\0"  # llama.cpp
-    rb"|\x89HDF\r\n\x1a\n"  # Keras
-    rb"|\x93NUMPY"
-    rb"|..\0\0TFL3"  # TensorFlow Lite
-    rb"|\x80(?:[\x02\x03][(\]c}X\x8a]|[\x04\x05]\x95)"  # pickle, protocols 2 to 5
-    # Flax: a msgpack map with a text for its first key, soon after it a first array.
-    rb"|(?:[\x81-\x8f]|\xde..)[\xa1-\xbf].{1,4096}?(?:\xc7.|\xc8..|\xc9....)\x01\x93[\x90-\x9f]"
+_LARGE = 1_000_000  # bytes; smaller tables are settings, samples and results
+_MOST = 1000
+_NAME = re.compile(
+    rb"\.(?:[ct]sv|jsonl|ndjson|parquet|feather|arrow|avro|orc|np[yz]|h(?:df)?5|mat|rds|rdata|dta|sav"
+    rb"|db|sqlite3?|duckdb|[ml]db|tfrecords?|xlsx?|ods|zip|tar|t?gz|bz2|xz|zst|7z|rar"
+    rb"|jpe?g|png|tiff?|webp|dcm|nii|wav|flac|mp[34]|ogg|avi|mov|mkv|las|laz|fastq|bam|vcf)\Z",
+    re.IGNORECASE,
 )
-# Names in a zip, from a member's own header or the archive's directory. numpy's are all arrays,
-# so that the first tells; a wheel or a data set may hold arrays too.
-_ZIP = b"PK\x03\x04"
-_NUMPY_ZIP = rb"(?s)PK\x03\x04.{26}[^\0]{1,255}?\.npy(?!\.)"
-_WEIGHTS_ZIP = (  # torch (TorchScript and torch.export too), Keras
-    rb"(?s)PK(?:\x03\x04.{26}|\x01\x02.{42})[^\0]{0,255}?"
-    rb"(?:/data\.pkl|/archive_format|\.weights\.h5)(?!\.)"
-)
-# A filling without its header: the bundle that create_snapshot writes to a file.
-_BUNDLE = rb"# v[23] git bundle\n(?:@[^\n]*\n)*[0-9a-f]{40,64} HEAD\n\nPACK"
-
-Reason = Literal["checkpoint", "too large", "too much", "unreadable", "name", "promised"]
-_EXPLAINED: dict[Reason, str] = {
-    "checkpoint": "it is a checkpoint",
-    "too large": "it is larger than max_file_size",
-    "too much": "the untracked files together are larger than max_untracked",
-    "unreadable": "it cannot be read",
-    "promised": "it is hidden by a sparse checkout, and this partial clone does not have it",
-    "name": "its name, or where it links to, stands for another place on some file system",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +39,6 @@ class Untracked:
 
     path: bytes
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A file that a snapshot does not hold; ``os.fsencode`` gives the path's own bytes."""
-
-    path: str
-    reason: Reason
-    size: int | None = None
-
-    @property
-    def explained(self) -> str:
-        """The reason, as what follows the colon of a sentence."""
-        size = "" if self.size is None else f" ({in_words(self.size)})"
-        return _EXPLAINED[self.reason] + size
 
 
 def choose(
@@ -137,13 +101,14 @@ def _reason(root: Path, file: Untracked, max_file_size: int, model: bytes | None
 
 
 def _carries_filling(file: BinaryIO, head: bytes, size: int) -> bool:
-    if re.match(_BUNDLE, head):
+    if re.match(signatures.BUNDLE, head):
         return True
-    from jellyml.formats import CODE, scan  # late: they take long to import, and are rarely asked
+    from jellyml.formats import unknown
+    from jellyml.formats.record import CODE  # late: they take long to import, and are rarely asked
 
     if size > _SEARCHED:
         return CODE.magic in _tail(file, size)
-    return any(_is_header(place.head(file, _HEADER)) for place in scan.records(file, CODE))
+    return any(_is_header(place.head(file, _HEADER)) for place in unknown.records(file, CODE))
 
 
 def _is_header(data: bytes) -> bool:
@@ -152,10 +117,16 @@ def _is_header(data: bytes) -> bool:
 
 
 def _holds_weights(file: BinaryIO, head: bytes, size: int) -> bool:
-    if head.startswith(_ZIP):
+    if head.startswith(signatures.ZIP):
         names = head + _tail(file, size)
-        return bool(re.match(_NUMPY_ZIP, head) or re.search(_WEIGHTS_ZIP, names))
-    return bool(re.match(_SIGNATURE, head)) or _is_safetensors(head, size) or _is_onnx(head, size)
+        return bool(
+            re.match(signatures.NUMPY_ZIP, head) or re.search(signatures.WEIGHTS_ZIP, names)
+        )
+    return (
+        bool(re.match(signatures.ARRAYS, head))
+        or _is_safetensors(head, size)
+        or _is_onnx(head, size)
+    )
 
 
 def _tail(file: BinaryIO, size: int) -> bytes:
@@ -195,9 +166,12 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return 0, len(data)
 
 
-def in_words(size: int) -> str:
-    """A number of bytes for people: ``31.4 MB``."""
-    for unit, name in ((1000 * _MB, "GB"), (_MB, "MB"), (1000, "kB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size} bytes"
+def looks_like_data(path: bytes, size: int) -> bool:
+    return size >= _LARGE and _NAME.search(path) is not None
+
+
+def data_among(files: Iterable[Untracked]) -> tuple[Data, ...]:
+    """The largest first; 1,000 at most."""
+    found = [file for file in files if looks_like_data(file.path, file.size)]
+    found.sort(key=lambda file: (-file.size, file.path))
+    return tuple(Data(os.fsdecode(file.path), file.size) for file in found[:_MOST])

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jellyml.code import lfs
-from jellyml.code.glance import PlainIndexes, Said, glance
-from jellyml.code.odd_names import odd_names
-from jellyml.code.repository import Repository
-from jellyml.code.rules import are_rules, is_off, lists_rules
 from jellyml.errors import ForeignRepository, GitError, NotARepository, TookTooLong
+from jellyml.fs.paths import is_folder
+from jellyml.repo import lfs
+from jellyml.repo.paths import at, odd_names, status
+from jellyml.repo.repository import Repository
+from jellyml.working_tree.attributes import are_rules, is_off, lists_rules
+from jellyml.working_tree.status import PlainIndexes, Said, glance
 
 GITLINK, SYMLINK, EXECUTABLE = b"160000", b"120000", b"100755"
 _NO_BLOB = (b"000000", GITLINK)
@@ -231,21 +232,6 @@ def _out_of_reach(root: Path, path: bytes) -> bool:
     except OSError:
         return False
     return False
-
-
-def at(root: Path, path: bytes) -> Path:
-    """Where a path of git's lies."""
-    return root / os.fsdecode(path)
-
-
-def status(root: Path, path: bytes) -> os.stat_result:
-    """What lies there, links not followed. A Path for each of many would cost more than this."""
-    return os.lstat(b"%s/%s" % (os.fsencode(root), path))
-
-
-def is_folder(path: Path) -> bool:
-    """True for a folder itself, not for a link to one."""
-    return not path.is_symlink() and path.is_dir()
 
 
 def on_disk(root: Path, path: bytes, *, executable: bool = True) -> Found | None:

@@ -10,17 +10,18 @@ import re
 import shutil
 import stat
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from jellyml import throwaway
-from jellyml.code.repository import Git
-from jellyml.code.rules import default_attributes_file
-from jellyml.code.scan import SYMLINK, Found, Scan, at, status
 from jellyml.errors import GitError, TookTooLong
+from jellyml.fs import tempdirs
+from jellyml.repo.git import Git, make_bare, quoted
+from jellyml.repo.paths import at, status
+from jellyml.working_tree.attributes import default_attributes_file
+from jellyml.working_tree.scan import SYMLINK, Found, Scan
 
 
 class ChangedMeanwhile(GitError):
@@ -140,8 +141,8 @@ def scratch(
     outer = scan.repository
     seen = [layer.repository.objects for layer in layers]
     if near is None:
-        throwaway.sweep()
-    with throwaway.folder(near) as directory:
+        tempdirs.sweep()
+    with tempdirs.folder(near) as directory:
         make_bare(directory, outer.object_format)
         git = Git(
             directory,
@@ -152,22 +153,6 @@ def scratch(
             deadline=outer.deadline,
         )
         yield Scratch(directory, git)
-
-
-def bare_config(object_format: str) -> str:
-    """The configuration of a repository that ``make_bare`` makes."""
-    version, extension = ("0", "")
-    if object_format != "sha1":
-        version, extension = "1", f"[extensions]\n\tobjectformat = {object_format}\n"
-    return f"[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extension}"
-
-
-def make_bare(directory: Path, object_format: str) -> None:
-    """What ``git init --bare`` would make, without starting it."""
-    for name in ("objects/pack", "objects/info", "refs/heads"):
-        (directory / name).mkdir(parents=True, exist_ok=True)
-    (directory / "config").write_text(bare_config(object_format))
-    (directory / "HEAD").write_text("ref: refs/heads/none\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,21 +206,3 @@ def bytes_on_disk(root: Path, path: bytes, found: Found, *, links: bool = True) 
         if os.fstat(file.fileno()).st_size > 8 * _BLOCK:
             return at(root, path)
         return file.readall()
-
-
-_NEEDS_QUOTES = (b"\n", b"\r", b'"', b"\\")
-
-
-def quoted(path: bytes) -> bytes:
-    """A path for one line of git's input, C-quoted where it must be."""
-    if not any(mark in path for mark in _NEEDS_QUOTES) and not path.startswith(b" "):
-        return path
-    escapes: Mapping[bytes, bytes] = {
-        b"\\": b"\\\\",
-        b'"': b'\\"',
-        b"\n": b"\\n",
-        b"\r": b"\\r",
-    }
-    for plain, escaped in escapes.items():
-        path = path.replace(plain, escaped)
-    return b'"' + path + b'"'

@@ -1,16 +1,19 @@
-"""What of a scan goes into a tree, and what is left out.
-
-Scans of nested repositories are laid into one tree here, as ordinary files.
-"""
+"""Select what of a scan goes into a snapshot, and what is left out."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jellyml.code import guard
-from jellyml.code.data import Data, data_among
-from jellyml.code.guard import LeftOut
-from jellyml.code.scan import Found, Scan, status
+from jellyml.errors import BadSnapshot
+from jellyml.repo import paths
+from jellyml.repo.paths import check_name, is_dot_git, status
+from jellyml.snapshot.facts import Data, LeftOut
+from jellyml.working_tree import exclude
+from jellyml.working_tree.exclude import data_among
+from jellyml.working_tree.scan import SYMLINK, Found, Scan
+from jellyml.working_tree.scratch import Scratch, scratch
 
 # Of untracked files, in bytes: of one, and of all.
 MAX_FILE_SIZE = 50_000_000
@@ -59,8 +62,8 @@ def select(
         unreadable = (*layer.unreadable, *layer.closed)
         left_out += (not_read(prefix + path) for path in unreadable)
     root = scan.repository.root
-    sized = (guard.Untracked(path, _size(root, path)) for path in sorted(untracked))
-    kept, refused = guard.choose(
+    sized = (exclude.Untracked(path, _size(root, path)) for path in sorted(untracked))
+    kept, refused = exclude.choose(
         sized,
         root=root,
         max_file_size=max_file_size,
@@ -90,3 +93,91 @@ def _size(root: Path, path: bytes) -> int:
 def not_read(path: bytes) -> LeftOut:
     """Named as left out because it cannot be read."""
     return LeftOut(os.fsdecode(path), "unreadable", None)
+
+
+def without_promised(selection: Selection) -> Selection:
+    """The selection without files of which there is neither a file nor a blob."""
+    partial = [(prefix, layer) for prefix, layer in selection.scan.layers() if _is_partial(layer)]
+    if not partial:
+        return selection
+    overlay, left_out = dict(selection.overlay), list(selection.left_out)
+    with scratch(selection.scan) as place:
+        for prefix, layer in partial:
+            blobs = _blobs(layer, place)
+            lacking = _lacking(layer, place, blobs)
+            overlay |= dict.fromkeys((prefix + path for path in lacking), None)
+            named = _named(lacking, blobs.keys() - lacking)
+            left_out += (LeftOut(os.fsdecode(prefix + name), "promised") for name in named)
+    return replace(selection, overlay=overlay, left_out=tuple(left_out))
+
+
+def _is_partial(layer: Scan) -> bool:
+    return bool(layer.hidden and layer.head) and any(
+        name.startswith("remote.") and name.endswith(".promisor") for name in layer.config
+    )
+
+
+def _blobs(layer: Scan, place: Scratch) -> dict[bytes, bytes]:
+    """HEAD's files and their blobs. Asked where git knows of no remote to fetch them from."""
+    listed = place.git.run("ls-tree", "-r", "-z", layer.head or "").split(b"\0")[:-1]
+    rows = (row.partition(b"\t") for row in listed)
+    return {path: fields.split()[2] for fields, _, path in rows}
+
+
+def _lacking(layer: Scan, place: Scratch, blobs: dict[bytes, bytes]) -> set[bytes]:
+    hidden = [path for path in layer.hidden & blobs.keys() if path not in layer.overlay]
+    asked = b"".join(blobs[path] + b"\n" for path in hidden)
+    answer = place.git.run("cat-file", "--batch-check", stdin=asked).splitlines()
+    return {path for path, one in zip(hidden, answer, strict=True) if one.endswith(b" missing")}
+
+
+def _named(lacking: Iterable[bytes], there: Iterable[bytes]) -> list[bytes]:
+    """Each by the topmost folder in which there is nothing else."""
+    shared = {parent for path in there for parent in _from_top(path)}
+    return sorted(
+        {next((one for one in _from_top(path) if one not in shared), path) for path in lacking}
+    )
+
+
+def _from_top(path: bytes) -> Iterator[bytes]:
+    """The folders that a path lies in, outermost first, each with a slash."""
+    for at, byte in enumerate(path):
+        if byte == ord("/"):
+            yield path[: at + 1]
+
+
+def without_refused(selection: Selection) -> Selection:
+    """The selection without what a load would refuse."""
+    refused = sorted({*_refused(selection)})
+    if not refused:
+        return selection
+    left_out = tuple(LeftOut(os.fsdecode(path), "name") for path in refused)
+    overlay = selection.overlay | dict.fromkeys(refused, None)
+    return replace(selection, overlay=overlay, left_out=(*selection.left_out, *left_out))
+
+
+def _refused(selection: Selection) -> Iterator[bytes]:
+    for path, found in selection.overlay.items():
+        if found and (_is_refused(path) or _leads_into_git(selection, path, found)):
+            yield path
+    for prefix, layer in selection.scan.layers():
+        for path in layer.odd_names:
+            if _is_refused(path) and selection.overlay.get(prefix + path, True):
+                yield prefix + path
+
+
+def _is_refused(path: bytes) -> bool:
+    try:
+        for name in path.split(b"/"):
+            check_name(name)
+    except BadSnapshot:
+        return True
+    return False
+
+
+def _leads_into_git(selection: Selection, path: bytes, found: Found) -> bool:
+    if found.mode == SYMLINK and found.oid is None:
+        with suppress(OSError):
+            target = os.readlink(os.fsencode(paths.at(selection.root, path)))  # noqa: PTH115
+            return any(map(is_dot_git, target.replace(b"\\", b"/").split(b"/")))
+    return False

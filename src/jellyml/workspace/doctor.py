@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jellyml.errors import GitError, pasteable
-from jellyml.workspace import words
-from jellyml.workspace.asides import lying
-from jellyml.workspace.outcome import Finding
-from jellyml.workspace.past import states_of
+from jellyml.workspace import results
+from jellyml.workspace.history import states_of
 from jellyml.workspace.recovery import Repair
+from jellyml.workspace.results import Finding
 from jellyml.workspace.session import Session
+from jellyml.workspace.set_aside import lying
 from jellyml.workspace.store import Store
 
 
@@ -17,10 +17,10 @@ def examine(session: Session, repaired: Repair | None) -> list[Finding]:
     """What is not as it should be, and what is worth knowing."""
     found = []
     if repaired:
-        outcome = words.rolled_back(session.repository.root, repaired, alone=False)
+        outcome = results.rolled_back(session.repository.root, repaired, alone=False)
         found.append(Finding(" ".join((*outcome.message, *outcome.warnings)), repaired=True))
     if session.is_read_only and session.journal.unfinished():
-        (problem,) = words.waiting(session.repository.root).warnings
+        (problem,) = results.waiting(session.repository.root).warnings
         found.append(Finding(problem, False, "make it writable, then run: jellyml doctor"))
     orphans = session.store.orphans()
     found += _damaged(session)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jellyml import files
-from jellyml.code.repository import Git, Repository
 from jellyml.errors import GitError, UnsafeToContinue, pasteable
+from jellyml.fs import atomic
+from jellyml.repo.git import Git
+from jellyml.repo.repository import Repository
 from jellyml.workspace import state
 from jellyml.workspace.state import Head
 
@@ -30,9 +31,9 @@ def move_head(repository: Repository, private: Path, wanted: Head, reason: str) 
         _note_in_reflog(repository, now, wanted, reason)
         new = private / "HEAD"
         text = f"ref: {wanted.ref}\n" if wanted.ref else f"{wanted.commit}\n"
-        files.replace(new, [os.fsencode(text)], mode=0o666)
+        atomic.replace(new, [os.fsencode(text)], mode=0o666)
         new.replace(repository.git_dir / "HEAD")
-        files.sync_folder(repository.git_dir)
+        atomic.sync_folder(repository.git_dir)
 
 
 def make_branch(git: Git, name: str) -> None:
@@ -90,7 +91,7 @@ def put_index(repository: Repository, new: Path | None) -> None:
         with new.open("rb+") as file:
             os.fsync(file.fileno())
         new.replace(repository.index)
-    files.sync_folder(repository.git_dir)
+    atomic.sync_folder(repository.git_dir)
 
 
 def put_operation(git_dir: Path, wanted: Mapping[str, bytes]) -> None:
@@ -101,12 +102,12 @@ def put_operation(git_dir: Path, wanted: Mapping[str, bytes]) -> None:
     for name in state.OPERATION:
         folder = git_dir / name
         if folder.is_dir() and not any(one.startswith(f"{name}/") for one in wanted):
-            files.remove_tree(folder)
+            atomic.remove_tree(folder)
     for name, content in wanted.items():
         path = git_dir / name
         if not os.path.lexists(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.replace(path, [content], mode=0o666)
+            atomic.replace(path, [content], mode=0o666)
 
 
 def digest(content: bytes | None) -> str | None:
@@ -128,7 +129,7 @@ def lock(place: Path, private: Path) -> Iterator[None]:
     """One of git's own locks, known as ours by being the same file as our token."""
     token = private / "token"
     if not token.exists():
-        files.replace(token, [b"jellyml\n"])
+        atomic.replace(token, [b"jellyml\n"])
     until = time.monotonic() + LOCK_WAIT
     while not _take(token, place):
         if time.monotonic() >= until:
@@ -171,5 +172,5 @@ def _take(token: Path, lock: Path) -> bool:
 def is_ours(token: Path, lock: Path) -> bool:
     """git's own index.lock is empty or an index, never our token."""
     with suppress(OSError):  # none there, or no file
-        return lock.samefile(token) or files.read_plain(lock) == files.read_plain(token)
+        return lock.samefile(token) or atomic.read_plain(lock) == atomic.read_plain(token)
     return False

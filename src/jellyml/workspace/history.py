@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from jellyml import files
-from jellyml.code import lfs
-from jellyml.code.lfs import Pointer
 from jellyml.errors import JellyError
-from jellyml.workspace import asides, words
-from jellyml.workspace.asides import lying
-from jellyml.workspace.journal import Journal, Operation, stacks
-from jellyml.workspace.outcome import Entry, Moment, Outcome
+from jellyml.fs import atomic
+from jellyml.repo import lfs
+from jellyml.repo.lfs import Pointer
+from jellyml.workspace import results, set_aside
+from jellyml.workspace.operation_log import Journal, Operation, stacks
+from jellyml.workspace.results import Entry, Moment, Outcome
 from jellyml.workspace.session import Session
+from jellyml.workspace.set_aside import lying
 from jellyml.workspace.store import Store
 
 
@@ -67,7 +67,7 @@ def forget(session: Session, *, everything: bool) -> Outcome:
     undo = stacks(operations).undo
     root = session.repository.root
     if not undo:
-        return words.nothing("forget", root)
+        return results.nothing("forget", root)
     entry = session.journal.next("forget")
     target = 0 if everything else undo[-1].number
     session.journal.write(replace(entry, status="done", target=target))
@@ -99,7 +99,7 @@ def prune(
         one.number
         for one in operations
         # Who removes the entry of what lies aside forgets whose it is, and where.
-        if not {one.before, one.after} & held and not any(asides.of(session.private, one))
+        if not {one.before, one.after} & held and not any(set_aside.of(session.private, one))
     ]
     # The highest stay: numbers are never given twice.
     by_states = sorted(operations, key=lambda one: (one.before, one.after))
@@ -147,7 +147,7 @@ def _remove_spent(store: Store) -> None:
     for private in store.orphans():
         rescued = any((private / "rescue").rglob("*"))
         if not rescued and not any(lying(private)) and not any(states_of(store, private)):
-            files.remove_tree(private)
+            atomic.remove_tree(private)
 
 
 def _needed_commits(session: Session, without: Iterable[str]) -> set[str]:

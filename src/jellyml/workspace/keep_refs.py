@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from jellyml import files
-from jellyml.code.repository import Git, Repository
+from jellyml.fs import atomic
+from jellyml.repo.git import Git
+from jellyml.repo.repository import Repository
 from jellyml.workspace import gitdir
 
 KEEP = "refs/jellyml/keep/"
@@ -47,9 +48,9 @@ def _drop_packed(packed: Path, beside: Path, gone: set[str]) -> None:
     left = [line for line in lines if line.rstrip(b"\n").partition(b" ")[2] not in wanted]
     if len(left) == len(lines):
         return
-    files.replace(beside, left, like=packed.stat())
+    atomic.replace(beside, left, like=packed.stat())
     beside.replace(packed)
-    files.sync_folder(packed.parent)
+    atomic.sync_folder(packed.parent)
 
 
 def remove_folders(common: Path) -> None:

@@ -8,9 +8,9 @@ import os
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-from jellyml.code import identity
-from jellyml.code.repository import Repository
 from jellyml.errors import UnsafeToContinue, pasteable
+from jellyml.repo import worktrees
+from jellyml.repo.repository import Repository
 from jellyml.workspace.state import OPERATION
 
 # What git and JellyML write to during a load or an undo (gitrepository-layout(5)).
@@ -37,7 +37,7 @@ def refuse_links(repository: Repository) -> None:
 
 def is_plain(repository: Repository) -> bool:
     """False where JellyML's own folder for this worktree is reached through a link."""
-    base, own = identity.base_of(repository), identity.folder_of(repository)
+    base, own = worktrees.base_of(repository), worktrees.folder_of(repository)
     return not any(one.is_symlink() for one in (own, *own.parents) if one.is_relative_to(base))
 
 
@@ -54,8 +54,8 @@ def _links(repository: Repository) -> Iterator[Path]:
     for name in _REFS:
         place = repository.common_dir / name
         yield from [place] if place.is_symlink() else _below(place)
-    base = identity.base_of(repository)
-    yield from (one for one in (*parts, base, identity.removed_of(repository)) if one.is_symlink())
+    base = worktrees.base_of(repository)
+    yield from (one for one in (*parts, base, worktrees.removed_of(repository)) if one.is_symlink())
     own = {os.fspath(one) for one in (base / "main", *(base / "worktrees").glob("*"))}
     yield from _below(base, own)
     for name in OPERATION:

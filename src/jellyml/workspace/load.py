@@ -9,20 +9,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jellyml.checkpoint import Checkpoint
-from jellyml.code.bundle import Incoming, Quarantine
-from jellyml.code.repository import Git, Repository
-from jellyml.code.scan import Scan
-from jellyml.code.work_tree import in_git_directory
+from jellyml.checkpoint.checkpoint import Checkpoint
+from jellyml.checkpoint.reader import unpacking
 from jellyml.errors import BadSnapshot, JellyError, NotARepository, UsageError, pasteable
-from jellyml.files import mode_of, remove_tree
-from jellyml.model import unpacking
-from jellyml.remote.address import Place, Remote
-from jellyml.workspace import relation, stage
-from jellyml.workspace.journal import Journal, Move
+from jellyml.fs.atomic import remove_tree
+from jellyml.fs.paths import mode_of
+from jellyml.quarantine.quarantine import Quarantine, VerifiedCode
+from jellyml.remote.address import Location, Remote
+from jellyml.repo.git import Git
+from jellyml.repo.repository import Repository
+from jellyml.repo.work_tree import in_git_directory
+from jellyml.working_tree.scan import Scan
+from jellyml.workspace import relation, staging
+from jellyml.workspace.operation_log import Journal, Move
 from jellyml.workspace.plan import differences, unknown_to
 from jellyml.workspace.session import Drafted, Session
-from jellyml.workspace.stage import Staged
+from jellyml.workspace.staging import Staged
 from jellyml.workspace.state import EMPTY_TREE
 from jellyml.workspace.store import Store
 
@@ -33,16 +35,16 @@ _BESIDE = ".jellyml-new"  # where a repository is made that is not there yet
 
 
 @dataclass(frozen=True)
-class Arrival:
+class IncomingSnapshot:
     """A checkpoint whose code is being looked at, beside what is done until it is needed."""
 
-    path: Place
+    path: Location
     checkpoint: Checkpoint
     quarantine: Quarantine
     warnings: list[str] = field(default_factory=list)
 
     @property
-    def incoming(self) -> Incoming:
+    def incoming(self) -> VerifiedCode:
         """The code, found good. Raises BadSnapshot, GitError."""
         return self.quarantine.incoming
 
@@ -118,7 +120,7 @@ class Arrival:
         spared = unknown_to(git, self.incoming.tree, nested)
         moves = [move for move in moves if not move.path.startswith(spared)]
         limited = self._limited(git)
-        return stage.write_snapshot(
+        return staging.write_snapshot(
             replace(drafted.place, git=limited),
             moves,
             self._rules(limited) if self.incoming.has_rules else (),
@@ -149,7 +151,7 @@ class Arrival:
         if wanted is None:
             return None
         if not self._has_tree(repository.git, wanted):
-            from jellyml.code import manifest  # late: they take long to import
+            from jellyml.snapshot import manifest  # late: they take long to import
             from jellyml.workspace.rebuild import rebuild
 
             texts = manifest.commit_texts(self.code)
@@ -216,13 +218,13 @@ def _folds(folder: Path) -> bool:
 
 
 @contextmanager
-def arriving(path: Place, max_unpacked: int) -> Iterator[Arrival]:
+def arriving(path: Location, max_unpacked: int) -> Iterator[IncomingSnapshot]:
     """Open a checkpoint and begin to unpack its code. Raises NoSnapshot, BadSnapshot."""
     checkpoint = Checkpoint.open(path, hold=_HELD)
     with suppress(BadSnapshot):
         _ = checkpoint.manifest  # read before another thread reads the same remote file
     with unpacking(checkpoint, max_unpacked) as quarantine:
-        arrival = Arrival(path, checkpoint, quarantine)
+        arrival = IncomingSnapshot(path, checkpoint, quarantine)
         arrival.warnings.extend(arrival.left_out())
         yield arrival
 

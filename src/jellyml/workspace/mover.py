@@ -14,22 +14,24 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jellyml import files, locks
-from jellyml.code.repository import Repository
-from jellyml.code.scan import at, is_folder
-from jellyml.directory import Directory, DirEntry, Tree
 from jellyml.errors import UnsafeToContinue, pasteable
-from jellyml.workspace import disk, renames
-from jellyml.workspace.disk import Modes, above, parents
-from jellyml.workspace.journal import Move, Operation
-from jellyml.workspace.slots import by_slot, free_slot, path_of, slot
+from jellyml.fs import atomic, locks
+from jellyml.fs.directory import Directory, DirEntry, Tree
+from jellyml.fs.move import carry, put_new, rename, swap
+from jellyml.fs.paths import is_folder
+from jellyml.repo.paths import above, at, parents
+from jellyml.repo.repository import Repository
+from jellyml.workspace import on_disk
+from jellyml.workspace.on_disk import Modes
+from jellyml.workspace.operation_log import Move, Operation
+from jellyml.workspace.staging import by_slot, free_slot, path_of, slot
 
 # Why a folder stays: not empty, gone already, somebody's file, a mount point.
 _STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY)
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class SideEffects:
     """What goes with the moves: modes, empty folders, things set aside and brought back."""
 
     modes: Mapping[bytes, int] = field(default_factory=dict)  # what is to be chmodded
@@ -59,7 +61,7 @@ class Mover:
     def prepare(self) -> None:
         """Empty folders to stage and to displace into; what lay there is gone through first."""
         for folder in (self.stage, self.trash):
-            files.remove_tree(folder)
+            atomic.remove_tree(folder)
             folder.mkdir(mode=0o700, parents=True)
 
     def check_writable(self, moves: Iterable[Move]) -> None:
@@ -91,7 +93,9 @@ class Mover:
         places = (self._place(one) for one in (path, *parents(path)) if one)
         return next(filter(is_folder, places), self.root)
 
-    def move(self, moves: Sequence[Move], around: Around, standing: Path | None = None) -> None:
+    def move(
+        self, moves: Sequence[Move], around: SideEffects, standing: Path | None = None
+    ) -> None:
         """Do all of it. ``standing`` is a folder that stays, empty (somebody's current one)."""
         # One that fails is taken back by the same mover: what it made then is none of ours.
         self._made.clear()
@@ -111,7 +115,7 @@ class Mover:
         for name, place in around.returns.items():
             self._bring_back(os.fsencode(place), os.fsencode(name), around)
         self._chmod({**self._made, **around.modes})
-        files.sync(self.root, self._touched)
+        atomic.sync(self.root, self._touched)
         self._forget()
 
     def _forget(self) -> None:
@@ -133,12 +137,14 @@ class Mover:
         with suppress(FileNotFoundError, NotADirectoryError):
             place = self._tree.entry(path)
             self._touched.add(place.directory.path)
-            renames.rename(place, self._free_in_trash(path))
+            rename(place, self._free_in_trash(path))
 
     def _free_in_trash(self, path: bytes) -> DirEntry:
         return self._mine.folder(b"trash").entry(free_slot(self.trash, path).name)
 
-    def _remove_empty(self, gone: Iterable[bytes], around: Around, standing: Path | None) -> None:
+    def _remove_empty(
+        self, gone: Iterable[bytes], around: SideEffects, standing: Path | None
+    ) -> None:
         """Folders that nothing is left in, deepest first."""
         emptied = {parent for path in gone for parent in parents(path)} | set(around.unmake)
         for folder in sorted(emptied - set(around.make), key=lambda one: -one.count(b"/")):
@@ -154,7 +160,7 @@ class Mover:
                 self._tree.forget()
                 self._touched.add(place.parent)
 
-    def _make_folder(self, path: bytes, around: Around) -> Directory:
+    def _make_folder(self, path: bytes, around: SideEffects) -> Directory:
         """The folder at a path, made where it is missing, and opened."""
         found = self._tree.folder(b"")
         try:
@@ -179,21 +185,19 @@ class Mover:
                 raise UnsafeToContinue(f"{entry.path} came into the way of a folder.") from None
         return found
 
-    def _entry(self, path: bytes, around: Around) -> DirEntry:
+    def _entry(self, path: bytes, around: SideEffects) -> DirEntry:
         """A path's name in its folder, which is made where it is missing."""
         folder = self._make_folder(above(path), around)
         return folder.entry(os.fsdecode(path.rpartition(b"/")[2]))
 
-    def _put(self, path: bytes, around: Around) -> None:
+    def _put(self, path: bytes, around: SideEffects) -> None:
         """Swap the staged file in; what was there goes to the trash."""
         place = self._entry(path, around)
         staged = self._mine.folder(b"stage").entry(slot(self.stage, path).name)
         self._touched.add(place.directory.path)
         if place.is_folder():
             self._remove_hollow(place)
-        while not (
-            renames.put_new(staged, place) or renames.swap(staged, place, self._free_in_trash(path))
-        ):
+        while not (put_new(staged, place) or swap(staged, place, self._free_in_trash(path))):
             pass  # it came or went this very moment: another look
 
     def _remove_hollow(self, entry: DirEntry) -> None:
@@ -202,13 +206,13 @@ class Mover:
         The deepest first, each found from the top: a tree of them may be of any depth.
         """
         below = Tree(entry.enter(), holds_git=True)
-        for parent in reversed([here for here, _, _ in files.walk(entry.path)]):
+        for parent in reversed([here for here, _, _ in atomic.walk(entry.path)]):
             inner = os.fsencode(Path(parent).relative_to(entry.path))
             (below.entry(inner) if inner != b"." else entry).remove_folder()
             below.forget()
         self._tree.forget()
 
-    def _bring_back(self, source: bytes, path: bytes, around: Around) -> None:
+    def _bring_back(self, source: bytes, path: bytes, around: SideEffects) -> None:
         """What was set aside goes back to its place, or stays where somebody has taken that."""
         try:
             aside = self._mine.entry(source)
@@ -245,7 +249,7 @@ class Mover:
 
     def _identity(self, entry: DirEntry) -> tuple[bytes, bytes] | None:
         name = os.fsencode(entry.name)
-        return disk.identity(entry.directory.path, name, self.object_format)
+        return on_disk.identity(entry.directory.path, name, self.object_format)
 
     def set_aside(self, path: bytes, place: str) -> None:
         """Rename what is at a path, whole, to a place below the private folder."""
@@ -261,7 +265,7 @@ class Mover:
         return self._mine.make_folder(above(path)).entry(os.fsdecode(path.rpartition(b"/")[2]))
 
     def _carry(self, source: DirEntry, target: DirEntry) -> None:
-        renames.carry(source, target)
+        carry(source, target)
         self._touched.update((source.directory.path, target.directory.path))
 
     def rescue(self, operation: Operation) -> list[Path]:
@@ -272,12 +276,12 @@ class Mover:
         self._forget()
         for folder in (self.trash, self.stage):
             for name in files_below(folder):
-                one = disk.identity(folder, os.fsencode(name), self.object_format)
+                one = on_disk.identity(folder, os.fsencode(name), self.object_format)
                 if one is None or (one[1].decode() in known and not _is_written(folder / name)):
                     continue
                 slots = slots or by_slot(move.path for move in operation.moves)
                 target = self._free_place(b"rescue/%08d" % operation.number, path_of(name, slots))
-                renames.rename(self._mine.entry(os.fsencode(Path(folder.name, name))), target)
+                rename(self._mine.entry(os.fsencode(Path(folder.name, name))), target)
                 saved.append(target.path)
         return saved
 
@@ -293,8 +297,8 @@ class Mover:
 
     def sweep(self) -> None:
         """The operation is done: drop what was displaced."""
-        files.remove_tree(self.stage)
-        files.remove_tree(self.trash)
+        atomic.remove_tree(self.stage)
+        atomic.remove_tree(self.trash)
 
 
 def _is_written(path: Path) -> bool:
@@ -304,7 +308,7 @@ def _is_written(path: Path) -> bool:
 
 def files_below(folder: Path) -> Iterator[Path]:
     """Files and links, from the folder."""
-    for parent, folders, names in files.walk(folder):
+    for parent, folders, names in atomic.walk(folder):
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):
             yield Path(parent, name).relative_to(folder)

@@ -11,15 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jellyml.code.contents import raw_id
-from jellyml.code.lfs import LIMIT, Pointer
-from jellyml.code.rules import is_off
-from jellyml.code.scan import SYMLINK, Found, Scan, at, on_disk
-from jellyml.code.scratch import Scratch, bytes_on_disk
-
-_RULES = ("text", "crlf", "eol", "ident", "working-tree-encoding", "filter")
-_CONTENT_RULES = (b"ident", b"working-tree-encoding", b"filter")
-_NONE = (b"unspecified", b"unset")
+from jellyml.repo.lfs import LIMIT, Pointer
+from jellyml.repo.paths import at, parents
+from jellyml.working_tree.attributes import CONTENT_RULES, NOT_SET, RULES, is_off
+from jellyml.working_tree.contents import raw_id
+from jellyml.working_tree.scan import SYMLINK, Found, Scan, on_disk
+from jellyml.working_tree.scratch import Scratch, bytes_on_disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class Layout:
     empty: set[bytes] = field(default_factory=set)
 
 
-class Left:
+class LeftInPlace:
     """Paths that are left where they lie; a folder stands for all below it."""
 
     def __init__(self, paths: Iterable[bytes]) -> None:
@@ -57,18 +54,6 @@ class Left:
         return path in self.paths or any(parent in self.paths for parent in parents(path))
 
 
-def parents(path: bytes) -> Iterator[bytes]:
-    """The folders above a path, nearest first."""
-    while b"/" in path:
-        path = path.rpartition(b"/")[0]
-        yield path
-
-
-def above(path: bytes) -> bytes:
-    """The folder a path lies in; empty for the root."""
-    return path.rpartition(b"/")[0]
-
-
 def umask() -> int:
     """This process's."""
     mask = os.umask(0o077)
@@ -76,7 +61,7 @@ def umask() -> int:
     return mask
 
 
-def layout(root: Path, left: Left, tracked: Iterable[bytes] = ()) -> Layout:
+def layout(root: Path, left: LeftInPlace, tracked: Iterable[bytes] = ()) -> Layout:
     """Walk the working tree once; what is left where it lies is not entered.
 
     But for ``tracked`` files: a state holds them, wherever they lie.
@@ -114,7 +99,7 @@ def _note(
     prefix: bytes,
     found: Layout,
     pending: list[bytes],
-    left: Left,
+    left: LeftInPlace,
 ) -> None:
     path = prefix + name
     if name == b".git" or path in left.paths:
@@ -203,7 +188,7 @@ def _differing(layer: Scan, scratch: Scratch, blobs: Mapping[bytes, _Blob]) -> I
     """Files whose bytes may not be their blob's. Rules for ends of lines change the size."""
     for path, rules in _ruled(layer, scratch, blobs).items():
         size = _size(layer.repository.root, path)
-        content = any(rule in rules for rule in _CONTENT_RULES)
+        content = any(rule in rules for rule in CONTENT_RULES)
         if size is not None and (content or size != blobs[path].size):
             yield path
 
@@ -228,8 +213,8 @@ def _ruled(
 ) -> dict[bytes, dict[bytes, bytes]]:
     everywhere = layer.config.get("core.autocrlf", "false") != "false"
     ruled: dict[bytes, dict[bytes, bytes]] = {path: {} for path in paths} if everywhere else {}
-    for path, name, value in scratch.attributes(layer, _RULES, paths):
-        if value not in _NONE:
+    for path, name, value in scratch.attributes(layer, RULES, paths):
+        if value not in NOT_SET:
             ruled.setdefault(path, {})[name] = value
     return ruled
 

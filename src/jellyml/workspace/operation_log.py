@@ -17,14 +17,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from jellyml import files
-from jellyml.directory import is_inside
 from jellyml.errors import UnsafeToContinue, pasteable
+from jellyml.fs import atomic
+from jellyml.fs.directory import is_inside
 
 Verb = Literal["load", "undo", "redo", "restore", "forget"]
 Status = Literal["begun", "done", "rolled back"]
 _WORDS = {*get_args(Verb), *get_args(Status)}
-Side = tuple[str, str] | None  # (mode, blob id), or nothing there
+BlobRef = tuple[str, str] | None  # (mode, blob id), or nothing there
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Move:
     """What an operation does to one path, from the working tree's root."""
 
     path: bytes
-    before: Side
-    after: Side
+    before: BlobRef
+    after: BlobRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,8 @@ class Journal:
         self._read.pop(name, None)
         with suppress(FileExistsError):
             self.folder.mkdir(mode=0o700)
-            files.sync_folder(self.folder.parent)
-        files.replace(self.folder / name, [_text(operation)])
+            atomic.sync_folder(self.folder.parent)
+        atomic.replace(self.folder / name, [_text(operation)])
 
     def next(self, verb: Verb) -> Operation:
         """An entry yet to be written, with the next number."""
@@ -152,7 +152,7 @@ class Journal:
     def _write_past(self, operations: Mapping[int, Operation]) -> None:
         if operations:
             records = b",\n".join(map(_text, operations.values()))
-            files.replace(self.folder / _PAST, [b"[", records, b"]\n"])
+            atomic.replace(self.folder / _PAST, [b"[", records, b"]\n"])
         else:
             (self.folder / _PAST).unlink(missing_ok=True)
         self._folded = dict(operations)
@@ -161,7 +161,7 @@ class Journal:
         for number in numbers:
             self._read.pop(f"{number:08}.json", None)
             (self.folder / f"{number:08}.json").unlink(missing_ok=True)
-        files.sync_folder(self.folder)
+        atomic.sync_folder(self.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ def _text(operation: Operation) -> bytes:
 def _read(path: Path, number: int | None = None) -> list[Operation]:
     """The entry in a file, which has to be of this ``number``, or the entries."""
     try:
-        found = json.loads(files.read_plain(path))
+        found = json.loads(atomic.read_plain(path))
         entries = [_operation(record) for record in (found if isinstance(found, list) else [found])]
         if number is not None and [one.number for one in entries] != [number]:
             raise ValueError("its number is not that of its file")
@@ -233,7 +233,7 @@ def _moves(rows: object) -> Iterator[Move]:
         yield Move(os.fsencode(path), _side(before), _side(after))
 
 
-def _side(value: list[str] | None) -> Side:
+def _side(value: list[str] | None) -> BlobRef:
     if value is None:
         return None
     mode, oid = value

@@ -8,22 +8,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jellyml import files
-from jellyml.code.repository import Repository
-from jellyml.code.work_tree import embedded
-from jellyml.workspace import asides, health, past, recovery, stage, words, worktrees
-from jellyml.workspace.disk import Left
-from jellyml.workspace.journal import Move, Operation, Verb, stacks
-from jellyml.workspace.outcome import Change, Entry, Finding, Outcome
-from jellyml.workspace.perform import Ready, Strange, perform
+from jellyml.fs import atomic, paths
+from jellyml.repo import worktrees
+from jellyml.repo.repository import Repository
+from jellyml.repo.work_tree import embedded
+from jellyml.workspace import history as workspace_history
+from jellyml.workspace import recovery, results, set_aside, staging
+from jellyml.workspace.doctor import examine
+from jellyml.workspace.on_disk import LeftInPlace
+from jellyml.workspace.operation_log import Move, Operation, Verb, stacks
 from jellyml.workspace.plan import Plan, holds, in_the_way, is_there, to_state
 from jellyml.workspace.recovery import Repair
+from jellyml.workspace.results import Change, Entry, Finding, Outcome
 from jellyml.workspace.session import Drafted, Session, Wanted, can_be_written, held
 from jellyml.workspace.state import Head, State
 from jellyml.workspace.store import Store
+from jellyml.workspace.transaction import Ready, StaleStat, perform
 
 if TYPE_CHECKING:
-    from jellyml.workspace.loading import Arrival, Target
+    from jellyml.workspace.load import IncomingSnapshot, Target
 
 
 def load(
@@ -38,11 +41,11 @@ def load(
     """Bring the code in a checkpoint into the repository around ``folder``, or into ``to``."""
     # Late: undo and the others need none of it, and formats take long to import.
     from jellyml.remote.address import given_place
-    from jellyml.workspace.loading import arriving, load_target
+    from jellyml.workspace.load import arriving, load_target
 
-    checkpoint = given_place("model", model, files.given)
+    checkpoint = given_place("model", model, paths.given)
     with arriving(checkpoint, max_unpacked) as arrival:
-        place = files.given("to", to) if to is not None else folder
+        place = paths.given("to", to) if to is not None else folder
         known = arrival.quarantine.object_format
         with (
             load_target(place, known, fresh=to is not None, dry_run=dry_run) as target,
@@ -58,10 +61,10 @@ def undo(repository: Repository) -> Outcome:
     """Go back to the state before the last load, restore or redo."""
     with _held(repository) as (session, repaired):
         if repaired:
-            return words.rolled_back(session.repository.root, repaired, alone=True)
+            return results.rolled_back(session.repository.root, repaired, alone=True)
         entries = _with_state(session, stacks(session.journal.operations()).undo)
         if not entries:
-            return words.nothing("undo", session.repository.root)
+            return results.nothing("undo", session.repository.root)
         last = entries[-1]
         return _as_it_lies(partial(_go, session, "undo", last.before, last))
 
@@ -71,7 +74,7 @@ def redo(repository: Repository) -> Outcome:
     with _held(repository) as (session, repaired):
         entries = _with_state(session, stacks(session.journal.operations()).redo)
         if not entries:
-            return _told(words.nothing("redo", session.repository.root), repaired)
+            return _told(results.nothing("redo", session.repository.root), repaired)
         last = entries[-1]
         outcome = _as_it_lies(partial(_go, session, "redo", last.before, last))
         return _told(outcome, repaired)
@@ -81,7 +84,7 @@ def restore(repository: Repository, number: int) -> Outcome:
     """Go to any state that is held."""
     with _held(repository) as (session, repaired):
         if number not in session.store.numbers():
-            raise words.no_such_state(number)
+            raise results.no_such_state(number)
         return _told(_as_it_lies(partial(_go, session, "restore", number, None)), repaired)
 
 
@@ -90,20 +93,20 @@ def repair(repository: Repository) -> Outcome | None:
     with _looked_at(repository) as (session, repaired):
         root = session.repository.root
         if repaired is None and session.is_read_only and session.journal.unfinished():
-            return words.waiting(root)
-        return words.rolled_back(root, repaired, alone=True) if repaired else None
+            return results.waiting(root)
+        return results.rolled_back(root, repaired, alone=True) if repaired else None
 
 
 def history(repository: Repository) -> list[Entry]:
     """Every state that can be gone back to, newest first."""
     with _looked_at(repository) as (session, _):
-        return past.entries(session)
+        return workspace_history.entries(session)
 
 
 def forget(repository: Repository, *, everything: bool) -> Outcome:
     """Take the last entry, or all, off the undo stack."""
     with _held(repository) as (session, repaired):
-        return _told(past.forget(session, everything=everything), repaired)
+        return _told(workspace_history.forget(session, everything=everything), repaired)
 
 
 def prune(
@@ -115,7 +118,7 @@ def prune(
 ) -> Outcome:
     """Give up states; with ``everything`` all of ours."""
     with _held(repository) as (session, repaired):
-        outcome = past.prune(session, older_than, larger_than, everything=everything)
+        outcome = workspace_history.prune(session, older_than, larger_than, everything=everything)
         session.is_last = everything
     return _told(outcome, repaired)
 
@@ -123,7 +126,7 @@ def prune(
 def doctor(repository: Repository) -> list[Finding]:
     """Check store, journal, locks and leftovers; repair what is safe, and say the rest."""
     with _looked_at(repository) as (session, repaired):
-        return health.examine(session, repaired)
+        return examine(session, repaired)
 
 
 @contextmanager
@@ -163,13 +166,13 @@ def _as_it_lies(step: Callable[[frozenset[bytes]], Outcome]) -> Outcome:
     """Do it; once more where files are not what git says, with these read."""
     try:
         return step(frozenset())
-    except Strange as found:
+    except StaleStat as found:
         return step(found.paths)
 
 
 def _load(
     session: Session,
-    arrival: "Arrival",
+    arrival: "IncomingSnapshot",
     target: "Target",
     strange: frozenset[bytes],
     *,
@@ -198,16 +201,16 @@ def _load(
             staying=(*mine, *parts),
         )
         if target.new and plan.around.aside:
-            raise words.other_files_there(root, plan.around.aside, arrival.path)
+            raise results.other_files_there(root, plan.around.aside, arrival.path)
         stay = [
             move.path for move in staged.moves
             if move.path in parts and not is_there(root, move, known)
         ]  # fmt: skip
-        arrival.warnings.extend(words.parts_that_stay(arrival.path, stay))
-        stage.drop(staged.moves, plan.moves, session.mover.stage)
+        arrival.warnings.extend(results.parts_that_stay(arrival.path, stay))
+        staging.drop(staged.moves, plan.moves, session.mover.stage)
         if dry_run:
             session.mover.sweep()
-            return words.would_load(root, arrival, _changes(plan))
+            return results.would_load(root, arrival, _changes(plan))
         commit = arrival.bring_commit(session.store)
         operation = replace(
             operation, model=str(arrival.path), commit=commit, made_repository=target.new
@@ -215,17 +218,17 @@ def _load(
         with arrival.index(session, drafted, commit) as index:
             wanted = Wanted(Head(None, commit), {}, index)
             notes = perform(session, drafted, Ready(operation, plan, wanted))
-    said = words.loaded(root, arrival, commit, new=target.new)
+    said = results.loaded(root, arrival, commit, new=target.new)
     inside = embedded(root, (move.path for move in plan.moves if move.after))
     warnings = dict.fromkeys(
-        (*notes, *words.pointers(staged.pointers), *words.embedded(inside), *arrival.warnings)
+        (*notes, *results.pointers(staged.pointers), *results.embedded(inside), *arrival.warnings)
     )
     return Outcome("load", root, said, tuple(warnings), _changes(plan), commit)
 
 
 def _refuse_unrelated(
     session: Session,
-    arrival: "Arrival",
+    arrival: "IncomingSnapshot",
     drafted: Drafted,
     moves: Sequence[Move],
     *,
@@ -235,9 +238,9 @@ def _refuse_unrelated(
     root = session.repository.root
     lost = arrival.lost_to_unrelated(session, drafted.draft.scan, moves)
     if lost and not dry_run:
-        raise words.unrelated(root, arrival.path, lost)
+        raise results.unrelated(root, arrival.path, lost)
     if lost:
-        arrival.warnings.append(words.would_ask(root, lost))
+        arrival.warnings.append(results.would_ask(root, lost))
 
 
 def _go(
@@ -255,19 +258,19 @@ def _go(
         now = drafted.draft.state
         object_format = session.repository.object_format
         operation = session.journal.next(verb)
-        things = asides.coming_back(session.private, number)
+        things = set_aside.coming_back(session.private, number)
         git = drafted.place.git
         nested = [prefix for prefix, one in drafted.draft.scan.layers() if prefix and not one.plain]
-        plan = to_state(git, now, target, Left(map(os.fsencode, things)), nested)
+        plan = to_state(git, now, target, LeftInPlace(map(os.fsencode, things)), nested)
         plan = in_the_way(root, plan, operation.number, object_format=object_format)
         held = partial(holds, git, target.files)
-        plan = asides.returning(root, session.private, things, plan, operation.number, held)
-        stage.write_blobs(session.store.git, plan.moves, session.mover.stage, target.modes)
-        staged = stage.fill_state_pointers(
+        plan = set_aside.returning(root, session.private, things, plan, operation.number, held)
+        staging.write_blobs(session.store.git, plan.moves, session.mover.stage, target.modes)
+        staged = staging.fill_state_pointers(
             plan.moves, session.mover.stage, target.lfs, session.lfs, object_format
         )
         plan = replace(plan, moves=staged.moves)
-        files.sync_tree(session.mover.stage)
+        atomic.sync_tree(session.mover.stage)
         head, notes = _reachable(session, target)
         if head.commit:
             session.store.lend_snapshot(head.commit)
@@ -283,9 +286,9 @@ def _go(
             model=entry.model if entry else None,
             commit=head.commit,
         )
-        notes += words.pointers(staged.pointers)
+        notes += results.pointers(staged.pointers)
         notes += perform(session, drafted, Ready(operation, plan, wanted), after=number)
-    said = words.went(verb, root, head, entry)
+    said = results.went(verb, root, head, entry)
     return Outcome(verb, root, said, tuple(notes), _changes(plan), head.commit)
 
 
@@ -299,21 +302,23 @@ def _reachable(session: Session, target: State) -> tuple[Head, list[str]]:
     ).decode().strip()  # fmt: skip
     if (answer or None) != head.commit:
         if head.commit is None:
-            return head, [words.branch_was_born(head.ref)]
-        return Head(None, head.commit), [words.branch_moved(head.ref, head.commit, gone=not answer)]
+            return head, [results.branch_was_born(head.ref)]
+        return Head(None, head.commit), [
+            results.branch_moved(head.ref, head.commit, gone=not answer)
+        ]
     other = worktrees.holder(session.repository, head.ref)
     if other is None or os.fspath(other) == target.elsewhere:
         return head, []
     if head.commit is None:
-        return head, [words.branch_is_elsewhere(head.ref, other)]
-    return Head(None, head.commit), [words.branch_taken(head.ref, head.commit, other)]
+        return head, [results.branch_is_elsewhere(head.ref, other)]
+    return Head(None, head.commit), [results.branch_taken(head.ref, head.commit, other)]
 
 
 def _rebased_elsewhere(session: Session, target: State) -> list[str]:
     """A rebase that comes back will move its branch when it ends, whoever has it by then."""
     ref = worktrees.rebased(session.operation_of(target))
     other = worktrees.holder(session.repository, ref) if ref else None
-    return [words.branch_is_elsewhere(ref, other)] if ref and other else []
+    return [results.branch_is_elsewhere(ref, other)] if ref and other else []
 
 
 def _changes(plan: Plan) -> tuple[Change, ...]:
@@ -322,7 +327,7 @@ def _changes(plan: Plan) -> tuple[Change, ...]:
     return (*aside, *moved)
 
 
-def _kind(move: Move) -> "words.Kind":
+def _kind(move: Move) -> "results.ChangeKind":
     if move.before is None:
         return "add"
     return "delete" if move.after is None else "modify"
@@ -332,7 +337,7 @@ def _told(outcome: Outcome, repaired: Repair | None) -> Outcome:
     """Say first what was rolled back before this operation could begin."""
     if repaired is None:
         return outcome
-    before = words.rolled_back(outcome.root, repaired, alone=False)
+    before = results.rolled_back(outcome.root, repaired, alone=False)
     return replace(
         outcome,
         message=(*before.message, *outcome.message),

@@ -9,14 +9,16 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jellyml import files
-from jellyml.code.repository import Git
-from jellyml.code.scan import GITLINK, SYMLINK, at, is_folder
 from jellyml.errors import UnsafeToContinue
-from jellyml.workspace import disk
-from jellyml.workspace.apply import Around
-from jellyml.workspace.disk import Left, parents
-from jellyml.workspace.journal import Move, Side
+from jellyml.fs import atomic
+from jellyml.fs.paths import is_folder
+from jellyml.repo.git import Git
+from jellyml.repo.paths import at, parents
+from jellyml.working_tree.scan import GITLINK, SYMLINK
+from jellyml.workspace import on_disk
+from jellyml.workspace.mover import SideEffects
+from jellyml.workspace.on_disk import LeftInPlace
+from jellyml.workspace.operation_log import BlobRef, Move
 from jellyml.workspace.state import State
 
 _NOTHING = "000000"
@@ -27,7 +29,7 @@ class Plan:
     """What is to be moved, and what goes with it."""
 
     moves: tuple[Move, ...]
-    around: Around = field(default_factory=Around)
+    around: SideEffects = field(default_factory=SideEffects)
 
 
 def differences(git: Git, one: str, other: str, *within: str) -> Iterator[Move]:
@@ -45,7 +47,7 @@ def differences(git: Git, one: str, other: str, *within: str) -> Iterator[Move]:
             yield move
 
 
-def _side(mode: str, oid: str) -> Side:
+def _side(mode: str, oid: str) -> BlobRef:
     return None if mode in (_NOTHING, GITLINK.decode()) else (mode, oid)
 
 
@@ -54,7 +56,9 @@ def unknown_to(git: Git, tree: str, nested: Iterable[bytes]) -> tuple[bytes, ...
     return tuple(one for one in nested if not holds(git, tree, one))
 
 
-def to_state(git: Git, now: State, target: State, set_aside: Left, nested: Iterable[bytes]) -> Plan:
+def to_state(
+    git: Git, now: State, target: State, set_aside: LeftInPlace, nested: Iterable[bytes]
+) -> Plan:
     """The way to a state that the store holds, from the state that was just captured.
 
     What the target leaves lying is not removed, unless it stands where something set aside
@@ -74,7 +78,7 @@ def to_state(git: Git, now: State, target: State, set_aside: Left, nested: Itera
         hollow -= {one for path in (*filled, *target.left.paths) for one in parents(path)}
     return Plan(
         moves,
-        Around(
+        SideEffects(
             modes=_chmods(git, now, target, {move.path for move in moves}),
             make=tuple(sorted(target.empty - now.empty)),
             unmake=tuple(path for path in sorted(hollow) if not path.startswith(spared)),
@@ -159,7 +163,7 @@ def is_there(root: Path, move: Move, object_format: str) -> bool:
     """The very file lies there already, though no state holds it."""
     if any(at(root, parent).is_symlink() for parent in parents(move.path)):
         return False
-    there = disk.identity(root, move.path, object_format)
+    there = on_disk.identity(root, move.path, object_format)
     return there is not None and (there[0].decode(), there[1].decode()) == move.after
 
 
@@ -183,7 +187,7 @@ def not_folders(root: Path, paths: Iterable[bytes], gone: Container[bytes]) -> I
 
 def holds_more(root: Path, folder: Path, gone: Container[bytes]) -> bool:
     """True when something would still lie in a folder after ``gone`` is gone."""
-    for parent, folders, names in files.walk(folder):
+    for parent, folders, names in atomic.walk(folder):
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):
             if os.fsencode(Path(parent, name).relative_to(root)) not in gone:

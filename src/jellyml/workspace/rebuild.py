@@ -10,8 +10,8 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from jellyml.code.history import commit_id
-from jellyml.code.repository import Git
+from jellyml.capture.bundle import commit_id
+from jellyml.repo.git import Git
 
 _MOST_TEXTS = 10_000
 _FOLDER = "commit-texts"

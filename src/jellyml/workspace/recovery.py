@@ -12,16 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jellyml import files
-from jellyml.code.scan import at, is_folder
 from jellyml.errors import JellyError
-from jellyml.workspace import disk, gitdir, stage
-from jellyml.workspace.apply import Around, files_below
-from jellyml.workspace.disk import parents
-from jellyml.workspace.journal import Move, Operation, Side
+from jellyml.fs import atomic, paths
+from jellyml.fs.paths import is_folder
+from jellyml.repo.paths import at, parents
+from jellyml.workspace import gitdir, on_disk, staging
+from jellyml.workspace.mover import SideEffects, files_below
+from jellyml.workspace.operation_log import BlobRef, Move, Operation
 from jellyml.workspace.plan import not_folders, obstacles
 from jellyml.workspace.session import Session
-from jellyml.workspace.slots import slot
+from jellyml.workspace.staging import slot
 from jellyml.workspace.state import Head, State, head_of, operation_files
 
 
@@ -54,7 +54,7 @@ def repair(session: Session, *, own: bool = False) -> Repair | None:
     moves = _three_way(session, operation, kept)
     around = _around(session, operation, before, moves, kept)
     _stage(session, moves, before)
-    session.mover.move(moves, around, files.standing())
+    session.mover.move(moves, around, paths.standing())
     kept += (str(place) for _, place in session.mover.stayed)
     kept += map(str, session.mover.rescue(operation))
     kept += _restore_operation(session, operation, before)
@@ -144,12 +144,12 @@ def _free(
         kept += (one for one in found if one not in kept)
 
 
-def on_disk_now(session: Session, path: bytes) -> Side:
+def on_disk_now(session: Session, path: bytes) -> BlobRef:
     """What lies at a path, as the journal writes it."""
     root = session.repository.root
     if any(at(root, parent).is_symlink() for parent in parents(path)):
         return None
-    there = disk.identity(root, path, session.repository.object_format)
+    there = on_disk.identity(root, path, session.repository.object_format)
     return (there[0].decode(), there[1].decode()) if there else None
 
 
@@ -160,7 +160,7 @@ def _stage(session: Session, moves: list[Move], before: State) -> None:
     either ours or somebody's.
     """
     fresh = session.private / "fresh"
-    files.remove_tree(fresh)
+    atomic.remove_tree(fresh)
     fresh.mkdir(mode=0o700)
     trash = _displaced(session)
     commit = before.commit
@@ -174,27 +174,27 @@ def _stage(session: Session, moves: list[Move], before: State) -> None:
     for path in pointers:
         oid = session.store.git.line("rev-parse", b"%s:files/%s" % (commit.encode(), path))
         held.append(replace(rows[path], after=("100644", oid)))
-    stage.write_blobs(session.store.git, held, fresh, before.modes)
+    staging.write_blobs(session.store.git, held, fresh, before.modes)
     object_format = session.repository.object_format
-    stage.fill_state_pointers(held, fresh, pointers, session.lfs, object_format)
-    files.sync_tree(fresh)
+    staging.fill_state_pointers(held, fresh, pointers, session.lfs, object_format)
+    atomic.sync_tree(fresh)
     session.mover.prepare()
     session.mover.stage.rmdir()
     fresh.rename(session.mover.stage)
 
 
-def _displaced(session: Session) -> dict[Side, Path]:
+def _displaced(session: Session) -> dict[BlobRef, Path]:
     """What the operation took away and nobody wrote to since."""
-    found: dict[Side, Path] = {}
+    found: dict[BlobRef, Path] = {}
     for path in files_below(session.mover.trash):
         name = os.fsencode(path)
-        one = disk.identity(session.mover.trash, name, session.repository.object_format)
+        one = on_disk.identity(session.mover.trash, name, session.repository.object_format)
         if one:
             found[(one[0].decode(), one[1].decode())] = session.mover.trash / path
     return found
 
 
-def _from_trash(trash: dict[Side, Path], move: Move, before: State, fresh: Path) -> bool:
+def _from_trash(trash: dict[BlobRef, Path], move: Move, before: State, fresh: Path) -> bool:
     """The very file goes back where it still lies: that takes no room, and keeps its time."""
     source = trash.get(move.after)
     if source is None or (
@@ -208,7 +208,7 @@ def _from_trash(trash: dict[Side, Path], move: Move, before: State, fresh: Path)
 
 def _around(
     session: Session, operation: Operation, before: State, moves: Sequence[Move], kept: list[str]
-) -> Around:
+) -> SideEffects:
     """Set-aside things come back, folders and modes are as they were."""
     modes = operation.facts.get("modes")
     chmods = (
@@ -226,7 +226,7 @@ def _around(
     half = {path for path, place in aside.items() if _is_half_carried(session, path, place)}
     free = half | set(_free(session, aside.keys() - half, moves, kept))
     gone = {move.path for move in moves if move.before is not None}
-    return Around(
+    return SideEffects(
         modes=chmods | {path: before.modes.folder(path) for path in folders},
         make=tuple(
             path
@@ -248,9 +248,9 @@ def _is_half_carried(session: Session, path: bytes, place: str) -> bool:
     return found is not None and found == _identity(session, aside)
 
 
-def _identity(session: Session, path: Path) -> Side:
+def _identity(session: Session, path: Path) -> BlobRef:
     name, object_format = os.fsencode(path.name), session.repository.object_format
-    found = disk.identity(path.parent, name, object_format)
+    found = on_disk.identity(path.parent, name, object_format)
     return (found[0].decode(), found[1].decode()) if found else None
 
 

@@ -7,10 +7,10 @@ the wrong path asked for that. Unrelated is code that shares neither a path nor 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from jellyml.code.bundle import Incoming
-from jellyml.code.repository import Repository
-from jellyml.code.scan import Scan
-from jellyml.workspace.journal import Move
+from jellyml.quarantine.quarantine import VerifiedCode
+from jellyml.repo.repository import Repository
+from jellyml.working_tree.scan import Scan
+from jellyml.workspace.operation_log import Move
 
 _WIDTHS = {"sha1": 20, "sha256": 32}
 _FANOUT = 8 + 256 * 4  # bytes before the ids in an index of a pack, version 2
@@ -35,7 +35,7 @@ def shares_a_path(moves: Sequence[Move], files: int, scan: Scan) -> bool:
     return not added.isdisjoint(missing)
 
 
-def shares_a_commit(repository: Repository, incoming: Incoming, named: Iterable[str]) -> bool:
+def shares_a_commit(repository: Repository, incoming: VerifiedCode, named: Iterable[str]) -> bool:
     """Whether the repository holds a commit of the bundle, or one of those ``named``."""
     ids = [*named, *_objects(incoming)]
     asked = ("cat-file", "--batch-check=%(objecttype)", "--buffer")
@@ -43,7 +43,7 @@ def shares_a_commit(repository: Repository, incoming: Incoming, named: Iterable[
     return b"commit" in answer.split(b"\n")
 
 
-def _objects(incoming: Incoming) -> Iterator[str]:
+def _objects(incoming: VerifiedCode) -> Iterator[str]:
     """The ids of all objects in the quarantine, as the index of its pack lists them."""
     width = _WIDTHS[incoming.object_format]
     for path in Path(incoming.objects, "pack").glob("*.idx"):

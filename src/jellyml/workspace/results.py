@@ -1,9 +1,24 @@
-"""What an operation tells whoever asked for it; ``terminal`` turns it into words."""
+"""What an operation returns, and the sentences in it."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from jellyml.errors import JellyError, Unrelated, UnsafeToContinue, UsageError, pasteable
+from jellyml.fs import paths
+
+if TYPE_CHECKING:
+    from jellyml.remote.address import Location
+    from jellyml.workspace.load import IncomingSnapshot
+    from jellyml.workspace.operation_log import Operation
+    from jellyml.workspace.recovery import Repair
+    from jellyml.workspace.state import Head
+
+ChangeKind = Literal["add", "modify", "delete", "move aside"]
+_SHORT = 8
+_FEW = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +70,195 @@ class Finding:
     repaired: bool
     fix: str = ""
     expected: bool = False  # worth knowing, and nothing to be mended
+
+
+def nothing(verb: str, root: Path) -> Outcome:
+    """Said even when all else is quiet: somebody expected something."""
+    return Outcome(verb, root, warnings=(f"There is nothing to {verb}.",))
+
+
+def no_such_state(number: int) -> JellyError:
+    return UsageError(f"There is no state {number}.", "jellyml history")
+
+
+def loaded(root: Path, arrival: "IncomingSnapshot", commit: str, *, new: bool) -> tuple[str, ...]:
+    """Where the user is after a load, how to go on from there and how to go back."""
+    lines = [f"The code of {arrival.path.name} is loaded into {root}."]
+    if arrival.checkpoint.passed_over:
+        lines.append(
+            f"A likelier snapshot in the file was passed over: {arrival.checkpoint.passed_over}"
+        )
+    branch = arrival.code.get("branch")
+    origin = f", captured on branch {branch}" if isinstance(branch, str) else ""
+    git = f"git{_there(root, '-C')}"
+    short = commit[:_SHORT]
+    lines.append(f"HEAD is detached at {short}{origin}; {git} show {short} tells more.")
+    lines.append(f"To go on from here: {git} switch -c NEW-BRANCH")
+    lines.append(f"To go back: jellyml undo{_there(root, '-c')}")
+    if new:
+        lines.append("There was no git repository here, so one was made.")
+    return tuple(lines)
+
+
+def would_load(root: Path, arrival: "IncomingSnapshot", changes: tuple[Change, ...]) -> Outcome:
+    count = f"{len(changes)} path{'' if len(changes) == 1 else 's'}"
+    said = f"Loading {arrival.path.name} would change {count} in {root}. Nothing was changed."
+    return Outcome("load", root, (said,), tuple(arrival.warnings), changes)
+
+
+def other_files_there(root: Path, aside: Mapping[str, str], model: "Location") -> JellyError:
+    name = next(iter(aside))
+    return UnsafeToContinue(
+        f"{root / name} lies here with other content than in the snapshot. Nothing was changed.",
+        f"jellyml load {pasteable(model)} --to NEW-FOLDER",
+    )
+
+
+def unrelated(root: Path, model: "Location", count: int) -> Unrelated:
+    files_ = "1 file" if count == 1 else f"{count:,} files"
+    return Unrelated(
+        f"The code in {model} has no commit and no path in common with {root}. Loading it there"
+        f" would remove {files_}. Nothing was changed.",
+        f"jellyml load {pasteable(model)} --to NEW-FOLDER; if the folder is right, add -y.",
+    )
+
+
+def would_ask(root: Path, count: int) -> str:
+    files_ = "1 file" if count == 1 else f"{count:,} files"
+    return (
+        f"The code has no commit and no path in common with {root}, and would remove {files_}:"
+        " a load asks first (-y answers yes)."
+    )
+
+
+def went(verb: str, root: Path, head: "Head", entry: "Operation | None") -> tuple[str, ...]:
+    """Where the user is after an undo, redo or restore."""
+    done = {
+        "undo": f"The {entry.verb if entry else ''} is undone",
+        "redo": "The undo is undone",
+        "restore": "The state is restored",
+    }[verb]
+    if head.ref:
+        where = f"on branch {head.ref.removeprefix('refs/heads/')}"
+    else:
+        where = f"HEAD is detached at {(head.commit or '')[:_SHORT]}"
+    back = {"undo": "jellyml redo", "redo": "jellyml undo", "restore": "jellyml undo"}[verb]
+    lines = [
+        f"{done}: {root} is as it was, {where}.",
+        f"To go back: {back}{_there(root, '-c')}",
+    ]
+    if verb == "undo" and entry and entry.made_repository:
+        lines.append(
+            "The repository that the load made is still there."
+            f" To remove it, history and all: rm -r {pasteable(root / '.git')}"
+        )
+    return tuple(lines)
+
+
+def _there(root: Path, option: str) -> str:
+    """What makes a command act there when it is pasted here."""
+    here = paths.standing()
+    if here is not None and here.resolve().is_relative_to(root.resolve()):
+        return ""
+    return f" {option} {pasteable(root)}"
+
+
+def rolled_back(root: Path, repaired: "Repair", *, alone: bool) -> Outcome:
+    """An interrupted operation was taken back; what was not is named."""
+    verb = repaired.operation.verb
+    said = f"A {verb} that was interrupted was rolled back ({repaired.put_back} paths put back)."
+    lines = [said]
+    if alone and not repaired.kept:
+        lines.append("Everything is as it was before it.")
+    if repaired.found:
+        lines.append(
+            f"How it was found is kept: jellyml restore {repaired.found}{_there(root, '-c')}"
+        )
+    kept = tuple(f"{path} was changed since, and was left as it is." for path in repaired.kept)
+    return Outcome("undo", root, tuple(lines), kept)
+
+
+def waiting(root: Path) -> Outcome:
+    """Found where nothing can be written: it is said, and done when it can be."""
+    said = f"A command was interrupted in {root}; it is rolled back once its .git can be written."
+    return Outcome("undo", root, warnings=(said,))
+
+
+def failed(verb: str, error: OSError, repaired: "Repair | None" = None) -> JellyError:
+    """A fault of the system, after everything was put back."""
+    where = f" ({error.filename})" if error.filename else ""
+    left = "".join(f" {path} was left as it is." for path in repaired.kept) if repaired else ""
+    return UnsafeToContinue(
+        f"The {verb} failed: {error.strerror or error}{where}. The workspace is as it was.{left}",
+        "mend the cause and try again.",
+    )
+
+
+def pointers(paths: Iterable[bytes]) -> list[str]:
+    """Files whose content git-lfs has to fetch."""
+    return [
+        f"{os.fsdecode(path)} is a pointer; its content comes with: git lfs pull" for path in paths
+    ]
+
+
+def embedded(folders: Sequence[str]) -> list[str]:
+    """Folders of the loaded code that git, started in them, would take for repositories."""
+    said = [
+        f"{folder} looks like a git repository, with settings of its own: git started in it obeys"
+        " them. JellyML does not."
+        for folder in folders[:_FEW]
+    ]
+    more = len(folders) - _FEW
+    return said + [f"So do {more} more folders."] * (more > 0)
+
+
+def parts_that_stay(model: "Location", paths: Sequence[bytes]) -> list[str]:
+    """Files of the checkpoint's folder that the code has too, with other bytes."""
+    said = [
+        f"{os.fsdecode(path)} was left as it is: it lies in the checkpoint, and its code has other"
+        f" bytes for it. jellyml load {pasteable(model)} --to NEW-FOLDER brings those."
+        for path in paths[:_FEW]
+    ]
+    more = len(paths) - _FEW
+    return said + [f"So were {more} more files of the checkpoint."] * (more > 0)
+
+
+def set_aside(private: Path, aside: Mapping[str, str]) -> list[str]:
+    """What lay in the way, and where it lies until it is brought back."""
+    return [
+        f"{name} lay in the way; until you go back it lies at {private / place}."
+        for name, place in aside.items()
+    ]
+
+
+def stays_aside(lying: Path, place: Path) -> str:
+    return f"{place} was not brought back, something else is in its place: it lies at {lying}."
+
+
+def typed_meanwhile(path: str) -> str:
+    return f"A file changed while it was being replaced; what it held then is at {path}."
+
+
+def commits_saved(branch: str) -> str:
+    return f"Your commits were on no branch; they are now on branch {branch}."
+
+
+def branch_moved(ref: str, commit: str | None, *, gone: bool) -> str:
+    name = ref.removeprefix("refs/heads/")
+    what = "is gone" if gone else "has moved"
+    return f"The branch {name} {what} since, so HEAD is detached at {(commit or '')[:_SHORT]}."
+
+
+def branch_taken(ref: str, commit: str, other: Path) -> str:
+    name = ref.removeprefix("refs/heads/")
+    where = f"HEAD is detached at {commit[:_SHORT]}"
+    return f"The branch {name} is checked out in the worktree {other} since, so {where}."
+
+
+def branch_is_elsewhere(ref: str, other: Path) -> str:
+    name = ref.removeprefix("refs/heads/")
+    return f"The branch {name} is in use here and in the worktree {other}."
+
+
+def branch_was_born(ref: str) -> str:
+    return f"The branch {ref.removeprefix('refs/heads/')} has commits since; HEAD is on it."

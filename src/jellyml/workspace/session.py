@@ -12,19 +12,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from jellyml import files, locks
-from jellyml.code import lfs
-from jellyml.code.repository import Repository
-from jellyml.code.scratch import Scratch, scratch
 from jellyml.errors import GitError
+from jellyml.fs import atomic, locks, paths
+from jellyml.repo import lfs
+from jellyml.repo.repository import Repository
+from jellyml.working_tree.scratch import Scratch, scratch
 from jellyml.workspace import gitdir, links
-from jellyml.workspace.apply import Mover
-from jellyml.workspace.disk import Left
-from jellyml.workspace.draft import Draft, left_lying, look, make_draft
-from jellyml.workspace.journal import Journal, Operation
+from jellyml.workspace.keep_refs import PACKED_LOCK
+from jellyml.workspace.mover import Mover
+from jellyml.workspace.on_disk import LeftInPlace
+from jellyml.workspace.operation_log import Journal, Operation
 from jellyml.workspace.plan import Plan
-from jellyml.workspace.refs import PACKED_LOCK
 from jellyml.workspace.state import Head, State, head_ref, read
+from jellyml.workspace.state_builder import Draft, left_lying, look, make_draft
 from jellyml.workspace.store import Store
 
 LOCK_WAIT = 10.0  # seconds for another jellyml command
@@ -96,7 +96,7 @@ class Session:
         ``strange`` files are read, whatever git says of them.
         """
         nearest = self._nearest()
-        inherited = Left((*(nearest[1].left.paths if nearest else ()), *keep))
+        inherited = LeftInPlace((*(nearest[1].left.paths if nearest else ()), *keep))
         selection = look(self.repository, inherited)
         left = left_lying(selection, inherited)
         seen = (*objects, self.store.bare / "objects")
@@ -133,7 +133,7 @@ class Session:
         """Do what was staged; returns where bytes that somebody typed meanwhile were saved."""
         self.mover.check_writable(plan.moves)
         self.journal.write(operation)
-        self.mover.move(plan.moves, plan.around, files.standing())
+        self.mover.move(plan.moves, plan.around, paths.standing())
         gitdir.put_operation(self.repository.git_dir, wanted.operation)
         reason = f"jellyml: {operation.verb}"
         branch = operation.facts.get("branch")
@@ -161,7 +161,7 @@ class Session:
         os.utime(to, ns=(saved.index_mtime_ns, saved.index_mtime_ns))
         for name, part in zip(saved.shared, shared, strict=True):
             if not (self.repository.git_dir / name).exists():
-                files.replace(self.repository.git_dir / name, [part], mode=0o644)
+                atomic.replace(self.repository.git_dir / name, [part], mode=0o644)
         return True
 
     def operation_of(self, saved: State) -> dict[str, bytes]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from jellyml.code.scan import at, is_folder
-from jellyml.workspace.disk import parents
-from jellyml.workspace.journal import Journal, Operation
+from jellyml.fs.paths import is_folder
+from jellyml.repo.paths import at, parents
+from jellyml.workspace.operation_log import Journal, Operation
 from jellyml.workspace.plan import Plan, holds_more, not_folders, place_aside
 
 

@@ -4,6 +4,7 @@ A snapshot's files are written by git's own ``checkout-index``, so that end-of-l
 out right and no filter, hook or submodule is started; a state's as they were, to the byte.
 """
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,17 +12,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
-from jellyml import files
-from jellyml.code.lfs import Pointer
-from jellyml.code.repository import Git
-from jellyml.code.rules import is_off
-from jellyml.code.scan import EXECUTABLE, SYMLINK
-from jellyml.code.scratch import Scratch
 from jellyml.errors import GitError
-from jellyml.workspace import disk
-from jellyml.workspace.disk import Modes, umask
-from jellyml.workspace.journal import Move
-from jellyml.workspace.slots import slot
+from jellyml.fs import atomic
+from jellyml.repo.git import Git
+from jellyml.repo.lfs import Pointer
+from jellyml.repo.paths import parents
+from jellyml.working_tree.attributes import is_off
+from jellyml.working_tree.scan import EXECUTABLE, SYMLINK
+from jellyml.working_tree.scratch import Scratch
+from jellyml.workspace import on_disk
+from jellyml.workspace.on_disk import Modes, umask
+from jellyml.workspace.operation_log import Move
 
 _BLOCK = 1 << 20
 # Files that one git writes. The limits on processor time and memory are of one process, and to
@@ -88,7 +89,7 @@ def write_snapshot(
         _write_index(git, _rules_for(batch, attributes) | batch)
         _check_out(git, stage, batch, links=links)
         pointers += _fill_pointers(git, stage, batch, lfs)
-    files.sync_tree(stage)
+    atomic.sync_tree(stage)
     written = (_as_written(move, stage, object_format) for move in asked)
     differing = tuple(move for move in written if move.before != move.after)
     drop(asked, differing, stage)
@@ -105,7 +106,7 @@ def _rules_for(paths: Iterable[bytes], attributes: Entries) -> Entries:
     """The attributes files of the folders that hold these paths."""
     if not attributes:
         return {}
-    folders = {b"", *(parent + b"/" for path in paths for parent in disk.parents(path))}
+    folders = {b"", *(parent + b"/" for path in paths for parent in parents(path))}
     names = (folder + b".gitattributes" for folder in folders)
     return {name: attributes[name] for name in names if name in attributes}
 
@@ -144,7 +145,7 @@ def drop(moves: Iterable[Move], wanted: Iterable[Move], stage: Path) -> None:
 def _as_written(move: Move, stage: Path, object_format: str) -> Move:
     if move.after is None:
         return move
-    there = disk.identity(stage, os.fsencode(slot(Path(), move.path)), object_format)
+    there = on_disk.identity(stage, os.fsencode(slot(Path(), move.path)), object_format)
     assert there, "checkout-index wrote it"
     return replace(move, after=(there[0].decode(), there[1].decode()))
 
@@ -209,3 +210,33 @@ def fill_state_pointers(
             filled.append(move)
             missing += [move.path] if pointer else []
     return Staged(tuple(filled), tuple(missing))
+
+
+def slot(folder: Path, path: bytes) -> Path:
+    """Where the file of a path lies in a flat folder."""
+    import hashlib  # late: it loads all of OpenSSL
+
+    return folder / hashlib.sha256(path).hexdigest()
+
+
+def free_slot(folder: Path, path: bytes) -> Path:
+    """A slot for one more file of that path, should it be taken."""
+    first = slot(folder, path)
+    places = (first.with_suffix(f".{number}" if number else "") for number in itertools.count())
+    return next(place for place in places if not os.path.lexists(place))
+
+
+def path_of(lying: Path, slots: Mapping[str, bytes]) -> bytes:
+    """Whose a file is, from where it lies in a flat folder; ``slots`` are the paths by slot.
+
+    It may lie below a slot, where a folder stood in a file's place; a name that is no slot
+    stands for itself.
+    """
+    first, *rest = lying.parts
+    path = slots.get(Path(first).stem, os.fsencode(first))
+    return os.fsencode(Path(os.fsdecode(path), *rest))
+
+
+def by_slot(paths: Iterable[bytes]) -> dict[str, bytes]:
+    """Paths by the names of their slots."""
+    return {slot(Path(), path).name: path for path in paths}

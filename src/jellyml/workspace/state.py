@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jellyml.code.repository import Git, Repository
-from jellyml.directory import is_inside
 from jellyml.errors import GitError
-from jellyml.workspace.disk import Left, Modes
-from jellyml.workspace.journal import is_head, is_object_id
+from jellyml.fs.directory import is_inside
+from jellyml.repo.git import Git
+from jellyml.repo.repository import Repository
+from jellyml.workspace.on_disk import LeftInPlace, Modes
+from jellyml.workspace.operation_log import is_head, is_object_id
 
 # What git keeps of an operation in progress: left by merge, rebase, am, cherry-pick, revert
 # and bisect (git's path.c and worktree.c; MERGE_AUTOSTASH and AUTO_MERGE since 2.27).
@@ -57,7 +58,7 @@ class State:
     shared: Mapping[str, str] = field(default_factory=dict)  # parts of a split index
     modes: Modes = field(default_factory=lambda: Modes(0o022))
     empty: frozenset[bytes] = frozenset()
-    left: Left = field(default_factory=lambda: Left(()))
+    left: LeftInPlace = field(default_factory=lambda: LeftInPlace(()))
     lfs: frozenset[bytes] = frozenset()
     staged: frozenset[str] = frozenset()
 
@@ -157,7 +158,7 @@ def _state(
         shared={name: oid for name, oid in entries.items() if name.startswith("sharedindex.")},
         modes=Modes(record["umask"], modes("modes"), modes("folders")),
         empty=paths("empty"),
-        left=Left(paths("left")),
+        left=LeftInPlace(paths("left")),
         lfs=paths("lfs"),
         staged=frozenset(record["staged"]),
     )

@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from jellyml.code.contents import Contents
-from jellyml.code.reading import is_plain
-from jellyml.code.repository import Git, Repository
-from jellyml.code.scan import Scan, at, on_disk, scan
-from jellyml.code.scratch import Change, Scratch, header
-from jellyml.code.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection, select
-from jellyml.code.tree import changes
 from jellyml.errors import UnsafeToContinue, pasteable
-from jellyml.workspace import disk, worktrees
-from jellyml.workspace.disk import Layout, Left
+from jellyml.repo import paths, worktrees
+from jellyml.repo.git import Git
+from jellyml.repo.paths import at
+from jellyml.repo.repository import Repository
+from jellyml.working_tree.commit import changes
+from jellyml.working_tree.contents import Contents
+from jellyml.working_tree.scan import Scan, on_disk, scan
+from jellyml.working_tree.scratch import Change, Scratch, header
+from jellyml.working_tree.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection, select
+from jellyml.working_tree.status import is_plain
+from jellyml.workspace import on_disk as workspace_on_disk
+from jellyml.workspace.on_disk import Layout, LeftInPlace
 from jellyml.workspace.state import Head, State, as_json, operation_files, read
 
 # Git writes it, and the index names it, for a file that is intended to be added.
@@ -40,14 +43,14 @@ class Draft:
     large: tuple[Path, ...]  # where git-lfs has the contents that the state does not hold itself
 
 
-def look(repository: Repository, inherited: Left) -> Selection:
+def look(repository: Repository, inherited: LeftInPlace) -> Selection:
     """Scan for a state: the limits hold, and what was left lying before stays left."""
     found = scan(repository, ignored=True)
     selection = select(found, max_file_size=MAX_FILE_SIZE, max_untracked=MAX_UNTRACKED)
     for one in selection.left_out:
         if one.reason == "unreadable" and _may_be_read(selection.root, one.path):
             raise _unreadable(one.path)
-    staying = Left((*inherited.paths, *_of_checkpoints(selection)))
+    staying = LeftInPlace((*inherited.paths, *_of_checkpoints(selection)))
     untracked = _untracked(selection)
     overlay = {
         path: entry
@@ -80,12 +83,12 @@ def _untracked(selection: Selection) -> frozenset[bytes]:
 def _of_checkpoints(selection: Selection) -> Iterator[bytes]:
     """The files of a folder that carries a snapshot: together one checkpoint, small ones too."""
     untracked = _untracked(selection)
-    folders = {parent for path in untracked for parent in disk.parents(path)}
+    folders = {parent for path in untracked for parent in paths.parents(path)}
     filled = {one for one in folders if os.path.lexists(at(selection.root, one + b"/" + _SIDECAR))}
-    return (path for path in untracked if not filled.isdisjoint(disk.parents(path)))
+    return (path for path in untracked if not filled.isdisjoint(paths.parents(path)))
 
 
-def left_lying(selection: Selection, inherited: Left) -> Left:
+def left_lying(selection: Selection, inherited: LeftInPlace) -> LeftInPlace:
     """All that a state leaves where it is: ignored, left out, inherited."""
     paths = [os.fsencode(one.path) for one in selection.left_out]
     paths += _of_checkpoints(selection)
@@ -93,20 +96,20 @@ def left_lying(selection: Selection, inherited: Left) -> Left:
         paths += (prefix + path for path in layer.ignored)
     root = selection.root
     there = (path for path in inherited.paths if os.path.lexists(at(root, path)))
-    return Left((*paths, *there))
+    return LeftInPlace((*paths, *there))
 
 
 def make_draft(
     place: Scratch,
     selection: Selection,
-    left: Left,
+    left: LeftInPlace,
     now: Head,
     repository: Repository,
     strange: frozenset[bytes],
 ) -> Draft:
     """Build the state of the workspace as it was looked at in a scratch directory."""
     found = selection.scan
-    raw = disk.raw(found, place)
+    raw = workspace_on_disk.raw(found, place)
     lying = {path: on_disk(selection.root, path) for path in strange}
     overlay = {**selection.overlay, **raw.overlay, **lying}
     # A sparse checkout's absent paths are absent: this is the disk, not the code.
@@ -132,7 +135,7 @@ def make_draft(
     )
     contents = Contents(as_is)
     tracked = _tracked(repository, selection, left)
-    around = partial(disk.layout, repository.root, left, tracked)
+    around = partial(workspace_on_disk.layout, repository.root, left, tracked)
     beside = _beside(state, index, shared, operation, around)
     commit = place.commit(header(0, None), _lines(place, as_is, contents, beside))
     kept = [now.commit, *_named_commits(repository.git, operation.values())]
@@ -143,7 +146,7 @@ def make_draft(
     return Draft(found, as_is, built, commits, converted, tuple(raw.lfs.values()))
 
 
-def _tracked(repository: Repository, selection: Selection, left: Left) -> Iterator[bytes]:
+def _tracked(repository: Repository, selection: Selection, left: LeftInPlace) -> Iterator[bytes]:
     """Files that were left lying once, and that git knows by now."""
     hidden = {os.fsencode(one.path) for one in selection.left_out} | _untracked(selection)
     for prefix, layer in selection.scan.layers():

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from jellyml import files
-from jellyml.code import identity
-from jellyml.code.repository import Git, Repository
-from jellyml.code.scratch import Scratch, bare_config, make_bare
 from jellyml.errors import GitError, UnsafeToContinue, pasteable
-from jellyml.workspace import packs, refs
-from jellyml.workspace.refs import KEEP
+from jellyml.fs import atomic
+from jellyml.repo import worktrees
+from jellyml.repo.git import Git, bare_config, make_bare
+from jellyml.repo.repository import Repository
+from jellyml.working_tree.scratch import Scratch
+from jellyml.workspace import keep_refs, store_packs
+from jellyml.workspace.keep_refs import KEEP
 from jellyml.workspace.state import OPERATION
 
 # The second is what git before 2.36 knows; a newer one takes the first.
@@ -40,7 +41,7 @@ class Store:
     def open(cls, repository: Repository) -> "Store":
         """The store, made where there is none. Raises OSError."""
         store = cls(repository)
-        identity.mark(repository)
+        worktrees.mark(repository)
         for folder in (store.base, store.private.parent, store.private):
             folder.mkdir(exist_ok=True, mode=0o700)  # parents=True would make them for all to read
         if not store._alternates.exists():
@@ -68,7 +69,7 @@ class Store:
         # has it is whole.
         for file, text in ((self.bare / "config", config), (self._alternates, _USERS_OBJECTS)):
             if not file.exists() or file.read_bytes() != text:
-                files.replace(file, [text])
+                atomic.replace(file, [text])
 
     @property
     def _alternates(self) -> Path:
@@ -77,9 +78,9 @@ class Store:
     def clear_litter(self) -> None:
         """Drop what killed commands left half made: scratch folders, git's locks and packs."""
         for folder in (*self.private.glob("jellyml-*"), self.private / "fresh"):
-            files.remove_tree(folder)
+            atomic.remove_tree(folder)
         theirs, own = self.repository.common_dir / "refs", self.repository.git_dir
-        half = f"{files.BESIDE}*"  # what was being put there when we were killed
+        half = f"{atomic.BESIDE}*"  # what was being put there when we were killed
         for litter in (
             *self.private.glob(".?*"),
             *self.private.glob("index*"),
@@ -100,11 +101,11 @@ class Store:
 
     @cached_property
     def base(self) -> Path:
-        return identity.base_of(self.repository)
+        return worktrees.base_of(self.repository)
 
     @cached_property
     def removed(self) -> Path:
-        return identity.removed_of(self.repository)
+        return worktrees.removed_of(self.repository)
 
     @cached_property
     def bare(self) -> Path:
@@ -126,7 +127,7 @@ class Store:
     @cached_property
     def private(self) -> Path:
         """The folder of this worktree: journal, lock, and what is being moved."""
-        return identity.folder_of(self.repository)
+        return worktrees.folder_of(self.repository)
 
     @cached_property
     def git(self) -> Git:
@@ -154,7 +155,7 @@ class Store:
 
     def merge_packs(self) -> None:
         """Keep it quick after thousands of operations."""
-        packs.merge(self.git, self.packs)
+        store_packs.merge(self.git, self.packs)
 
     def all_states(self) -> set[str]:
         """The refs of every worktree's states."""
@@ -181,8 +182,8 @@ class Store:
         place = self.bare / ref
         for folder in reversed([one for one in place.parents if not one.exists()]):
             folder.mkdir(mode=0o700)
-            files.sync_folder(folder.parent)
-        files.replace(place, [f"{commit}\n".encode()])
+            atomic.sync_folder(folder.parent)
+        atomic.replace(place, [f"{commit}\n".encode()])
 
     def privates(self) -> list[Path]:
         """The private folders of all worktrees."""
@@ -191,7 +192,7 @@ class Store:
     def orphans(self) -> list[Path]:
         """The private folders of worktrees that are gone."""
         linked = (self.repository.common_dir / "worktrees").glob("*")
-        living = {identity.name_of(git_dir) for git_dir in linked}
+        living = {worktrees.name_of(git_dir) for git_dir in linked}
         return [one for one in self.privates()[1:] if one.name not in living]
 
     def keep_state(self, scratch: Scratch, commit: str, number: int, known: Iterable[str]) -> None:
@@ -200,7 +201,7 @@ class Store:
         ``known`` are trees whose objects are kept already.
         """
         git = scratch.git.configured(**_DURABLE)
-        packs.write(git, self.packs, [commit, *(f"^{tree}" for tree in known)])
+        store_packs.write(git, self.packs, [commit, *(f"^{tree}" for tree in known)])
         self._put_ref(self.state_ref(number), commit)
 
     def keep_commits(self, commits: Iterable[str]) -> None:
@@ -225,9 +226,9 @@ class Store:
         self.keep_commits(edge if new else {commit})
         if not new:
             return
-        name = packs.write(git, self.packs, [commit, *(f"^{one}" for one in sorted(edge))])
+        name = store_packs.write(git, self.packs, [commit, *(f"^{one}" for one in sorted(edge))])
         self._put_ref(f"refs/snapshots/{commit}", commit)
-        packs.lend(name, self.packs, self._their_packs)
+        store_packs.lend(name, self.packs, self._their_packs)
 
     def _tips(self) -> list[str]:
         listed = self.repository.git.run("for-each-ref", "--format=%(objectname) %(*objectname)")
@@ -253,7 +254,7 @@ class Store:
         walk = ("rev-list", "--objects", "--quiet", commit, "--not", "--all")
         if not self.repository.git.succeeds(*walk):
             revisions = [commit, *(f"^{one}" for one in self.kept())]
-            packs.write(self.git, self._their_packs, revisions)
+            store_packs.write(self.git, self._their_packs, revisions)
 
     def kept(self) -> list[str]:
         """The user's commits that our refs keep alive."""
@@ -268,7 +269,7 @@ class Store:
         answer = self.repository.git.run("cat-file", "--batch-check", stdin=asked)
         missing = re.findall(r"^(\w+) missing$", answer.decode(), re.MULTILINE)
         if missing:
-            packs.write_objects(self.git, self._their_packs, missing)
+            store_packs.write_objects(self.git, self._their_packs, missing)
 
     def size(self) -> int:
         """Bytes that the store's packs take."""
@@ -282,14 +283,14 @@ class Store:
         pack = self._pack_without(gone)  # the first, since the disk may be full
         lines = "".join(f"delete {ref}\n" for ref in sorted(gone))
         self.git.run("update-ref", "--stdin", stdin=lines.encode())
-        packs.drop_others(self.packs, pack)
+        store_packs.drop_others(self.packs, pack)
         self._unkeep(wanted)
 
     def _unkeep(self, needed: Iterable[str]) -> None:
         """Drop our refs on commits of the user's that no state grows from any more."""
         git = replace(self.user, objects=(self.bare / "objects",))
         others = [f"--no-merged={commit}" for commit in sorted(needed)]
-        refs.drop(self.repository, self.private, refs.kept(git, *others))
+        keep_refs.drop(self.repository, self.private, keep_refs.kept(git, *others))
 
     def _pack_without(self, gone: Container[str]) -> str:
         """One pack of all that is needed but for the ``gone`` refs; returns its name.
@@ -301,16 +302,16 @@ class Store:
         rows = (line.split(" ") for line in listed.splitlines())
         revisions = [oid for oid, ref in rows if ref not in gone]
         revisions += (f"^{one}" for one in self.kept())
-        return packs.write(self.git, self.packs, revisions)
+        return store_packs.write(self.git, self.packs, revisions)
 
     def remove(self) -> None:
         """Take everything of ours out of the repository. Our lock is held, and no lock of git's.
 
         By one rename: what is killed has removed nothing yet, or all.
         """
-        refs.drop(self.repository, self.private, refs.kept(self.repository.git))
-        refs.remove_folders(self.repository.common_dir)
-        identity.unmark_all(self.repository)
+        keep_refs.drop(self.repository, self.private, keep_refs.kept(self.repository.git))
+        keep_refs.remove_folders(self.repository.common_dir)
+        worktrees.unmark_all(self.repository)
         self.finish_removal()
         if os.name == "nt":  # nothing that holds an open file (our lock) can be renamed there
             shutil.rmtree(self.base, ignore_errors=True)
@@ -320,7 +321,7 @@ class Store:
 
     def finish_removal(self) -> None:
         """What is left of a removal that was killed."""
-        files.remove_tree(self.removed)
+        atomic.remove_tree(self.removed)
 
 
 def _is_litter(ref: str) -> bool:

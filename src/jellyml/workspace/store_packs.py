@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from jellyml import files
-from jellyml.code.repository import Git
 from jellyml.errors import GitError
+from jellyml.fs import atomic
+from jellyml.repo.git import Git
 
 _PACK = ("pack-objects", "--delta-base-offset", "-q")
 _MANY = 32  # git searches one after the other
@@ -45,7 +45,7 @@ def merge(git: Git, folder: Path) -> None:
 def drop_others(folder: Path, name: str) -> None:
     """Remove all packs but one."""
     _drop(pack for pack in folder.glob("*.pack") if pack.stem != name)
-    files.sync_folder(folder)
+    atomic.sync_folder(folder)
 
 
 def lend(name: str, folder: Path, theirs: Path) -> None:
@@ -61,14 +61,14 @@ def lend(name: str, folder: Path, theirs: Path) -> None:
             except OSError as error:
                 if isinstance(error, FileExistsError):
                     raise
-                files.replace(place, [source.read_bytes()], mode=0o444)
-    files.sync_folder(theirs)
+                atomic.replace(place, [source.read_bytes()], mode=0o444)
+    atomic.sync_folder(theirs)
 
 
 def _written(git: Git, folder: Path, *options: str, stdin: str) -> str:
     base = str(folder / "pack")
     name = git.run(*_PACK, *options, base, stdin=stdin.encode()).decode().strip()
-    files.sync_folder(folder)
+    atomic.sync_folder(folder)
     return f"pack-{name}"
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jellyml.errors import JellyError, UnsafeToContinue
-from jellyml.workspace import disk, gitdir, recovery, words
-from jellyml.workspace.disk import parents
-from jellyml.workspace.draft import Draft
-from jellyml.workspace.journal import Move, Operation
+from jellyml.repo.paths import parents
+from jellyml.workspace import gitdir, on_disk, recovery, results
+from jellyml.workspace.operation_log import Move, Operation
 from jellyml.workspace.plan import Plan
 from jellyml.workspace.session import Drafted, Session, Wanted
 from jellyml.workspace.state import Head, State
+from jellyml.workspace.state_builder import Draft
 
 _LENGTHS = (8, 12, 64)  # of a commit's id in a branch's name
 
@@ -27,7 +27,7 @@ class Ready:
     wanted: Wanted
 
 
-class Strange(Exception):
+class StaleStat(Exception):
     """Nothing was done: these files are not what git says of them."""
 
     def __init__(self, paths: Iterable[bytes]) -> None:
@@ -54,10 +54,10 @@ def perform(session: Session, drafted: Drafted, ready: Ready, after: int = 0) ->
         if not _is_only_sweeping(session, operation, error):
             _take_back(session, operation, error)
             raise
-    notes = [words.commits_saved(branch)] if branch else []
-    notes += words.set_aside(session.private, ready.plan.around.aside)
-    notes += (words.stays_aside(*one) for one in session.mover.stayed)
-    return notes + [words.typed_meanwhile(path) for path in saved]
+    notes = [results.commits_saved(branch)] if branch else []
+    notes += results.set_aside(session.private, ready.plan.around.aside)
+    notes += (results.stays_aside(*one) for one in session.mover.stayed)
+    return notes + [results.typed_meanwhile(path) for path in saved]
 
 
 def _check_as_said(session: Session, draft: Draft, plan: Plan) -> None:
@@ -71,11 +71,11 @@ def _check_as_said(session: Session, draft: Draft, plan: Plan) -> None:
     strange = []
     for move in plan.moves:
         if move.before and move.path not in read:
-            lying = disk.identity(root, move.path, object_format)
+            lying = on_disk.identity(root, move.path, object_format)
             if lying and lying[1] != move.before[1].encode():
                 strange.append(move.path)
     if strange:
-        raise Strange(strange)
+        raise StaleStat(strange)
 
 
 def _is_only_sweeping(session: Session, operation: Operation, error: BaseException) -> bool:
@@ -97,7 +97,7 @@ def _take_back(session: Session, operation: Operation, error: BaseException) -> 
             "mend the cause, then run: jellyml doctor",
         ) from error
     if isinstance(error, OSError):
-        raise words.failed(operation.verb, error, repaired) from error
+        raise results.failed(operation.verb, error, repaired) from error
 
 
 def _recorded(

@@ -7,12 +7,12 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jellyml import files
-from jellyml.code.identity import folder_of, has_any
-from jellyml.code.repository import Repository
 from jellyml.errors import UsageError
-from jellyml.workspace import words
-from jellyml.workspace.outcome import Entry, Finding, Outcome
+from jellyml.fs import paths
+from jellyml.repo.repository import Repository
+from jellyml.repo.worktrees import folder_of, has_any
+from jellyml.workspace import results
+from jellyml.workspace.results import Entry, Finding, Outcome
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +26,7 @@ class Workspace:
     """
 
     def __init__(self, folder: "str | os.PathLike[str]" = ".") -> None:
-        self._asked = files.given("folder", folder)
+        self._asked = paths.given("folder", folder)
 
     def load(
         self,
@@ -61,7 +61,7 @@ class Workspace:
         """Go back to the state before the last load, restore or redo."""
         repository = self._repository()
         if not has_any(repository):
-            return words.nothing("undo", repository.root)
+            return results.nothing("undo", repository.root)
         from jellyml.workspace import operations
 
         return operations.undo(repository)
@@ -70,7 +70,7 @@ class Workspace:
         """Go back to the state before the last undo, edits made there included."""
         repository = self._repository()
         if not has_any(repository):
-            return words.nothing("redo", repository.root)
+            return results.nothing("redo", repository.root)
         from jellyml.workspace import operations
 
         return operations.redo(repository)
@@ -79,7 +79,7 @@ class Workspace:
         """Go to any state that ``history`` lists; that can be undone like a load."""
         repository = self._repository()
         if not has_any(repository):
-            raise words.no_such_state(number)
+            raise results.no_such_state(number)
         from jellyml.workspace import operations
 
         return operations.restore(repository, number)
@@ -113,7 +113,7 @@ class Workspace:
     def _forget(self, *, everything: bool) -> Outcome:
         repository = self._repository()
         if not has_any(repository):
-            return words.nothing("forget", repository.root)
+            return results.nothing("forget", repository.root)
         from jellyml.workspace import operations
 
         return operations.forget(repository, everything=everything)
@@ -131,7 +131,7 @@ class Workspace:
         """
         repository = self._repository()
         if not has_any(repository):
-            return words.nothing("prune", repository.root)
+            return results.nothing("prune", repository.root)
         from jellyml.workspace import operations
 
         return operations.prune(repository, older_than, larger_than, everything=everything)
@@ -146,11 +146,16 @@ class Workspace:
         return operations.doctor(repository)
 
     @property
-    def folder(self) -> Path:
-        """The journal's folder, whether anything lies there yet or not."""
+    def history_path(self) -> Path:
+        """The folder of the operation log, whether anything is in it yet or not."""
         return folder_of(self._repository()) / "ops"
 
+    @property
+    def folder(self) -> Path:
+        """The same, by its name in JellyML 2.0."""
+        return self.history_path
+
     def _repository(self) -> Repository:
-        if not stat.S_ISDIR(files.mode_of(self._asked)):
+        if not stat.S_ISDIR(paths.mode_of(self._asked)):
             raise UsageError(f"{self._asked} is not a folder.", "pass a folder in a repository.")
         return Repository.find(self._asked)

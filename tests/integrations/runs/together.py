@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from jellyml.code.capture import capture
+from jellyml.capture.capture import capture
 
 PLACE = Path("..").resolve()  # beside the repository
 
@@ -19,7 +19,7 @@ def count_captures() -> None:
             file.write("1")
         return capture(*args)
 
-    mock.patch("jellyml.create.capture", counted).start()
+    mock.patch("jellyml.capture.create.capture", counted).start()
 
 
 def leave_together() -> None:

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from jellyml.check import Checked, check
+from jellyml.checkpoint.audit import Checked, Match, check
 from jellyml.cli.parser import Parser
+from jellyml.cli.terminal import Terminal, safe
 from jellyml.errors import pasteable
 from jellyml.remote.address import Remote, place_of
-from jellyml.searched import Place
-from jellyml.terminal import Terminal, safe
 
 DESCRIPTION = """
 Before you publish a checkpoint: look through the code in it, history included, for keys and
@@ -54,7 +53,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
     return 1 if checked.places else 0
 
 
-def _line(place: Place) -> str:
+def _line(place: Match) -> str:
     where = place.path if place.line is None else f"{place.path}:{place.line}"
     earlier = f" (in an earlier version, {place.oid[:12]})" if place.earlier else ""
     return f"{where}: {place.what}{earlier}"

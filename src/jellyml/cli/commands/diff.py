@@ -7,14 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jellyml.cli import weights_table, weights_view
 from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
-from jellyml.compare.comparison import PARTS, Comparison, Parts, diff
-from jellyml.compare.sides import opened
+from jellyml.cli.terminal import Terminal, has_colour, is_terminal, safe
+from jellyml.cli.views import tensors
+from jellyml.compare.diff import PARTS, Comparison, Parts, diff
+from jellyml.compare.endpoints import opened
 from jellyml.errors import UsageError, pasteable
-from jellyml.files import path_of
-from jellyml.tensors import as_numpy
-from jellyml.terminal import Terminal, has_colour, is_terminal, safe
+from jellyml.fs.paths import path_of
+from jellyml.tensors import to_numpy
 
 DESCRIPTION = """
 Show what differs between two checkpoints: their code, as git shows it, the environment that
@@ -31,8 +31,8 @@ examples:
 if TYPE_CHECKING:
     from jellyml.compare.code import Code
     from jellyml.compare.environment import Environment, Fact
-    from jellyml.compare.weights import Weights
-    from jellyml.outputs import Output
+    from jellyml.compare.tensors import Weights
+    from jellyml.fs.output import Output
 
 _BOLD, _RED, _GREEN, _YELLOW = "1", "31", "32", "33"
 
@@ -68,7 +68,7 @@ def run(args: Namespace, terminal: Terminal) -> None:
             _show(terminal, code, environment, weights)
         for note in parts.notes:
             terminal.note(note)
-        if weights and any(each.amount for each in weights.differences) and not as_numpy.is_here():
+        if weights and any(each.amount for each in weights.differences) and not to_numpy.is_here():
             terminal.note("By how much, in numbers, needs numpy: pip install 'jellyml[weights]'")
         _plot(target, weights, before.name, after.name)
 
@@ -83,10 +83,10 @@ def _show(
     rest = list(_environment(environment, terminal)) if environment else []
     if is_terminal(terminal.out):
         if weights:
-            rest += [*([""] if rest else []), *weights_table.lines(weights, terminal)]
+            rest += [*([""] if rest else []), *tensors.table_lines(weights, terminal)]
         terminal.paged(_all(code, rest, terminal))
         return
-    rest += weights_view.lines(weights) if weights else []
+    rest += tensors.lines(weights) if weights else []
     if code:
         terminal.exact(code.patch())
     for line in rest:
@@ -94,11 +94,11 @@ def _show(
 
 
 def _all(code: "Code | None", rest: list[str], terminal: Terminal) -> Iterator[str]:
-    from jellyml.cli import code_view
+    from jellyml.cli.views.code import difference, lines_of
 
     colour = has_colour(terminal.out)
     if code:
-        lines = code_view.difference(code_view.lines_of(code.patch()), colour=colour)
+        lines = difference(lines_of(code.patch()), colour=colour)
         first = next(lines, None)
         if first is None:
             yield terminal.painted("The code is the same.", _BOLD)
@@ -132,8 +132,8 @@ def _fact(fact: "Fact", terminal: Terminal, called: str) -> str:
 
 def _target(path: Path, *, force: bool) -> "Output":
     """Where the picture goes; UsageError where it cannot be written, before anything is read."""
-    from jellyml.cli.weights_plot import PICTURE
-    from jellyml.outputs import Output
+    from jellyml.cli.views.tensors import PICTURE
+    from jellyml.fs.output import Output
 
     named = "FILE" if path.suffix else pasteable(f"{path.name}.png")
     target = Output(path, PICTURE, f"--plot {named}", force)
@@ -146,9 +146,8 @@ def _plot(target: "Output | None", weights: "Weights | None", before: str, after
         return
     if weights is None:
         raise UsageError("There are no weights on both sides to draw.", "name two checkpoints")
-    from jellyml.cli import weights_plot
 
-    weights_plot.draw(weights, target, f"{before} -> {after}")
+    tensors.draw(weights, target, f"{before} -> {after}")
 
 
 def _as_json(made: Comparison) -> dict[str, object]:

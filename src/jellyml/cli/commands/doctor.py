@@ -3,9 +3,9 @@
 from argparse import Namespace
 
 from jellyml.cli.parser import Parser, add_code_dir
-from jellyml.recorder.record import unfinished
-from jellyml.terminal import Terminal
-from jellyml.workspace import Workspace
+from jellyml.cli.terminal import Terminal
+from jellyml.recorder.recorder import unfinished
+from jellyml.workspace.workspace import Workspace
 
 DESCRIPTION = """
 Check what JellyML keeps in this repository: the states, the list of operations, locks and

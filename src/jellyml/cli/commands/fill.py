@@ -3,13 +3,13 @@
 from argparse import Namespace
 from typing import cast
 
+from jellyml.capture.bundle import History
+from jellyml.checkpoint.fill import fill
 from jellyml.cli.parser import Parser, add_code_dir, add_follow_links
-from jellyml.code.guard import in_words
-from jellyml.code.history import History
-from jellyml.embed import fill
+from jellyml.cli.terminal import Terminal
 from jellyml.errors import pasteable
 from jellyml.remote.address import place_of
-from jellyml.terminal import Terminal
+from jellyml.snapshot.facts import format_size
 
 DESCRIPTION = """
 Put the code of this folder, as it is now, into a checkpoint that was saved without it. Any
@@ -73,7 +73,7 @@ def run(args: Namespace, terminal: Terminal) -> None:
     how = "carries now, instead of the one before," if filled.replaced else "carries now"
     commit = f"commit {filled.commit[:8]}" if filled.commit else "the code"
     terminal.done(
-        f"{filled.path} ({filled.format}) {how} {commit}, {in_words(filled.size)}.",
+        f"{filled.path} ({filled.format}) {how} {commit}, {format_size(filled.size)}.",
         f"jellyml strip {pasteable(filled.path)} takes it out again.",
     )
     terminal.warnings([filled.caution] if filled.caution else [])

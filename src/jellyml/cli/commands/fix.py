@@ -3,11 +3,11 @@
 from argparse import Namespace
 from collections.abc import Callable
 
+from jellyml.checkpoint.export import write_bundle
 from jellyml.cli.parser import Parser, add_code_dir, add_common, add_force, add_model, add_yes
-from jellyml.extract_bundle import write_bundle
-from jellyml.files import path_of
-from jellyml.terminal import Terminal
-from jellyml.workspace import Workspace
+from jellyml.cli.terminal import Terminal
+from jellyml.fs.paths import path_of
+from jellyml.workspace.workspace import Workspace
 
 DESCRIPTION = """
 You will rarely need this.
@@ -65,7 +65,7 @@ def _forget_all(args: Namespace, terminal: Terminal) -> None:
 
 
 def _show_path(args: Namespace, terminal: Terminal) -> None:
-    terminal.path(Workspace(args.code_dir).folder)
+    terminal.path(Workspace(args.code_dir).history_path)
 
 
 def _extract(args: Namespace, terminal: Terminal) -> None:

@@ -3,9 +3,9 @@
 import argparse
 from argparse import Namespace
 
+from jellyml.checkpoint.export import run_git
 from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked, add_model
-from jellyml.git import run_git
-from jellyml.terminal import Terminal
+from jellyml.cli.terminal import Terminal
 
 DESCRIPTION = """
 Run git with the code inside a checkpoint as a repository: {} in any argument stands for

@@ -5,9 +5,9 @@ from argparse import ArgumentTypeError, Namespace
 from dataclasses import dataclass
 
 from jellyml.cli.parser import Parser, add_code_dir, add_yes, size
+from jellyml.cli.terminal import Terminal
 from jellyml.errors import UsageError
-from jellyml.terminal import Terminal
-from jellyml.workspace import Workspace
+from jellyml.workspace.workspace import Workspace
 
 DESCRIPTION = """
 Show every state there was before or after a command, newest first: when, which command and

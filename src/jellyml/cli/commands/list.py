@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from jellyml.cli.found import Found, changes, looked_at, record, tell_rest, when
+from jellyml.catalog.entry import Entry
+from jellyml.catalog.made_by import wanted
 from jellyml.cli.parser import Parser, add_code_dir
-from jellyml.code.guard import in_words
+from jellyml.cli.terminal import Terminal, is_terminal, safe
+from jellyml.cli.views.catalog import Found, changes, looked_at, record, tell_rest, when
 from jellyml.errors import JellyError
-from jellyml.listing.listed import Listed
-from jellyml.listing.made_by import wanted
 from jellyml.remote.address import place_of
-from jellyml.terminal import Terminal, is_terminal, safe
+from jellyml.snapshot.facts import format_size
 
 DESCRIPTION = """
 List the checkpoints in folders, and below them, that carry code: when it was captured, which
@@ -74,7 +74,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
     return int(bool(found.wrong or (asked and not found.listed)))
 
 
-def _show_runs(found: Iterable[Listed], terminal: Terminal) -> None:
+def _show_runs(found: Iterable[Entry], terminal: Terminal) -> None:
     """A line for each run, its checkpoints below it."""
     for number, (_, alike) in enumerate(groupby(found, lambda one: one.run)):
         run = list(alike)
@@ -84,22 +84,22 @@ def _show_runs(found: Iterable[Listed], terminal: Terminal) -> None:
         if command := run[0].command:
             terminal.result(f"  $ {safe(command)}")
         for one in run:
-            terminal.result(f"  {in_words(one.size):>10}  {safe(str(one.path))}")
+            terminal.result(f"  {format_size(one.size):>10}  {safe(str(one.path))}")
 
 
-def _about(one: Listed) -> Iterator[str]:
+def _about(one: Entry) -> Iterator[str]:
     yield when(one)
     yield f"{(one.commit or 'no commit')[:8]}{f' on {one.branch}' if one.branch else ''}"
     yield changes(one)
 
 
-def _row(one: Listed) -> tuple[str, ...]:
+def _row(one: Entry) -> tuple[str, ...]:
     return (
         when(one),
         (one.commit or "-")[:8],
         one.branch or "-",
         changes(one) or "-",
-        in_words(one.size),
+        format_size(one.size),
         str(one.path),
         one.command or "-",
     )

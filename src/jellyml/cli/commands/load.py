@@ -4,10 +4,10 @@ from argparse import Namespace
 from functools import partial
 
 from jellyml.cli.parser import Parser, add_code_dir, add_max_unpacked, add_model, add_yes
+from jellyml.cli.terminal import Terminal
 from jellyml.errors import Unrelated
-from jellyml.files import path_of
-from jellyml.terminal import Terminal
-from jellyml.workspace import Workspace
+from jellyml.fs.paths import path_of
+from jellyml.workspace.workspace import Workspace
 
 DESCRIPTION = """
 Bring the code inside a checkpoint into your folder, exactly as it was when the snapshot

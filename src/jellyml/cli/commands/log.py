@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from jellyml.cli.found import about, looked_at, record, tell_rest, when
-from jellyml.cli.log_page import PAGE, page
-from jellyml.cli.log_page.data import data_of
+from jellyml.catalog.differences import Comparing, Differences
+from jellyml.catalog.graph import Lineage, Member, Point, lineage
+from jellyml.catalog.lanes import Row
 from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
-from jellyml.code.repository import Repository
+from jellyml.cli.terminal import Terminal, safe
+from jellyml.cli.views.catalog import about, looked_at, record, tell_rest, when
+from jellyml.cli.views.log_page import PAGE, page
+from jellyml.cli.views.log_page.data import data_of
 from jellyml.errors import JellyError
-from jellyml.files import path_of
-from jellyml.lineage.differences import Comparing, Differences
-from jellyml.lineage.lineage import Lineage, Member, Point, lineage
-from jellyml.lineage.tree import Row
-from jellyml.outputs import Output
+from jellyml.fs.output import Output
+from jellyml.fs.paths import path_of
 from jellyml.remote.address import place_of
-from jellyml.terminal import Terminal, safe
+from jellyml.repo.repository import Repository
 
 DESCRIPTION = """
 Show how checkpoints come from one another: a tree of the commits that their

@@ -6,13 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from jellyml.cli.parser import Parser, add_code_dir
-from jellyml.code.guard import in_words
+from jellyml.cli.terminal import ReaderGone, Terminal
 from jellyml.errors import UsageError
-from jellyml.files import path_of
-from jellyml.recorder.child import NotStarted, end_likewise
-from jellyml.recorder.fills import Result
-from jellyml.recorder.record import Recorded, record, resume
-from jellyml.terminal import ReaderGone, Terminal
+from jellyml.fs.paths import path_of
+from jellyml.recorder.fill_outputs import Result
+from jellyml.recorder.process import NotStarted, end_likewise
+from jellyml.recorder.recorder import Recorded, record, resume
+from jellyml.snapshot.facts import format_size
 
 DESCRIPTION = """
 Run a command as ever, in any language, with no line of its code changed. Its code is captured
@@ -98,7 +98,7 @@ def _tell(recorded: Recorded, terminal: Terminal) -> None:
     by_kind = {kind: list(_of(kind, recorded.results)) for kind in ("filled", "own", "not filled")}
     filled = by_kind["filled"]
     if filled:
-        size = in_words(max(one.size for one in filled))
+        size = format_size(max(one.size for one in filled))
         code = f"commit {recorded.commit[:8]}" if recorded.commit else "the code"
         terminal.note(f"{_checkpoints(filled)} {code}, {size} each:")
     for one in filled:

@@ -3,8 +3,8 @@
 from argparse import Namespace
 
 from jellyml.cli.parser import Parser, add_code_dir
-from jellyml.terminal import Terminal
-from jellyml.workspace import Workspace
+from jellyml.cli.terminal import Terminal
+from jellyml.workspace.workspace import Workspace
 
 DESCRIPTION = """
 Go to a state of the history: N is its number in jellyml history. Files, staged changes,

@@ -2,16 +2,23 @@
 
 import json
 import shlex
+import sys
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from jellyml.checkpoint import Checkpoint
-from jellyml.cli import show_code
+from jellyml.checkpoint.checkpoint import Checkpoint
+from jellyml.checkpoint.reader import CheckpointReader, CodeFile
 from jellyml.cli.parser import Parser, add_max_unpacked
-from jellyml.code.guard import in_words
-from jellyml.model import Model
-from jellyml.terminal import Terminal
+from jellyml.cli.terminal import Terminal, has_colour, is_terminal, safe
+from jellyml.cli.views import code
+from jellyml.errors import UsageError, pasteable
+from jellyml.fs.paths import mode_of
+from jellyml.remote.address import Location, Remote, place_of
+from jellyml.snapshot.facts import format_size
 
 DESCRIPTION = """
 Describe the code and the record inside a checkpoint: which commit, which command, which
@@ -27,6 +34,10 @@ examples:
 """
 
 _MOST_NAMED = 3  # of a list, on the one screen
+
+_LOOKED_AT = 8000  # bytes in which git looks for a NUL
+_LARGE = 1 << 20
+_SIGNS = {"program": "*", "symlink": "@", "submodule": " (a submodule)"}
 
 
 def add_arguments(parser: Parser) -> None:
@@ -46,14 +57,14 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, terminal: Terminal) -> None:
-    place, inside = show_code.split(args.model)
-    with Model(place, args.max_unpacked) as model:
+    place, inside = split(args.model)
+    with CheckpointReader(place, args.max_unpacked) as model:
         if inside is not None:
-            show_code.one_file(model, inside, terminal)
+            one_file(model, inside, terminal)
         elif args.files:
-            show_code.files(model, terminal)
+            files(model, terminal)
         elif args.patch:
-            show_code.patch(model, terminal)
+            patch(model, terminal)
         else:
             _describe(model.checkpoint, args, terminal)
 
@@ -90,7 +101,7 @@ def _facts(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
     header = checkpoint.header
     others = checkpoint.others
     more = f"; {others} more in the file" if others else ""
-    size = in_words(checkpoint.filling_size)
+    size = format_size(checkpoint.filling_size)
     yield "checkpoint", f"{checkpoint.path} ({checkpoint.format})"
     yield "snapshot", f"{size}{more}"
     yield from _code(_dict(manifest, "code"), header.stands_for or header.commit)
@@ -149,3 +160,91 @@ def _environment(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _dict(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = mapping.get(name)
     return found if isinstance(found, dict) else {}
+
+
+def split(words: str) -> tuple[Location, str | None]:
+    """``model.pth:src/net.py`` as the checkpoint and the path in it; a file's own colon counts."""
+    place = place_of(words)
+    if isinstance(place, Remote):
+        before, _, inside = words.rpartition(":")
+        # Not that of a port or a password: another host would be asked.
+        if "/" not in before.partition("://")[2] or place.is_there():
+            return place, None
+        return Remote(before), inside
+    if not mode_of(place):
+        for at, mark in enumerate(words):
+            if mark == ":" and mode_of(Path(words[:at])):
+                return Path(words[:at]), words[at + 1 :]
+    return place, None
+
+
+def files(model: CheckpointReader, terminal: Terminal, below: str = "") -> None:
+    """One line for each file: its size and its path. Into a pipe the paths alone, as they are."""
+    chosen = (file for file in model.inside.files() if file.path.startswith(below))
+    if is_terminal(terminal.out):
+        terminal.paged(
+            f"{format_size(file.size):>9}  {safe(file.path)}{_SIGNS.get(file.kind, '')}"
+            for file in chosen
+        )
+    else:
+        terminal.exact(file.path.encode("utf-8", "surrogateescape") + b"\n" for file in chosen)
+
+
+def one_file(model: CheckpointReader, path: str, terminal: Terminal) -> None:
+    """A file, exact in a pipe and harmless on a terminal; or what lies below a folder."""
+    name = path.removeprefix("./").rstrip("/")
+    file = model.files.get(name)
+    if file is None:
+        below = f"{name}/" if name else ""
+        if not any(each.startswith(below) for each in model.files):
+            raise _missing(model, name)
+        files(model, terminal, below)
+    elif is_terminal(terminal.out):
+        _on_terminal(file, model, terminal)
+    else:
+        terminal.exact(file.chunks())
+
+
+def patch(model: CheckpointReader, terminal: Terminal) -> None:
+    """What had been changed since the last commit."""
+    pieces = model.patch()
+    first = next(pieces, b"")
+    if not first:
+        terminal.note("Nothing had been changed since the last commit.")
+    show_difference(chain([first], pieces), terminal)
+
+
+def show_difference(pieces: Iterable[bytes], terminal: Terminal) -> None:
+    """Exact in a pipe; on a terminal as git would page and colour it, and harmless."""
+    if is_terminal(terminal.out):
+        lines = code.lines_of(pieces)
+        terminal.paged(code.difference(lines, colour=has_colour(terminal.out)))
+    else:
+        terminal.exact(pieces)
+
+
+def _on_terminal(file: CodeFile, model: CheckpointReader, terminal: Terminal) -> None:
+    pieces = file.chunks()
+    first = next(pieces, b"")
+    if b"\0" in first[:_LOOKED_AT]:
+        terminal.note(
+            f"{file.path} is no text ({format_size(file.size)}). Into a file it comes as it is:"
+            f" jellyml show {pasteable(f'{model.path}:{file.path}')} > FILE"
+        )
+        return
+    lines: Iterator[str] = code.lines_of(chain([first], pieces))
+    if file.size <= _LARGE:
+        colour = has_colour(sys.stdout)
+        lines = iter(code.highlighted(file.path, list(lines), colour=colour))
+    terminal.paged(lines)
+
+
+def _missing(model: CheckpointReader, name: str) -> UsageError:
+    meant = get_close_matches(name, list(model.files)[:10_000], n=1)
+    place = f"{model.path}:{meant[0]}" if meant else ""
+    return UsageError(
+        f"The code in {model.path} holds no {name!r}.",
+        f"jellyml show {pasteable(place)}"
+        if meant
+        else f"jellyml show {pasteable(model.path)} --files",
+    )

@@ -2,10 +2,10 @@
 
 from argparse import Namespace
 
+from jellyml.checkpoint.fill import strip
 from jellyml.cli.parser import Parser, add_follow_links
-from jellyml.embed import strip
+from jellyml.cli.terminal import Terminal
 from jellyml.errors import pasteable
-from jellyml.terminal import Terminal
 
 DESCRIPTION = """
 Take the code, and the record of how the model was made, out of a checkpoint.

@@ -3,8 +3,8 @@
 from argparse import Namespace
 
 from jellyml.cli.parser import Parser, add_code_dir
-from jellyml.terminal import Terminal
-from jellyml.workspace import Workspace
+from jellyml.cli.terminal import Terminal
+from jellyml.workspace.workspace import Workspace
 
 DESCRIPTION = """
 Undo the last load: files, staged changes, branch and HEAD are what they were before it.

@@ -4,14 +4,18 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from jellyml.catalog.entry import Entry, Without, look
+from jellyml.catalog.find import places
+from jellyml.catalog.graph import Point
+from jellyml.cli.terminal import Terminal
 from jellyml.errors import JellyError
-from jellyml.lineage.lineage import Point
-from jellyml.listing.listed import Listed, Without, look
-from jellyml.listing.order import by_name
-from jellyml.listing.walk import Place, places
+from jellyml.fs.paths import natural_key
 from jellyml.remote.address import Remote
-from jellyml.terminal import Terminal
+
+if TYPE_CHECKING:
+    from jellyml.catalog.find import Candidate
 
 # Most of the time goes by in waiting for disks, on a network above all.
 _AT_ONCE = 8
@@ -21,14 +25,14 @@ _AT_ONCE = 8
 class Found:
     """The newest run first, what one run saved together; and what was wrong."""
 
-    listed: list[Listed] = field(default_factory=list)
+    listed: list[Entry] = field(default_factory=list)
     without: list[Without] = field(default_factory=list)
     wrong: list[JellyError] = field(default_factory=list)
 
 
 def looked_at(paths: Iterable[Path | Remote], terminal: Terminal) -> Found:
     found = Found()
-    waiting: list[Place] = []
+    waiting: list[Candidate] = []
     for place in places(paths):
         if isinstance(place, JellyError):
             found.wrong.append(place)
@@ -37,18 +41,18 @@ def looked_at(paths: Iterable[Path | Remote], terminal: Terminal) -> Found:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for seen in terminal.progress(pool.map(look, waiting), len(waiting), "Reading"):
             match seen:
-                case Listed():
+                case Entry():
                     found.listed.append(seen)
                 case Without():
                     found.without.append(seen)
                 case JellyError():
                     found.wrong.append(seen)
-    found.listed.sort(key=lambda one: by_name(str(one.path)))
+    found.listed.sort(key=lambda one: natural_key(str(one.path)))
     found.listed.sort(key=lambda one: (one.created or "", one.run), reverse=True)
     return found
 
 
-def when(one: Listed) -> str:
+def when(one: Entry) -> str:
     """When the code was captured, where we are."""
     from datetime import datetime
 
@@ -59,7 +63,7 @@ def when(one: Listed) -> str:
         return "-"
 
 
-def changes(one: Listed) -> str:
+def changes(one: Entry) -> str:
     """How the code differed from the commit that HEAD stood at."""
     if one.dirty is None:
         return ""
@@ -86,7 +90,7 @@ def about(point: Point) -> Iterator[str]:
         yield f"also from {', '.join(each[:8] for each in point.others)}"
 
 
-def record(one: Listed) -> dict[str, object]:
+def record(one: Entry) -> dict[str, object]:
     """As JSON has it."""
     return {
         "path": str(one.path),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from jellyml.terminal import safe
+from jellyml.cli.terminal import safe
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -9,10 +9,13 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from jellyml.formats.edit import Buffer, Edit, Payload, zeroed
-from jellyml.formats.record import Kind, Record, read_at, size_of
+from jellyml.formats.edit import Edit, Payload, zeroed
+from jellyml.formats.record import Record, RecordKind, read_at, size_of
+
+if TYPE_CHECKING:
+    from jellyml.formats.edit import Buffer
 
 _MARK = b"jellyml appended"
 # The mark, the file's size before, how many records, the block's own size.
@@ -66,7 +69,7 @@ def find(file: BinaryIO) -> Block | None:
     return Block(before, records) if close and stops[0][0] >= before else None
 
 
-def records(file: BinaryIO, kind: Kind) -> Iterator[Record]:
+def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
     """Those of the block that begin as this kind does."""
     block = find(file)
     for record in block.records if block else ():

@@ -8,14 +8,14 @@ from importlib.resources import files
 from itertools import chain
 from string import Template
 
-from jellyml import __version__
-from jellyml.cli.found import changes, when
-from jellyml.cli.log_page import graph
-from jellyml.cli.log_page.data import Data
-from jellyml.code.guard import in_words
-from jellyml.lineage.lineage import Lineage, Member
-from jellyml.outputs import Kind
-from jellyml.terminal import safe
+from jellyml._version import __version__
+from jellyml.catalog.graph import Lineage, Member
+from jellyml.cli.terminal import safe
+from jellyml.cli.views.catalog import changes, when
+from jellyml.cli.views.log_page import graph
+from jellyml.cli.views.log_page.data import Data
+from jellyml.fs.output import OutputKind
+from jellyml.snapshot.facts import format_size
 
 _LONGEST_CELL = 300  # characters
 _DOCTYPE, _GENERATOR = b"<!doctype html>", b'<meta name="generator" content="JellyML">'
@@ -26,7 +26,7 @@ def _is_own(start: bytes) -> bool:
     return start.lower().startswith(_DOCTYPE) and _GENERATOR in start[:_NEAR]
 
 
-PAGE = Kind("page", _is_own)
+PAGE = OutputKind("page", _is_own)
 
 
 def page(made: Lineage, data: Data) -> Iterator[str]:
@@ -55,7 +55,7 @@ def text(given: str) -> str:
 
 
 def _part(name: str) -> str:
-    return files("jellyml.cli.log_page").joinpath(name).read_text("utf-8")
+    return files("jellyml.cli.views.log_page").joinpath(name).read_text("utf-8")
 
 
 def _policy(style: str, script: str) -> str:
@@ -82,7 +82,7 @@ def _row(made: Lineage, member: Member) -> str:
         ("", ", ".join(filter(None, (one.branch, changes(one))))),
         ("mono", ", ".join(chain(made.called(each) for each in member.parents))),
         ("", when(one)),
-        ("number", in_words(one.size)),
+        ("number", format_size(one.size)),
         ("mono command", one.command or ""),
     )
     made_of = "".join(f'<td class="{kind}">{text(_short(words))}</td>' for kind, words in cells)

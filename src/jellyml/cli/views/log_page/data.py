@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jellyml.cli import weights_view
-from jellyml.code.credentials import masked
+from jellyml.catalog.differences import Differences, Patch
+from jellyml.catalog.graph import Lineage
+from jellyml.cli.terminal import safe
+from jellyml.cli.views import tensors
 from jellyml.compare import environment
-from jellyml.compare.weights import Difference, Weights
+from jellyml.compare.tensors import Difference, Weights
 from jellyml.errors import pasteable
-from jellyml.lineage.differences import Differences, Patch
-from jellyml.lineage.lineage import Lineage
-from jellyml.terminal import safe
+from jellyml.secrets.patterns import masked
 
 # Of one section of a manifest, of all, and of all differences of weights: what else there is
 # is not in the page.
@@ -128,14 +128,14 @@ def _weights(found: Weights | str) -> dict[str, object]:
     """The model's own arrays: an optimizer's state is counted, unless there is nothing else."""
     if isinstance(found, str):
         return {"problem": safe(found)}
-    model = [each for each in found.differences if not weights_view.is_state(each.name)]
+    model = [each for each in found.differences if not tensors.is_state(each.name)]
     shown = (model or found.differences)[:_MOST_ARRAYS]
     left = len(found.differences) - len(shown)
     return {"same": found.same, "left": left, "changed": [_cell(each) for each in shown]}
 
 
 def _cell(each: Difference) -> dict[str, object]:
-    layer = weights_view.module_of(each.name)
+    layer = tensors.module_of(each.name)
     by = each.amount
     return {
         "layer": safe(layer),
@@ -143,5 +143,5 @@ def _cell(each: Difference) -> dict[str, object]:
         "kind": each.kind,
         "by": by and by.relative,
         "share": by and by.share,
-        "words": weights_view.words_of(each),
+        "words": tensors.words_of(each),
     }

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from jellyml.cli.found import about
-from jellyml.lineage.lineage import Member, Point
-from jellyml.terminal import safe
+from jellyml.catalog.graph import Member, Point
+from jellyml.cli.terminal import safe
+from jellyml.cli.views.catalog import about
 
 _ROW, _LANE, _DOT = 24, 18, 13  # pixels
 _LEFT = 14

@@ -9,8 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from jellyml.formats.pickle_walk import ACTIONS, PLAIN, STOP, Global, Machine, Program
-from jellyml.tensors.nodes import LONGEST_NAME, Node, Row, Storage, Tensor, TooMuch, row_of
+from jellyml.formats.containers.pickle.machine import ACTIONS, PLAIN, STOP, Global, Machine, Program
+from jellyml.formats.containers.pickle.objects import (
+    LONGEST_NAME,
+    Node,
+    Row,
+    Storage,
+    Tensor,
+    TooMuch,
+    row_of,
+)
 
 _MOST_REMEMBERED = 500_000
 _LARGEST_INDEX = 4_000_000

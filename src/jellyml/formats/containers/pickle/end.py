@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, ClassVar
 
 from jellyml.errors import CannotCarry
-from jellyml.formats.pickle_walk import ACTIONS, PLAIN, STOP, Global, Machine
-from jellyml.formats.window import Window
+from jellyml.formats.containers.pickle.machine import ACTIONS, PLAIN, STOP, Global, Machine
+from jellyml.formats.containers.pickle.window import Window
 
 _WRAPPER = Global("joblib.numpy_pickle NumpyArrayWrapper")
 _DTYPE = Global("numpy dtype")

@@ -1,0 +1,1 @@
+"""Make a snapshot of a working tree."""

@@ -1,0 +1,1 @@
+"""Checkpoints below some folders: find them, list them, and draw how they descend."""

@@ -1,1 +1,0 @@
-"""Code as git objects: captured, packed into bytes, checked when it is a stranger's."""

@@ -1,0 +1,1 @@
+"""The formats of checkpoint files, one module each; ``registry`` lists them."""

@@ -1,1 +1,0 @@
-"""How checkpoints come from one another: by the history of their code, by what they record."""

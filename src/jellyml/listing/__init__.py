@@ -1,1 +1,0 @@
-"""Every checkpoint below some folders: found, glanced at, asked which code made it."""

@@ -1,0 +1,1 @@
+"""A bundle from an untrusted checkpoint: unpacked under limits, checked, read."""

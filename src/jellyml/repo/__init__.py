@@ -1,0 +1,1 @@
+"""Git itself: start it, find a repository, understand its messages and paths."""

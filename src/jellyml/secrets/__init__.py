@@ -1,0 +1,1 @@
+"""Credentials: their forms, masking them, and the search by detect-secrets."""

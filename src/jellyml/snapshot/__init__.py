@@ -1,0 +1,24 @@
+"""What a snapshot is: a dictionary of tensors with the code and its record.
+
+What it exports is imported on first use.
+"""
+
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jellyml.snapshot.snapshot import Snapshot
+
+__all__ = ["Snapshot"]
+
+_HOME = {
+    "Snapshot": "jellyml.snapshot.snapshot",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = found
+    return found

@@ -1,0 +1,93 @@
+"""What a capture knows of the code, and what it left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+_MB = 1_000_000
+
+Reason = Literal["checkpoint", "too large", "too much", "unreadable", "name", "promised"]
+_EXPLAINED: dict[Reason, str] = {
+    "checkpoint": "it is a checkpoint",
+    "too large": "it is larger than max_file_size",
+    "too much": "the untracked files together are larger than max_untracked",
+    "unreadable": "it cannot be read",
+    "promised": "it is hidden by a sparse checkout, and this partial clone does not have it",
+    "name": "its name, or where it links to, stands for another place on some file system",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file that a snapshot does not hold; ``os.fsencode`` gives the path's own bytes."""
+
+    path: str
+    reason: Reason
+    size: int | None = None
+
+    @property
+    def explained(self) -> str:
+        """The reason, as what follows the colon of a sentence."""
+        size = "" if self.size is None else f" ({format_size(self.size)})"
+        return _EXPLAINED[self.reason] + size
+
+
+def format_size(size: int) -> str:
+    """A number of bytes for people: ``31.4 MB``."""
+    for unit, name in ((1000 * _MB, "GB"), (_MB, "MB"), (1000, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A file that looks like data; ``size`` in bytes."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A submodule or nested repository whose files are in the snapshot as ordinary files."""
+
+    path: str
+    commit: str | None
+    branch: str | None
+    remotes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What looks like one, never itself: a path from the root, a line from 1, and its kind."""
+
+    path: str
+    line: int
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} in line {self.line} of {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFacts:
+    """What a capture knows of the code; addresses as git has them, masked when recorded."""
+
+    root: Path
+    commit: str | None = None  # the snapshot's
+    base: str | None = None  # HEAD's
+    branch: str | None = None
+    remotes: Mapping[str, str] = field(default_factory=dict)
+    dirty: bool = False
+    changed: int = 0  # how many paths differ from base
+    left_out: tuple[LeftOut, ...] = ()
+    nested: tuple[Nested, ...] = ()
+    raw: tuple[str, ...] = ()  # files captured as they lie, their filter not run
+    secrets: tuple[Credential, ...] = ()  # what looks like one, in files that differ from HEAD
+    data: tuple[Data, ...] = ()  # untracked files that look like it
+    cut: str = ""  # why the history is not whole
+    commit_texts: Mapping[str, bytes] = field(default_factory=dict)  # true commits, where it is cut
+    bundle_sha256: str | None = None
+    error: str | None = None
