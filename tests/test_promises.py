@@ -38,7 +38,7 @@ def can_fail(name: str, module: Path, seen: frozenset[str] = frozenset()) -> boo
     names |= {one.attr for one in ast.walk(body) if isinstance(one, ast.Attribute)}
     return any(
         can_fail(one, other, seen | {name})
-        for other in HERE.glob("*.py")
+        for other in HERE.rglob("*.py")
         for one in names & functions(other).keys()
     )
 
@@ -52,7 +52,7 @@ def is_quick(name: str, module: Path) -> bool:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_a_promise_is_held_by_a_test(row: str) -> None:
-    held = re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?`", row)
+    held = re.findall(r"`((?:\w+/)?test_\w+\.py)(?:::(test_\w+))?`", row)
     assert held
     tests = [
         (name, HERE / module)
@@ -60,7 +60,9 @@ def test_a_promise_is_held_by_a_test(row: str) -> None:
         for name in ([function] if function else functions(HERE / module))
         if name.startswith("test_")
     ]
-    assert {module for module, _ in held} == {module.name for _, module in tests}
+    assert {module for module, _ in held} == {
+        module.relative_to(HERE).as_posix() for _, module in tests
+    }
     assert all(can_fail(*one) for one in tests), [one for one in tests if not can_fail(*one)]
     assert any(is_quick(*one) for one in tests)
 

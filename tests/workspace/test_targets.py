@@ -9,7 +9,7 @@ import pytest
 import jellyml
 from conftest import Folder
 from jellyml.workspace import Workspace
-from test_capture_states import (
+from repository_states import (
     CONTENTS,
     ODD_NAMES,
     conflicted,

@@ -11,7 +11,7 @@ import jellyml
 from at_the_keyboard import type_command, type_on_terminal
 from conftest import Folder
 from jellyml.checkpoint import Checkpoint
-from test_credentials import HEX, LETTERS, PLANTED, SIGNS
+from planted_keys import HEX, LETTERS, PLANTED, SIGNS
 
 # What a part of would be one too many.
 TELLING = (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_limits import small_disk  # noqa: F401
 
 import fingerprint
 import jellyml
@@ -17,7 +18,6 @@ from jellyml.fs import move
 from jellyml.fs.directory import DirEntry
 from jellyml.workspace import Workspace, mover, store_packs
 from nobody import as_nobody
-from test_limits import small_disk  # noqa: F401
 
 
 def saved(folder: Folder, path: Path) -> Path:

@@ -15,7 +15,7 @@ from jellyml.checkpoint import MANIFEST_SIDECAR, SIDECAR
 from jellyml.errors import BadSnapshot
 from jellyml.formats.record import KEY, MANIFEST_KEY
 from jellyml.snapshot import serialization
-from test_lineage_page import Page, browser, shown, written
+from log_pages import Page, browser, shown, written
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("show", "0.pth", "--json"),

@@ -18,7 +18,7 @@ import jellyml
 from conftest import Folder
 from jellyml.cli import main
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-m", "jellyml")
 # The interrupt key speaks to the session whose terminal it is.
 _TAKE_TERMINAL = """\

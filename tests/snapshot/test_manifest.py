@@ -26,7 +26,7 @@ from jellyml.snapshot.facts import CodeFacts, Credential, LeftOut, Nested
 from jellyml.snapshot.manifest import commit_texts, record
 
 SOURCE = Path(working_tree.__file__).parents[2]
-PAGE = Path(__file__).parents[1] / "docs" / "manifest.md"
+PAGE = Path(__file__).parents[2] / "docs" / "manifest.md"
 
 PROGRAM = """
 import json, sys

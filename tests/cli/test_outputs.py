@@ -287,13 +287,16 @@ def test_a_file_that_appears_meanwhile_stays(
     repo: Folder, command: Command, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """While the file is written, and in between the last look and the rename."""
-    place, went_on = repo.path / command.file, getattr(atomic, moment)
+    place, went_on = (
+        repo.path / command.file,
+        getattr(atomic if moment == "replacement" else rename, moment),
+    )
 
     def slow(*given: Any, **more: Any) -> Any:
         place.write_bytes(VICTIM)
         return went_on(*given, **more)
 
-    monkeypatch.setattr(atomic, moment, slow)
+    monkeypatch.setattr(atomic if moment == "replacement" else rename, moment, slow)
     status, said = command.typed(repo)
     assert (status, place.read_bytes()) == (2, VICTIM), said
     assert is_left(repo.path)

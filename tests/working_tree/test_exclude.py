@@ -22,7 +22,7 @@ from jellyml.snapshot.facts import LeftOut
 from jellyml.working_tree.exclude import Untracked, choose, is_checkpoint
 
 MB = 1_000_000
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 MAGIC = b'{"magic_number": "jelly_ml_snapshot"'
 FILLING = (MAGIC + b', "version": "january-7-2023"}').ljust(1024, b"\0") + b"# v2 git bundle\n"
 FLOATS = numpy.random.default_rng(1).random((600, 600), numpy.float32)

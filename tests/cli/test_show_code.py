@@ -115,7 +115,7 @@ def test_where_history_is_cut(repo: Folder, history: str | int) -> None:
 
 
 def test_the_patch_of_1_0() -> None:
-    fixtures = Path(__file__).parent / "fixtures"
+    fixtures = Path(__file__).parents[1] / "fixtures"
     dirty = b"".join(jellyml.open(fixtures / "written_by_1_0_dirty.pth").patch())
     assert dirty.startswith(b"diff --git")
     assert b"".join(jellyml.open(fixtures / "written_by_1_0_clean.pth").patch()) == b""

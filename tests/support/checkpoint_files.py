@@ -22,7 +22,7 @@ from conftest import DATE
 from jellyml.formats.record import KEY
 from jellyml.snapshot import serialization
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from conftest import Folder
 from jellyml.checkpoint import Checkpoint
 from jellyml.errors import JellyWarning, SecretsFound
 from jellyml.secrets import detect_secrets, patterns
-from test_credentials import PLANTED
+from planted_keys import PLANTED
 
 WITHOUT_FORM = "password = 'Gr8-" + "correct-horse-42'\n"
 TOKEN = PLANTED["a GitHub token"]

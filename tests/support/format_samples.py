@@ -12,7 +12,7 @@ from pathlib import Path
 from checkpoint_files import Member, archive, model, saved
 from jellyml.formats import npy
 
-SAMPLES = Path(__file__).parent / "samples"
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 def safetensors(metadata: object = None, *, tensor: bool = True, pad: int = 0) -> bytes:

@@ -13,7 +13,7 @@ from captures import untouched
 from conftest import Folder
 from jellyml.checkpoint.audit import Checked, check
 from jellyml.errors import NoSnapshot
-from test_credentials import HEX, PLANTED, SIGNS
+from planted_keys import HEX, PLANTED, SIGNS
 
 WITHOUT_FORM = "password = 'Gr8-" + "correct-horse-42'"
 

@@ -131,7 +131,7 @@ def test_a_file_that_is_still_coming_is_left(
 ) -> None:
     """A download that is taken up again goes on at the file's end."""
     path = tmp_path / name
-    whole = (Path(__file__).parent / "samples" / name).read_bytes()
+    whole = (Path(__file__).parents[1] / "samples" / name).read_bytes()
     path.write_bytes(whole[:-missing])
     with pytest.raises(CannotCarry, match="cut off"):
         jellyml.fill(path, source=source)

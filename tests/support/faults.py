@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STRACE = shutil.which("strace") if sys.platform.startswith("linux") else None
-SOURCE = Path(__file__).parents[1] / "src"
+SOURCE = Path(__file__).parents[2] / "src"
 KILLS = ("KILL", "KILL ALL")
 ERRORS = ("EIO", "EACCES", "ENOSPC")
 # Every call that can change a file system; names that this machine lacks are passed over.
