@@ -1,7 +1,7 @@
-"""Replace files whole, and make what was written last.
+"""Atomic file replacement, and syncing to disk.
 
-Write beside, sync, rename, sync the folder: a reader sees the old file or the new one,
-and a power cut leaves one of the two.
+Idea: write a temporary file beside the target, sync it, rename it, sync the folder.
+Invariant: a reader sees the old file or the new one, and a power cut leaves one of the two.
 """
 
 import errno
@@ -22,23 +22,23 @@ from jellyml.fs import locks
 if TYPE_CHECKING:
     import ctypes
 
-# How the name begins of what ``replace`` writes beside; the process and a moment follow.
+# The prefix of the temporary files that ``replacement`` writes. Process id and time follow.
 _MACHINE = b"" if os.name == "nt" else os.fsencode(os.uname().nodename)
 BESIDE = f".jellyml-{zlib.crc32(_MACHINE):08x}-"
 
-# What the system says of a path where nothing is, or can be.
+# The errors that mean: nothing is, or can be, at this path.
 NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class NotConfirmed(OSError):
-    """A change was made, and the system did not confirm that all of it is on the disk."""
+    """The change was made, but the system did not confirm that it is on the disk."""
 
     @classmethod
     def because(cls, error: OSError) -> "NotConfirmed":
         return cls(error.errno, error.strerror, error.filename)
 
     def undone(self) -> OSError:
-        """The same error, once the change was taken back."""
+        """Return the same error, for use after the change was reverted."""
         return OSError(self.errno, self.strerror, self.filename)
 
 
@@ -50,12 +50,12 @@ def replace(
     like: os.stat_result | None = None,
     durable: bool = True,
 ) -> None:
-    """Write a file whole or not at all; one that is there is replaced.
+    """Write a file atomically, and replace an existing one.
 
-    Raises OSError with the old file in place, NotConfirmed with the new one.
+    Raises OSError if the old file is still in place, NotConfirmed if the new one is.
 
-    A new file gets ``mode``, less the umask (0600 by default), or exactly the mode, and as far
-    as we may the owner, that another is ``like``.
+    A new file gets ``mode`` less the umask (0600 by default). With ``like`` it gets exactly the
+    mode of that file and, if permitted, its owner.
     """
     with replacement(path, mode=mode, like=like, durable=durable) as file:
         for chunk in chunks:
@@ -71,11 +71,11 @@ def replacement(
     durable: bool = True,
     put: Callable[[Path, Path], object] = Path.replace,
 ) -> Iterator[BinaryIO]:
-    """The same for a writer that seeks: an empty file that takes the path's place.
+    """Yield an empty file for a writer that seeks. It replaces ``path`` at the end of the block.
 
-    ``put`` moves it there once it is whole; what that raises leaves the path as it was.
+    ``put`` moves the complete file into place. If it raises, ``path`` is unchanged.
     """
-    # A short name: the file's own may be as long as a name can be.
+    # A short name: the target's own name may have the maximum length.
     beside = path.with_name(f"{BESIDE}{os.getpid():x}-{time.monotonic_ns():x}")
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
@@ -101,7 +101,7 @@ def replacement(
 
 
 def _mark_as_used(descriptor: int) -> None:
-    if os.name != "nt":  # a locked file cannot be read there
+    if os.name != "nt":  # a locked file cannot be read on Windows
         with suppress(OSError):
             locks.hold(descriptor, wait=0)
 
@@ -110,14 +110,16 @@ def _make_like(path: Path, other: os.stat_result) -> None:
     if hasattr(os, "chown"):
         with suppress(OSError):
             os.chown(path, other.st_uid, other.st_gid)
-    path.chmod(stat.S_IMODE(other.st_mode))  # after chown, which takes some bits away
+    path.chmod(stat.S_IMODE(other.st_mode))  # after chown, which clears some mode bits
 
 
 def read_plain(path: Path, most: int = 1 << 30) -> bytes:
-    """The bytes of a regular file; OSError for anything else, also a link, and beyond ``most``.
+    """Return the bytes of a regular file.
 
-    For files that may have come with a stranger's folder: a pipe or a device in their place must
-    not be waited for, or read without end.
+    Raises OSError for any other kind of file, and for more than ``most`` bytes.
+
+    A symbolic link is refused too. For files that an untrusted folder may contain: reading a pipe
+    or a device could block or never end.
     """
     flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in _PLAIN)
     with os.fdopen(os.open(path, flags), "rb") as file:
@@ -131,9 +133,9 @@ _PLAIN = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As ``os.walk`` from the top, which calls itself for each level before Python 3.12.
+    """Like ``os.walk`` from the top, but iterative; before Python 3.12 that one recurses.
 
-    A folder that came with somebody's code may be deeper than Python can call.
+    An untrusted folder may be deeper than Python's recursion limit.
     """
     waiting = [os.fspath(folder)]
     while waiting:
@@ -148,7 +150,7 @@ def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in a folder last; a no-op where folders cannot be opened (Windows)."""
+    """Sync the renames in a folder. Does nothing where folders cannot be opened (Windows)."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -159,7 +161,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync(root: Path, folders: Iterable[Path]) -> None:
-    """Make what was renamed in ``folders`` last: one ``syncfs`` where there is one."""
+    """Sync the renames in ``folders``, with a single ``syncfs`` where it is available."""
     if _syncfs(root):
         return
     for folder in folders:
@@ -168,7 +170,7 @@ def sync(root: Path, folders: Iterable[Path]) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Make all that lies below a folder last."""
+    """Sync all files and folders below a folder."""
     if _syncfs(folder):
         return
     for parent, _, names in os.walk(folder):
@@ -201,7 +203,7 @@ def _syncfs(folder: Path) -> bool:
 def libc() -> "ctypes.CDLL | None":
     if not sys.platform.startswith("linux"):
         return None
-    import ctypes  # late: most commands need none of it
+    import ctypes  # late: most commands do not need it
 
     return ctypes.CDLL(None, use_errno=True)
 
@@ -213,7 +215,7 @@ def last_errno() -> int:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder of ours, whatever modes lie in it; what it lies in is not touched."""
+    """Remove a JellyML folder, whatever the modes below it. Its parent is not changed."""
     opened = set[str]()
 
     def unlock(function: Callable[..., object], path: str, _: object) -> None:
@@ -222,9 +224,8 @@ def remove_tree(folder: Path) -> None:
             if place != folder:
                 place.parent.chmod(0o700)
             if function in (os.unlink, os.rmdir):
-                if (
-                    os.name == "nt"
-                ):  # elsewhere the folder's mode decides, and a file may have links
+                # Elsewhere the folder's mode decides, and the file may have other hard links.
+                if os.name == "nt":
                     place.chmod(0o700)
                 function(path)
             elif path not in opened and not place.is_symlink():  # it could not be opened or listed

@@ -1,9 +1,9 @@
-"""Directories held open: what is done in one stays in it, whatever becomes of its path.
+"""Directory handles: operations that stay inside a directory, whatever happens to its path.
 
-A path is opened step by step, and no step follows a symbolic link (openat(2) with O_NOFOLLOW), so
-nothing outside can be reached through a link, also not through one that another process puts in
-a folder's place meanwhile. Windows has no directory descriptors: each step is looked at there
-before it is taken.
+Idea: open a path step by step with openat(2) and O_NOFOLLOW, and act on descriptors.
+Invariant: no step follows a symbolic link, even one that another process creates meanwhile, so
+nothing outside is reached. Windows has no directory descriptors: each step is checked before
+it is taken.
 """
 
 import errno
@@ -22,25 +22,25 @@ from jellyml.fs import rename
 _DESCRIPTORS = os.name != "nt" and os.open in os.supports_dir_fd
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | _NO_LINK
-# Enough to act in a folder; without it a folder that may be entered but not listed is closed.
+# Enough to act in a folder. Without O_PATH, a folder that may be entered but not listed fails.
 _SEARCH = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # of a pipe
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # do not block on a pipe
 _NOT_A_FOLDER = (errno.ENOTDIR, errno.ELOOP)
 _OUTSIDE = (b"", b".", b"..")
 _BLOCK = 1 << 20
-_RECENT = 4  # folders of a tree that are held open: most moves are near the one before
+_RECENT = 4  # open folders to cache: consecutive moves are usually close together
 
 
 class Directory:
-    """One directory, held open for as long as this object lives."""
+    """A directory that stays open for the lifetime of this object."""
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
-        self.path = path  # for messages, and where there are no descriptors
+        self.path = path  # for messages, and for systems without descriptors
         self.descriptor = descriptor
 
     @classmethod
     def open(cls, path: Path) -> "Directory":
-        """The directory at a path, whose own links are followed. Raises OSError."""
+        """Open a directory; links in ``path`` itself are followed. Raises OSError."""
         if not _DESCRIPTORS:
             return cls(path, None)
         return cls(path, os.open(path, _SEARCH & ~_NO_LINK))
@@ -54,7 +54,7 @@ class Directory:
         return DirEntry(self, name)
 
     def enter(self, name: str) -> "Directory":
-        """A directory in this one. NotADirectoryError also for a link, FileNotFoundError."""
+        """Open a subdirectory. Raises FileNotFoundError, and NotADirectoryError also for a link."""
         entry = self.entry(name)
         if self.descriptor is None:
             if not stat.S_ISDIR(entry.status().st_mode):
@@ -69,14 +69,14 @@ class Directory:
             raise error from None
 
     def names(self) -> list[str]:
-        """What is in it, sorted."""
+        """Return the sorted names of its entries."""
         if self.descriptor is None:
             return sorted(os.listdir(self.path))  # noqa: PTH208
         with _opened(".", os.O_RDONLY, self) as readable:
             return sorted(os.listdir(readable))  # noqa: PTH208 (a descriptor)
 
     def sync(self) -> None:
-        """Make renames in it durable; does nothing where folders cannot be opened (Windows)."""
+        """Sync the renames in it. Does nothing where folders cannot be opened (Windows)."""
         if self.descriptor is not None:
             with _opened(".", os.O_RDONLY, self) as readable:
                 os.fsync(readable)
@@ -84,7 +84,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class DirEntry:
-    """A name in a directory, whether anything is there or not. No method follows a link."""
+    """A name in a directory, existing or not. No method follows a symbolic link."""
 
     directory: Directory
     name: str
@@ -107,7 +107,7 @@ class DirEntry:
         return False
 
     def is_folder(self) -> bool:
-        """True for a folder itself, not for a link to one."""
+        """Return True for a folder, False for a link to one."""
         with suppress(FileNotFoundError):
             return stat.S_ISDIR(self.status().st_mode)
         return False
@@ -116,7 +116,7 @@ class DirEntry:
         return self.directory.enter(self.name)
 
     def touch(self) -> None:
-        """Make an empty file where nothing is. Raises OSError for a link."""
+        """Create an empty file if there is none. Raises OSError for a link."""
         with _opened(self.name, os.O_WRONLY | os.O_CREAT | _NO_LINK, self.directory):
             pass
 
@@ -130,16 +130,16 @@ class DirEntry:
         os.unlink(self._where, dir_fd=self.directory.descriptor)
 
     def rename(self, target: "DirEntry") -> None:
-        """Over what is there, if anything is. Raises OSError, EXDEV for another file system."""
+        """Rename, and replace an existing target. Raises OSError; EXDEV for another file system."""
         mine, its = self.directory.descriptor, target.directory.descriptor
         os.replace(self._where, target._where, src_dir_fd=mine, dst_dir_fd=its)
 
     def rename_new(self, target: "DirEntry") -> bool:
-        """To where nothing is, in one step; False where the system cannot. FileExistsError."""
+        """Rename atomically to a free name. False if unsupported. Raises FileExistsError."""
         return self._rename_at(target, rename.NO_REPLACE)
 
     def exchange(self, target: "DirEntry") -> bool:
-        """Swap two in one step, so that neither is ever missing; False where that cannot be."""
+        """Exchange two entries atomically, so neither is ever missing. False if unsupported."""
         return self._rename_at(target, rename.EXCHANGE)
 
     def _rename_at(self, target: "DirEntry", flags: int) -> bool:
@@ -149,31 +149,33 @@ class DirEntry:
         return rename.rename_at((mine, self.name), (its, target.name), flags)
 
     def link(self, target: "DirEntry") -> None:
-        """A second name for the same file. Raises OSError."""
+        """Create a hard link. Raises OSError."""
         mine, its = self.directory.descriptor, target.directory.descriptor
         os.link(self._where, target._where, src_dir_fd=mine, dst_dir_fd=its, follow_symlinks=False)
 
     def chmod(self, mode: int) -> None:
-        """Set the mode of a file or folder; a link has none of its own and is left."""
+        """Set the mode of a file or folder. A symbolic link has no mode and is skipped."""
         if self.directory.descriptor is None:
             self.path.chmod(mode)
             return
         try:
-            with _opened(self.name, os.O_RDONLY | _NO_LINK | _NO_WAIT, self.directory) as found:
-                os.fchmod(found, mode)
-        except PermissionError:  # not to be read; its owner may chmod it all the same
-            if not hasattr(os, "O_PATH"):  # macOS: a link has just been ruled out
+            with _opened(
+                self.name, os.O_RDONLY | _NO_LINK | _NO_WAIT, self.directory
+            ) as descriptor:
+                os.fchmod(descriptor, mode)
+        except PermissionError:  # not readable, but its owner may still change the mode
+            if not hasattr(os, "O_PATH"):  # macOS: the open above has ruled out a link
                 os.chmod(self.name, mode, dir_fd=self.directory.descriptor)
                 return
-            with _opened(self.name, os.O_PATH | _NO_LINK, self.directory) as found:
-                if not stat.S_ISLNK(os.fstat(found).st_mode):
-                    Path(f"/proc/self/fd/{found}").chmod(mode)
+            with _opened(self.name, os.O_PATH | _NO_LINK, self.directory) as descriptor:
+                if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
+                    Path(f"/proc/self/fd/{descriptor}").chmod(mode)
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link, a socket
                 raise
 
     def copy(self, target: "DirEntry") -> None:
-        """Copy a file, link or pipe, with its mode, times and attributes, to where nothing is."""
+        """Copy a file, link or pipe with mode, times and attributes to a free name."""
         if self.directory.descriptor is None:
             shutil.copy2(self.path, target.path, follow_symlinks=False)
             return
@@ -204,7 +206,7 @@ class DirEntry:
             os.fsync(copy)
 
     def copy_status(self, target: "DirEntry") -> None:
-        """Give another folder this one's mode, times and attributes."""
+        """Copy this folder's mode, times and attributes to another folder."""
         if self.directory.descriptor is None:
             shutil.copystat(self.path, target.path)
             return
@@ -216,7 +218,7 @@ class DirEntry:
 
 
 def _copy_status(source: int, copy: int) -> None:
-    """Mode, times and, as far as we may, attributes, from one open file to another."""
+    """Copy mode, times and, if permitted, attributes between two open files."""
     status = os.fstat(source)
     with suppress(AttributeError, OSError):  # not on every system
         for name in os.listxattr(source):
@@ -240,14 +242,14 @@ def _opened(name: str, flags: int, directory: Directory) -> Iterator[int]:
 
 
 class Tree:
-    """A folder in which paths are found step by step, none of them through a link."""
+    """A folder whose paths are opened step by step, never through a link."""
 
     def __init__(
         self, root: "Path | Directory", below: bytes = b"", *, holds_git: bool = False
     ) -> None:
-        """``below`` is a path from ``root`` to the folder that is meant.
+        """``below`` is the path from ``root`` to the folder that is opened.
 
-        Unless it ``holds_git``, no step may be called ``.git``.
+        Unless ``holds_git`` is set, no step may be named ``.git``.
         """
         self.path = (root if isinstance(root, Path) else root.path) / os.fsdecode(below)
         self._root = root
@@ -257,48 +259,48 @@ class Tree:
         self._recent: dict[bytes, Directory] = {}
 
     def forget(self) -> None:
-        """Let go of what is held open below the top: folders are found anew by their paths."""
+        """Close the cached folders, so that paths are resolved again."""
         self._recent.clear()
 
     def folder(self, path: bytes) -> Directory:
-        """The folder at a path, empty for the top.
+        """Open the folder at a path; the empty path is the top.
 
         Raises UnsafeToContinue for a path that could lead outside, FileNotFoundError, and
-        NotADirectoryError where a step is a link or a file.
+        NotADirectoryError if a step is a link or a file.
         """
         if not path:
-            # Held for good: by its path another folder might be found, should it become a link.
+            # Never closed: if its path became a link, reopening it would reach another folder.
             self._held = self._held or self._top()
             return self._held
         if path not in self._recent:
-            found = self.folder(b"")
+            directory = self.folder(b"")
             for name in self._steps(path):
-                found = found.enter(os.fsdecode(name))
+                directory = directory.enter(os.fsdecode(name))
             while len(self._recent) >= _RECENT:
                 del self._recent[next(iter(self._recent))]
-            self._recent[path] = found
+            self._recent[path] = directory
         return self._recent[path]
 
     def entry(self, path: bytes) -> DirEntry:
-        """The name that a path ends with, in its folder. Raises as ``folder`` does."""
+        """Return the last name of a path in its opened folder. Raises as ``folder`` does."""
         self._steps(path)
         above, _, name = path.rpartition(b"/")
         return self.folder(above).entry(os.fsdecode(name))
 
     def make_folder(self, path: bytes, mode: int = 0o700) -> Directory:
-        """The folder at a path, made with those above it where it is missing."""
-        found = self.folder(b"")
+        """Open the folder at a path, and create missing folders on the way."""
+        directory = self.folder(b"")
         for name in map(os.fsdecode, self._steps(path)):
             with suppress(FileExistsError):
-                found.entry(name).make_folder(mode)
-            found = found.enter(name)
-        return found
+                directory.entry(name).make_folder(mode)
+            directory = directory.enter(name)
+        return directory
 
     def _top(self) -> Directory:
-        found = Directory.open(self._root) if isinstance(self._root, Path) else self._root
+        directory = Directory.open(self._root) if isinstance(self._root, Path) else self._root
         for name in self._below.split(b"/") if self._below else ():
-            found = found.enter(os.fsdecode(name))
-        return found
+            directory = directory.enter(os.fsdecode(name))
+        return directory
 
     def _steps(self, path: bytes) -> list[bytes]:
         if not is_inside(path, holds_git=self._holds_git):
@@ -310,16 +312,17 @@ class Tree:
 
 
 def is_inside(path: bytes, *, holds_git: bool = False) -> bool:
-    """Whether a path stays below the folder that it starts from, and (or ``holds_git``) out of
-    every ``.git`` there.
+    """Return whether a path stays below its starting folder.
+
+    Unless ``holds_git`` is set, it must also avoid every ``.git``.
     """
     names = path.split(b"/")
     if any(name in _OUTSIDE or b"\0" in name for name in names):
         return False
-    if os.name == "nt" and (b"\\" in path or b":" in path):  # steps and drives there
+    if os.name == "nt" and (b"\\" in path or b":" in path):
         return False
     return holds_git or all(_FOLD(name) != b".git" for name in names)
 
 
-# Where names differ by case a folder called .GIT is one like any other.
+# Where names are case-insensitive, a folder named .GIT is a git directory too.
 _FOLD: Callable[[bytes], bytes] = bytes.lower if sys.platform in ("darwin", "win32") else bytes

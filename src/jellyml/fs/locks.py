@@ -1,4 +1,4 @@
-"""Locks that the system drops when a process ends, however it ends; and who writes to a file."""
+"""Lock files that the system releases when a process ends, and the writers of a file."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jellyml.errors import UnsafeToContinue
 
-# What a file system without locks answers: some of NFS, Lustre, FUSE.
+# The errors of a file system without locks: some of NFS, Lustre, FUSE.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
@@ -17,21 +17,22 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 def locked(
     path: Path, *, wait: float, unless: Callable[[], bool] = lambda: False
 ) -> Iterator[bool]:
-    """Hold the lock at ``path``; yields False when it was not to be had within ``wait`` seconds.
+    """Hold the lock file at ``path``. Yields False if it is still taken after ``wait`` seconds.
 
-    Waiting ends as soon as ``unless`` is true. The system drops the lock when the process
-    ends, however it ends.
+    Waiting stops as soon as ``unless`` returns True. The system releases the lock when the process
+    ends, even if it is killed. Invariant: after locking, the descriptor is still the file at
+    ``path``. If another process removed the file meanwhile, a new one is created and locked.
     """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # made through no link
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # never created through a link
     descriptor = os.open(path, flags, 0o600)
     try:
-        held = _acquired(descriptor, wait, unless)
-        while held and not _is_at(descriptor, path):  # removed while we waited: another's by now
+        acquired = _acquired(descriptor, wait, unless)
+        while acquired and not _is_at(descriptor, path):  # removed while we waited
             os.close(descriptor)
             path.parent.mkdir(exist_ok=True, mode=0o700)
             descriptor = os.open(path, flags, 0o600)
-            held = _acquired(descriptor, wait, unless)
-        yield held
+            acquired = _acquired(descriptor, wait, unless)
+        yield acquired
     finally:
         os.close(descriptor)
 
@@ -44,7 +45,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def hold(descriptor: int, *, wait: float) -> bool:
-    """Lock an open file until it is closed; False when that was not to be had in ``wait`` s."""
+    """Lock an open file until it is closed. False if it is still locked after ``wait`` seconds."""
     return _acquired(descriptor, wait, lambda: False)
 
 
@@ -54,7 +55,7 @@ def _acquired(descriptor: int, wait: float, unless: Callable[[], bool]) -> bool:
         waited = time.monotonic() - began
         if waited >= wait or unless():
             return False
-        # A few per cent too late, and never so often that waiting costs what is waited for.
+        # At most a few per cent late, without polling so often that it slows the lock's holder.
         time.sleep(min(max(0.002, waited / 10), 0.02))
     return True
 
@@ -83,7 +84,7 @@ else:
         return True
 
     def is_written(path: Path) -> bool:
-        """True when a process has the file open for writing; False where that is not known.
+        """Return True if a process has the file open for writing; False if this is unknown.
 
         The kernel grants no read lease on such a file.
         """
@@ -100,10 +101,10 @@ else:
 
 @contextmanager
 def only_one(path: Path, *, wait: float, doing: str) -> Iterator[None]:
-    """Hold the lock or raise UnsafeToContinue saying what another process is ``doing``."""
+    """Hold the lock, or raise UnsafeToContinue with what the other process is ``doing``."""
     with ExitStack() as stack:
         try:
-            held = stack.enter_context(locked(path, wait=wait))
+            acquired = stack.enter_context(locked(path, wait=wait))
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
@@ -112,7 +113,7 @@ def only_one(path: Path, *, wait: float, doing: str) -> Iterator[None]:
                 " from working there at once. Nothing was changed.",
                 "have it mounted with locks (flock), or work in a copy on another disk.",
             ) from None
-        if not held:
+        if not acquired:
             raise UnsafeToContinue(
                 f"Another jellyml command is {doing}.", "wait until it has ended, then try again."
             )

@@ -1,16 +1,16 @@
-"""One file, or one folder, renamed: new to its place, in exchange, or across file systems."""
+"""Rename a file or folder: to a free name, in exchange, or across file systems."""
 
 import errno
 from contextlib import suppress
 
 from jellyml.fs.directory import DirEntry
 
-# No hard links: another file system, or one that has none, or no right to make one.
+# Hard links are impossible: another file system, no support, or no permission.
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def put_new(staged: DirEntry, place: DirEntry) -> bool:
-    """Put a file where nothing is; False when something is there."""
+    """Move a file to a free name. False if the name is taken."""
     try:
         if staged.rename_new(place):
             return True
@@ -23,7 +23,7 @@ def put_new(staged: DirEntry, place: DirEntry) -> bool:
 
 
 def _link_new(staged: DirEntry, place: DirEntry) -> bool:
-    """The same with a link, which fails where a rename would overwrite."""
+    """Do the same with a hard link, which fails where a rename would overwrite."""
     if place.exists():
         return False
     try:
@@ -40,9 +40,10 @@ def _link_new(staged: DirEntry, place: DirEntry) -> bool:
 
 
 def swap(staged: DirEntry, place: DirEntry, displaced: DirEntry) -> bool:
-    """Put ``staged`` at ``place`` and what was there at ``displaced``; never is it missing.
+    """Put ``staged`` at ``place``, and the previous file at ``displaced``.
 
-    False when nothing is there any more.
+    Idea: exchange both names atomically; without that, link the old file, then rename over it.
+    Invariant: ``place`` always exists. Returns False if nothing is at ``place`` any more.
     """
     try:
         if staged.exchange(place):
@@ -60,13 +61,16 @@ def swap(staged: DirEntry, place: DirEntry, displaced: DirEntry) -> bool:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        place.copy(displaced)  # it will do to look at
+        place.copy(displaced)  # a copy is sufficient to compare it later
     rename(staged, place)
     return True
 
 
 def carry(source: DirEntry, target: DirEntry) -> None:
-    """Rename a file or folder; across file systems piece by piece, each in both or in one."""
+    """Rename a file or folder. Across file systems it moves entry by entry.
+
+    Invariant: at any moment each file is in the source, in the target, or in both.
+    """
     try:
         source.rename(target)
     except OSError as error:
@@ -86,9 +90,9 @@ def carry(source: DirEntry, target: DirEntry) -> None:
 
 
 def _copy_over(source: DirEntry, target: DirEntry) -> None:
-    """Copy beside a place, then put it there whole, and make it durable."""
+    """Copy to a temporary name beside the target, rename it into place, and sync the folder."""
     beside = target.directory.entry(f".{target.name}.jellyml")
-    with suppress(FileNotFoundError):  # of a copy that was killed
+    with suppress(FileNotFoundError):  # left by a killed copy
         beside.unlink()
     source.copy(beside)
     beside.rename(target)
@@ -96,7 +100,7 @@ def _copy_over(source: DirEntry, target: DirEntry) -> None:
 
 
 def rename(source: DirEntry, target: DirEntry) -> None:
-    """Rename over what is there; across file systems copy beside the target first."""
+    """Rename, and replace an existing target. Across file systems it copies first."""
     try:
         source.rename(target)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Write a file where the user says: through no link, and over nothing but JellyML's own.
+"""Write an output file: never through a link, and only over a file that JellyML wrote.
 
-What is in a folder may have been put there by code that was loaded, links at default names among
-it. So no link is followed at the last step of a path, and a file that is there is replaced only
-if it is of the kind that is written and JellyML wrote it, or with ``--force``.
+Loaded code may have placed links at default output names. So the last step of a path is never
+followed, and an existing file is replaced only if JellyML wrote a file of this kind, or with
+``--force``.
 """
 
 import os
@@ -15,13 +15,13 @@ from pathlib import Path
 from jellyml.errors import UsageError
 from jellyml.fs import atomic, rename
 
-_START = 4096  # bytes, of which each kind is known
+_START = 4096  # bytes that are enough to identify each kind
 _FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 
 
 @dataclass(frozen=True, slots=True)
 class OutputKind:
-    """What a command writes; ``is_own`` knows what JellyML wrote by a file's first bytes."""
+    """A kind of output. ``is_own`` recognises JellyML's files by their first bytes."""
 
     name: str
     is_own: Callable[[bytes], bool]
@@ -29,13 +29,13 @@ class OutputKind:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A path at which a file of a kind may be written.
+    """A path at which a file of one kind may be written.
 
-    path        where; its last step is never followed
-    kind        what
+    path        the target; its last step is never followed
+    kind        the kind of file
     instead     the option or argument that names another file, for messages
-    force       replace any regular file, or a link; None where there is no such option
-    is_default  the user did not type the name: nothing is replaced but with ``force``
+    force       replace any regular file, or a link; None if there is no such option
+    is_default  the user did not type the name: nothing is replaced without ``force``
     """
 
     path: Path
@@ -45,14 +45,14 @@ class Output:
     is_default: bool = False
 
     def check(self) -> os.stat_result | None:
-        """What is at the path and may be replaced; None where nothing is. Raises UsageError."""
-        seen = self._seen()
-        if seen is None or (self.force and _is_replaceable(seen)):
-            return seen
-        if stat.S_ISLNK(seen.st_mode):
+        """Return the status of a replaceable file; None for a free path. Raises UsageError."""
+        status = self._seen()
+        if status is None or (self.force and _is_replaceable(status)):
+            return status
+        if stat.S_ISLNK(status.st_mode):
             raise self._refused("is a symbolic link, and no file is written through one", "link")
-        if not stat.S_ISREG(seen.st_mode):
-            what = "is a folder" if stat.S_ISDIR(seen.st_mode) else "is not a regular file"
+        if not stat.S_ISREG(status.st_mode):
+            what = "is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file"
             raise UsageError(f"{self.path} {what}.", f"{self.instead} writes another file.")
         if self.is_default:
             raise self._refused("exists already, and a default name replaces no file", "file")
@@ -60,23 +60,23 @@ class Output:
             raise self._refused(
                 f"exists already, and is not a {self.kind.name} of JellyML's", "file"
             )
-        return seen
+        return status
 
     def write(self, chunks: Iterable[bytes]) -> None:
-        """Write the file, whole or not at all. Raises UsageError as ``check`` does, and OSError.
+        """Write the file atomically. Raises UsageError as ``check`` does, and OSError.
 
-        A file that is replaced leaves its mode to the new one.
+        A replaced file passes its mode on to the new one.
         """
-        seen = self.check()
+        status = self.check()
         mode = 0o666
-        if seen and stat.S_ISREG(seen.st_mode):
-            mode = 0o600 | seen.st_mode & 0o666
+        if status and stat.S_ISREG(status.st_mode):
+            mode = 0o600 | status.st_mode & 0o666
         with atomic.replacement(self.path, mode=mode, put=self._put) as file:
             for chunk in chunks:
                 file.write(chunk)
 
     def _put(self, beside: Path, path: Path) -> None:
-        """Looks again: what was there when the command began may be another file by now."""
+        """Check again: another file may have appeared since the command began."""
         if self.check():
             beside.replace(path)
         elif not rename.put_new(beside, path):
@@ -108,7 +108,7 @@ def _is_replaceable(seen: os.stat_result) -> bool:
 
 
 def _start(path: Path) -> bytes:
-    """The first bytes of a regular file; none of a link or of what has taken its place."""
+    """Return the first bytes of a regular file; nothing for a link or any other file."""
     flags = os.O_RDONLY
     for name in _FLAGS:
         flags |= getattr(os, name, 0)

@@ -1,4 +1,4 @@
-"""Paths: make one absolute, check that it can be written, and sort names with numbers in them."""
+"""Paths: make them absolute, check them, and sort names that contain numbers."""
 
 import errno
 import os
@@ -15,19 +15,19 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 def path_of(path: "str | os.PathLike[str]", name: str = "") -> Path:
-    """A path that a caller passed as ``name``; UsageError for what cannot be one."""
+    """Convert an argument called ``name`` to a Path. Raises UsageError if it is not a path."""
     called = f"{name}={path!r}" if name else repr(path)
     try:
-        found = Path(path)
+        result = Path(path)
     except TypeError:
         raise UsageError(f"{called} is not a path.", "pass a str or a Path.") from None
-    if "\0" in str(found):
+    if "\0" in str(result):
         raise UsageError(f"{called} is not a path.", "pass one without a NUL character.")
-    return found
+    return result
 
 
 def given(name: str, path: "str | os.PathLike[str]") -> Path:
-    """The same, made absolute."""
+    """Do the same, and make the path absolute."""
     try:
         return path_of(path, name).absolute()
     except OSError:
@@ -38,7 +38,7 @@ def given(name: str, path: "str | os.PathLike[str]") -> Path:
 
 
 def resolved(path: Path) -> Path:
-    """Where a path leads, links followed. Raises OSError for links that lead in a circle."""
+    """Return a path with its links resolved. Raises OSError for a link loop."""
     try:
         return path.resolve()
     except RuntimeError:  # Python before 3.13
@@ -46,9 +46,9 @@ def resolved(path: Path) -> Path:
 
 
 def mode_of(path: Path) -> int:
-    """The ``st_mode`` of what a path leads to; 0 where nothing is or can be there.
+    """Return the ``st_mode`` of a path, links followed; 0 if nothing is there.
 
-    Raises UsageError where that cannot be found out.
+    Raises UsageError if this cannot be determined.
     """
     try:
         return path.stat().st_mode
@@ -61,7 +61,7 @@ def mode_of(path: Path) -> int:
 
 
 def standing() -> Path | None:
-    """The current folder; None where it is gone."""
+    """Return the current folder; None if it was removed."""
     try:
         return Path.cwd()
     except OSError:
@@ -69,13 +69,13 @@ def standing() -> Path | None:
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """A key to sort by."""
+    """Return a sort key that compares numbers by value."""
     parts = _NUMBER.split(name)
     return [(int(part) if number % 2 else 0, part) for number, part in enumerate(parts)]
 
 
 def natural_path_key(path: Path) -> list[str]:
-    """So that 10 comes after 9."""
+    """Return a sort key that compares numbers by value: 10 comes after 9."""
     return [f"{int(each):020}" if each.isdecimal() else each for each in _split(os.fspath(path))]
 
 
@@ -84,5 +84,5 @@ def _split(text: str) -> Iterator[str]:
 
 
 def is_folder(path: Path) -> bool:
-    """True for a folder itself, not for a link to one."""
+    """Return True for a folder, False for a link to one."""
     return not path.is_symlink() and path.is_dir()

@@ -1,4 +1,4 @@
-"""Rename by renameat2(2): only to a free name, or two paths in exchange."""
+"""renameat2(2): rename to a free name, or exchange two paths."""
 
 import errno
 import os
@@ -8,23 +8,23 @@ from jellyml.fs import atomic
 
 NO_REPLACE, EXCHANGE = 1, 2  # RENAME_NOREPLACE, RENAME_EXCHANGE: linux/fs.h
 _AT_FDCWD = -100
-# A file system that has no hard links, or no right to make one.
+# No hard links on this file system, or no permission to create one.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def rename_new(one: Path, other: Path) -> bool:
-    """Rename to where nothing lies, in one step; False where that cannot be had.
+    """Rename atomically to a free name. Returns False if the system does not support it.
 
-    Raises FileExistsError when something lies there.
+    Raises FileExistsError if the name is taken.
     """
     return rename_at((_AT_FDCWD, one), (_AT_FDCWD, other), NO_REPLACE)
 
 
 def put_new(one: Path, other: Path) -> bool:
-    """Rename a file to where nothing is; False where something is. Raises OSError.
+    """Move a file to a free name. False if the name is taken. Raises OSError.
 
-    By a hard link where no rename refuses to overwrite. Where there are no links either, a file
-    that appears between a look and the rename is overwritten.
+    Falls back to a hard link, which does not overwrite either. Without hard links, a file that
+    appears between the check and the rename is overwritten.
     """
     try:
         if rename_new(one, other):
@@ -47,7 +47,7 @@ At = tuple[int, "str | Path"]  # a directory's descriptor, and a name in it
 
 
 def rename_at(one: At, other: At, flags: int) -> bool:
-    """renameat2(2); False where there is none, or none for this file system. Raises OSError."""
+    """Call renameat2(2). False if the kernel or the file system lacks it. Raises OSError."""
     rename = getattr(atomic.libc(), "renameat2", None)
     if rename is None:
         return False

@@ -1,7 +1,8 @@
-"""Temporary folders and files that a later command drops, should the one that made them be killed.
+"""Temporary folders and files; those of a killed process are removed by a later command.
 
-Each folder holds a file that its process keeps locked. The system drops the lock when the process
-ends, however it ends: a folder of ours whose lock can be taken is nobody's any more.
+Idea: each folder contains a lock file that its process holds. The system releases the lock when
+the process ends, even if it is killed. Invariant: a JellyML folder whose lock can be taken has
+no owner, and may be removed.
 """
 
 import os
@@ -16,17 +17,17 @@ from jellyml.fs import atomic, locks
 
 PREFIX = "jellyml-"
 _BESIDE = re.compile(re.escape(atomic.BESIDE) + r"([0-9a-f]{1,8})-[0-9a-f]+")
-# A lock may be known to one machine only, where the folder is on a disk that several share.
+# On a shared disk, a lock may be visible to one machine only.
 ALIVE = "alive" if os.name == "nt" else f"alive-{os.uname().nodename}"
 
 
 @contextmanager
 def folder(near: Path | None = None) -> Iterator[Path]:
-    """A new private folder, gone afterwards: in ``near`` or the system's place for such things."""
+    """Yield a new private folder in ``near`` or the system's temporary folder; remove it after."""
     place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=near))
     try:
         with _alive(place):
-            # In a working tree, where TMPDIR may lie, git must not take it for code.
+            # If TMPDIR is inside a working tree, git must not take the folder for code.
             (place / ".gitignore").write_text("*\n")
             yield place
     finally:
@@ -40,15 +41,15 @@ def _alive(place: Path) -> Iterator[None]:
         yield
         return
     new = place / f"{ALIVE}.new"
-    with ExitStack() as held:
-        with suppress(OSError):  # a file system without locks: nothing is swept there
-            held.enter_context(locks.locked(new, wait=0))
-            new.rename(place / ALIVE)  # locked before anybody can see it
+    with ExitStack() as locked:
+        with suppress(OSError):  # a file system without locks: such a folder is never swept
+            locked.enter_context(locks.locked(new, wait=0))
+            new.rename(place / ALIVE)  # locked before it is visible under the final name
         yield
 
 
 def sweep() -> None:
-    """Drop what killed processes of this user left in the system's temporary folder."""
+    """Remove what killed processes of this user left in the system's temporary folder."""
     if os.name == "nt":
         return
     with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
@@ -59,9 +60,9 @@ def sweep() -> None:
 
 def _is_ours(entry: "os.DirEntry[str]") -> bool:
     with suppress(OSError):
-        seen = entry.stat(follow_symlinks=False)
-        private = stat.S_ISDIR(seen.st_mode) and stat.S_IMODE(seen.st_mode) == 0o700
-        return private and seen.st_uid == os.getuid()
+        status = entry.stat(follow_symlinks=False)
+        private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o700
+        return private and status.st_uid == os.getuid()
     return False
 
 
@@ -75,7 +76,7 @@ def _drop(place: Path) -> None:
 
 
 def _remove(place: Path) -> None:
-    """The lock goes last: what is left by one who is killed here is swept, too."""
+    """Remove the lock file last, so that a removal that is killed is still swept."""
     for one in list(place.iterdir()):
         if one.name == ALIVE:
             continue
@@ -87,8 +88,8 @@ def _remove(place: Path) -> None:
 
 
 def sweep_beside(folder: Path) -> None:
-    """Drop what killed processes of this user and machine left of files they were replacing."""
-    if os.name == "nt":  # there it is not known whether a process runs
+    """Remove temporary files of ``atomic`` whose process, of this user and machine, was killed."""
+    if os.name == "nt":  # it is unknown there whether a process runs
         return
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -109,11 +110,11 @@ def _runs(process: int) -> bool:
 
 
 def _drop_file(path: Path) -> None:
-    """It is locked where its process runs in another container of this machine."""
+    """The file is locked if its process runs in another container of this machine."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        seen = os.fstat(descriptor)
-        ours = stat.S_ISREG(seen.st_mode) and seen.st_uid == os.getuid()
+        status = os.fstat(descriptor)
+        ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()
         if ours and locks.hold(descriptor, wait=0):
             path.unlink()
     finally:
