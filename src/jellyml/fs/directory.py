@@ -319,6 +319,7 @@ def is_inside(path: bytes, *, holds_git: bool = False) -> bool:
     names = path.split(b"/")
     if any(name in _OUTSIDE or b"\0" in name for name in names):
         return False
+    # Windows: a backslash separates steps, and a colon names a drive.
     if os.name == "nt" and (b"\\" in path or b":" in path):
         return False
     return holds_git or all(_FOLD(name) != b".git" for name in names)

@@ -1,6 +1,6 @@
-"""A pack unpacked by git, which checks every object; what git says of it, understood.
+"""Unpack a pack with git's index-pack, which checks every object, and interpret its errors.
 
-The bytes come from another thread, so that who waits for the result can do other things.
+A thread feeds the pack to git, so that the caller can do other work meanwhile.
 """
 
 import re
@@ -15,8 +15,8 @@ from jellyml.errors import BadSnapshot, GitError
 from jellyml.quarantine.tree_check import Process, Start, takes_too_much
 from jellyml.repo.bundle_header import AGAIN, INCOMPLETE
 
-# What honest old repositories are full of. All of these are known to git 2.34: an unknown
-# one would be fatal.
+# Defects that are common in honest old repositories. Git 2.34 knows all of these names; an
+# unknown one would be fatal.
 _BLEMISHES = (
     "badDate", "badDateOverflow", "badEmail", "badFilemode", "badName", "badTimezone",
     "missingEmail", "missingNameBeforeEmail", "missingSpaceBeforeDate",
@@ -29,13 +29,13 @@ _LINE = 4096
 
 @dataclass(slots=True)
 class Unpacking:
-    """A pack on its way into git, which checks and keeps every object."""
+    """A pack that git is unpacking and checking."""
 
     process: Process
     size: int
     stored: Path
     words: bytearray = field(default_factory=bytearray)
-    failure: BaseException | None = None  # of whoever gives the pieces
+    failure: BaseException | None = None  # raised by the iterator of pieces
     threads: tuple[threading.Thread, ...] = ()
 
     def begin(self, pieces: Iterable[bytes]) -> None:
@@ -53,16 +53,19 @@ class Unpacking:
             for piece in pieces:
                 try:
                     stdin.write(piece)
-                except (OSError, ValueError):  # it has ended, and its status says why
+                except (OSError, ValueError):  # git has exited; its status gives the reason
                     return
-        except BaseException as problem:  # noqa: BLE001 - raised where the result is asked for
+        except BaseException as problem:  # noqa: BLE001 - raised again by ``wait``
             self.failure = problem
         finally:
             with suppress(OSError):
                 stdin.close()
 
     def wait(self) -> None:
-        """Until all is stored; raises BadSnapshot, GitError, and what the pieces raised."""
+        """Wait until all objects are stored.
+
+        Raises BadSnapshot, GitError, and errors of the pieces.
+        """
         self.threads[0].join()
         if self.failure:
             raise self.failure
@@ -76,10 +79,10 @@ class Unpacking:
 
 @contextmanager
 def unpack(start: Start, pack: Iterable[bytes], size: int, directory: Path) -> Iterator[Unpacking]:
-    """Begin to unpack ``size`` bytes into the git directory ``directory``.
+    """Start to unpack ``size`` bytes into the git directory ``directory``.
 
-    ``--strict`` also wants all that the objects refer to. A git that still runs when the block
-    is left is killed.
+    ``--strict`` also requires every referenced object. If git is still running at the end of the
+    block, it is killed.
     """
     asked = ("index-pack", "--stdin", "--threads=1", _STRICT, f"--max-input-size={size}")
     with start(*asked) as process:
@@ -88,13 +91,13 @@ def unpack(start: Start, pack: Iterable[bytes], size: int, directory: Path) -> I
         try:
             yield found
         finally:
-            process.kill()  # unless it has ended; or the feeder would wait for it
+            process.kill()  # no effect if it has ended; otherwise the feeder would block
             for one in found.threads:
                 one.join()
 
 
 def _listen(stderr: IO[bytes] | None, words: bytearray) -> None:
-    """Keep the last of what is said: unread it would block, and there may be much of it."""
+    """Keep the last bytes of the error output. Unread output would block git, and may be large."""
     assert stderr
     with suppress(ValueError):  # closed when the feeding failed
         while line := stderr.readline(_LINE):
@@ -103,7 +106,7 @@ def _listen(stderr: IO[bytes] | None, words: bytearray) -> None:
 
 
 def _refusal(status: int, words: bytes) -> BadSnapshot | GitError:
-    """What git's words mean. They may hold bytes of the bundle, so they are not repeated."""
+    """Translate git's message. It may contain bytes of the bundle, so it is not repeated."""
     if re.search(rb"No space left|Out of diskspace|quota exceeded", words):
         return GitError(
             "There is not enough disk space to look into the checkpoint.",

@@ -1,7 +1,7 @@
-"""A pack, looked at while it goes by: would it unpack to more than is allowed?
+"""Check a pack in transit: would it unpack to more than the limits allow?
 
-For systems on which a process cannot be given limits. A piece is passed on only when every
-entry that begins in it is known to be small enough.
+For systems that cannot limit another process. Idea: parse the pack's entries while they pass.
+Invariant: a piece is passed on only after every entry that begins in it was found small enough.
 """
 
 import zlib
@@ -11,20 +11,20 @@ from jellyml.errors import BadSnapshot
 from jellyml.quarantine.tree_check import takes_too_much
 
 _BLOB, _OFS_DELTA, _REF_DELTA = 3, 6, 7
-_STREAMED = 16 << 20  # git does not hold a larger blob (core.bigFileThreshold)
-_RECORD = 160  # bytes that git holds of each object
-_SMALLEST = 9  # bytes that an entry takes: its kind and size, and an empty zlib stream
-_TWO_SIZES = 20  # bytes that the two numbers at the front of a delta fit in
+_STREAMED = 16 << 20  # git does not hold a larger blob in memory (core.bigFileThreshold)
+_RECORD = 160  # bytes that git holds for each object
+_SMALLEST = 9  # minimum bytes of an entry: its kind and size, and an empty zlib stream
+_TWO_SIZES = 20  # maximum bytes of the two numbers at the front of a delta
 _GIVEN, _TAKEN = 1 << 12, 1 << 16  # bytes to and from zlib at a time
 
 
 def watched(
     pack: Iterable[bytes], size: int, object_format: str, *, memory: int, work: int
 ) -> Iterator[bytes]:
-    """The same pieces; BadSnapshot is raised in place of the first that would do harm.
+    """Yield the same pieces, or raise BadSnapshot before the first harmful one.
 
-    ``size`` is the pack's, ``memory`` is what git may hold at a time, ``work`` the size of all
-    objects together.
+    ``size`` is the size of the pack. ``memory`` bounds what git holds at a time, ``work`` the
+    total size of all objects.
     """
     reader = _Walk(32 if object_format == "sha256" else 20, memory, work).read(size)
     next(reader)
@@ -34,7 +34,7 @@ def watched(
 
 
 class _Walk:
-    """Reads a pack that comes in pieces: each ``yield`` waits for one more."""
+    """A parser of a pack that arrives in pieces: each ``yield`` receives the next piece."""
 
     def __init__(self, id_width: int, memory: int, work: int) -> None:
         self.id_width = id_width
@@ -52,7 +52,7 @@ class _Walk:
             raise takes_too_much()
         for _ in range(count):
             yield from self._entry()
-        while True:  # the checksum is index-pack's to judge
+        while True:  # index-pack checks the checksum
             yield
 
     def _entry(self) -> Generator[None, bytes, None]:
@@ -72,7 +72,7 @@ class _Walk:
             self._unpack(result)
 
     def _hold(self, size: int) -> None:
-        if size > self.memory // 3:  # a delta, its base and what it makes
+        if size > self.memory // 3:  # a delta, its base and its result
             raise takes_too_much()
 
     def _unpack(self, size: int) -> None:
@@ -97,7 +97,7 @@ class _Walk:
         return value
 
     def _inflate(self, size: int) -> Generator[None, bytes, bytes]:
-        """Pass over one zlib stream of ``size`` bytes; return the first of them."""
+        """Skip one zlib stream of ``size`` bytes; return its first bytes."""
         stream = zlib.decompressobj()
         start, done = b"", 0
         while not stream.eof:
@@ -108,7 +108,7 @@ class _Walk:
                 out = stream.decompress(given, _TAKEN)
             except zlib.error:
                 raise _damaged() from None
-            # At the end Python may name the same bytes as both.
+            # At the end, Python may report the same bytes in both attributes.
             self.at += len(given) - len(stream.unused_data or stream.unconsumed_tail)
             start += out[: _TWO_SIZES - len(start)]
             done += len(out)
@@ -128,7 +128,7 @@ class _Walk:
 
 
 def _two_sizes(delta: bytes) -> tuple[int, int]:
-    """The size of a delta's base, and of what the delta makes of it."""
+    """Return the size of a delta's base, and of its result."""
     sizes, value, shift = [], 0, 0
     for byte in delta:
         value |= (byte & 127) << shift

@@ -1,7 +1,8 @@
-"""Somebody else's bundle: whether it is good, found out in a quarantine.
+"""Unpack and check an untrusted bundle in a quarantine.
 
-Git unpacks it into an empty directory, with no configuration but ours and under limits that
-the kernel holds. Then the tip is looked at, entry by entry. Nothing of the user's is touched.
+Idea: git unpacks it into an empty directory, with JellyML's configuration only and under limits
+that the kernel enforces; then every entry of the tip is checked. Invariant: nothing of the
+user's repository or files is touched.
 """
 
 import sys
@@ -30,30 +31,32 @@ _CONFIG = {
     "core.protectHFS": "true",
     "core.protectNTFS": "true",
 }
-_UNPACKED = 4 << 30  # what the limits below are meant for; more raises them
+_UNPACKED = 4 << 30  # the limits below are for this size; a larger one raises them
 _ENTRIES = 1_000_000
 _MEMORY = 200 << 20
-_SECONDS = 10  # and one for each megabyte of bundle
-KERNEL_LIMITS = sys.platform == "linux"  # elsewhere no process can limit another
-_PATIENCE = 3  # there: seconds on the clock for one of work
-_RATIO = 256  # there: honest history unpacks to less than so many times its bundle
+_SECONDS = 10  # plus one for each megabyte of bundle
+KERNEL_LIMITS = sys.platform == "linux"  # on other systems a process cannot limit another
+_PATIENCE = 3  # without kernel limits: seconds of wall clock for one of work
+_RATIO = (
+    256  # without kernel limits: honest history unpacks to less than this multiple of its bundle
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much memory and time a process that reads a stranger's objects may take."""
+    """Limits on memory and time for a process that reads untrusted objects."""
 
     memory: int
     seconds: int
 
     def hold(self, pid: int) -> None:
-        """Have the kernel stop a process beyond them; does nothing where no kernel can."""
+        """Have the kernel enforce the limits on a process. Does nothing without kernel limits."""
         if sys.platform == "linux":
             import resource
 
             limits = {resource.RLIMIT_DATA: self.memory, resource.RLIMIT_CPU: self.seconds}
             for kind, value in (limits | {resource.RLIMIT_CORE: 0}).items():
-                hard = resource.getrlimit(kind)[1]  # the process has it from us
+                hard = resource.getrlimit(kind)[1]  # inherited from this process
                 value = min(value, sys.maxsize if hard == resource.RLIM_INFINITY else hard)
                 with suppress(ProcessLookupError):
                     resource.prlimit(pid, kind, (value, value))
@@ -61,23 +64,23 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedCode:
-    """A bundle that was found good. It is gone when the ``quarantined`` block is left."""
+    """A bundle that passed all checks. It is removed at the end of the ``quarantined`` block."""
 
     commit: str
     tree: str
-    git: Git  # isolated, on the quarantine
+    git: Git  # isolated, running in the quarantine
     objects: Path
     object_format: str
-    files: int  # symlinks too
+    files: int  # including symlinks
     entries: int  # files, folders and submodules
     size: int  # bytes, once written
-    names_that_fold: tuple[str, ...]  # some file systems take them for others beside them
-    has_rules: bool  # attributes files among them
-    limits: Limits  # for whatever else reads these objects
+    names_that_fold: tuple[str, ...]  # names that some file systems treat as equal to a sibling's
+    has_rules: bool  # the tree contains attributes files
+    limits: Limits  # for every other process that reads these objects
 
 
 class Quarantine:
-    """Where a bundle is being unpacked and checked, while its user does other things."""
+    """A bundle that is being unpacked and checked while the caller does other work."""
 
     def __init__(
         self, header: BundleHeader, limited: "_Limited", unpacking: Unpacking, most: Most
@@ -91,7 +94,7 @@ class Quarantine:
 
     @cached_property
     def incoming(self) -> VerifiedCode:
-        """The bundle, once it was found good. Raises BadSnapshot, GitError."""
+        """Wait for the bundle and return its verified code. Raises BadSnapshot, GitError."""
         self._unpacking.wait()
         git, limits = self._limited.git, self._limited.limits
         reading = replace(self._limited, limits=replace(limits, seconds=limits.seconds // 4))
@@ -120,7 +123,7 @@ def quarantined(
     max_unpacked: int = _UNPACKED,
     max_entries: int = _ENTRIES,
 ) -> Iterator[VerifiedCode]:
-    """As ``unpacking``, for who has nothing else to do until it is done."""
+    """Do the same as ``unpacking``, for a caller that only waits for the result."""
     limits = {"max_unpacked": max_unpacked, "max_entries": max_entries}
     with unpacking(bundle, size=size, folder=folder, **limits) as quarantine:
         yield quarantine.incoming
@@ -135,11 +138,11 @@ def unpacking(
     max_unpacked: int = _UNPACKED,
     max_entries: int = _ENTRIES,
 ) -> Iterator[Quarantine]:
-    """Unpack and check the first ``size`` bytes of ``bundle``, beside what the caller does.
+    """Unpack and check the first ``size`` bytes of ``bundle`` in the background.
 
-    Raises BadSnapshot at once if its header is bad, and what ``Quarantine.incoming`` raises
-    when that is asked for. ``bundle`` is read by another thread. The quarantine is made in
-    ``folder``, by default the system's temporary one.
+    Raises BadSnapshot immediately for a bad header; ``Quarantine.incoming`` raises all other
+    errors. Another thread reads ``bundle``. The quarantine is created in ``folder``, by default
+    the system's temporary folder.
     """
     header, pack = read_header(_exactly(bundle, size))
     scale = max(1, max_unpacked / _UNPACKED)
@@ -158,7 +161,7 @@ def unpacking(
 
 
 def _exactly(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """``size`` bytes: what lies beyond is cut off, less is refused."""
+    """Yield exactly ``size`` bytes; drop what follows, and raise BadSnapshot for fewer."""
     source = iter(pieces)
     while size > 0:
         piece = next(source, None)
@@ -168,19 +171,19 @@ def _exactly(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
             )
         yield piece[:size]
         size -= len(piece)
-    next(source, None)  # whoever checks a digest does so at its end
+    next(source, None)  # an iterator that verifies a digest does so at its end
 
 
 @dataclass(frozen=True, slots=True)
 class _Limited:
-    """Git under limits."""
+    """Git with limits."""
 
     git: Git
     limits: Limits
 
     @contextmanager
     def start(self, *args: str, stdout: IO[bytes] | None = None) -> Iterator[Process]:
-        """A running command. It has read nothing hostile when the limits begin to hold."""
+        """Start a command. The limits apply before it reads any untrusted byte."""
         with self.git.start(*args, stdout=stdout) as process:
             stop = threading.Timer(_PATIENCE * self.limits.seconds, process.kill)
             if KERNEL_LIMITS:

@@ -1,4 +1,4 @@
-"""The code in quarantine, read and never run: its files, one of them, what it changed."""
+"""Read the code in a quarantine without running it: its files, and its changes to its base."""
 
 import os
 import re
@@ -12,12 +12,12 @@ from jellyml.quarantine.tree_check import takes_too_much
 from jellyml.repo.git import Git
 
 _CHUNK = 1 << 16
-_LONGEST_ROW = 8192  # a path takes half of that at most, as the quarantine has checked
+_LONGEST_ROW = 8192  # a path takes half of that at most, which the quarantine has checked
 _OURS = re.compile(rb"^author [^\n]*<jellyml@localhost>", re.MULTILINE)
 _OURS_1_0 = re.compile(rb"\n\njellyml_snapshot_at_")
 _PARENT = re.compile(rb"^parent ([0-9a-f]{40,64})$", re.MULTILINE)
 
-# What no attribute, configuration or variable of anybody's may add to a difference.
+# No attribute, configuration or variable can change the output of this diff.
 DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--find-renames")
 
 FileKind: TypeAlias = Literal["file", "program", "symlink", "submodule"]
@@ -32,9 +32,9 @@ _KINDS: dict[str, FileKind] = {
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of the code. ``size`` is in bytes; of a submodule only the commit is known."""
+    """A file of the code. ``size`` is in bytes; a submodule has only a commit."""
 
-    path: str  # bytes that are no text stand in it as \udc80 to \udcff
+    path: str  # bytes that are not UTF-8 appear as \udc80 to \udcff
     kind: FileKind
     size: int
     oid: str
@@ -42,17 +42,17 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """A bundle that was found good, to be looked into while the quarantine lasts."""
+    """A verified bundle, readable while the quarantine exists."""
 
     incoming: VerifiedCode
 
     @property
     def git(self) -> Git:
-        """Git as a stranger's objects are to be read: within limits, with nobody's settings."""
+        """Return git for untrusted objects: with limits, without user configuration."""
         return replace(self.incoming.git, hold=self.incoming.limits.hold)
 
     def files(self) -> Iterator[File]:
-        """Every file, in git's order."""
+        """Yield every file, in git's order."""
         with self._answering("ls-tree", "-r", "-l", "-z", "--full-tree", self._tree) as stdout:
             for row in _rows(stdout):
                 head, _, path = row.partition(b"\t")
@@ -61,7 +61,7 @@ class Inside:
                 yield File(os.fsdecode(path), _KINDS[mode], count, oid)
 
     def earlier(self) -> Iterator[File]:
-        """What the history held and the code holds no more: each content once, by a path it had."""
+        """Yield history files that the tip lacks: each content once, with one of its paths."""
         held = {file.oid for file in self.files()}
         words = ("rev-list", "--objects", "--filter=object:type=blob", "--filter-provided-objects")
         with self._answering(*words, self.incoming.commit) as stdout:
@@ -73,12 +73,12 @@ class Inside:
             yield File(os.fsdecode(path), "file", int(size), oid)
 
     def contents(self, files: Iterable[File]) -> Iterator[tuple[File, bytes]]:
-        """Files with their bytes, each whole in memory, by one process for all."""
+        """Yield files with their content, each whole in memory, from a single process."""
         asked = list(files)
         return zip(asked, self.git.read_objects(file.oid for file in asked), strict=True)
 
     def content(self, file: File) -> Iterator[bytes]:
-        """A file's bytes as they lie in the commit, 64 KiB at a time; of a link, its target."""
+        """Yield the content of a file in pieces of 64 KiB; for a link, its target."""
         with self._answering("cat-file", "blob", file.oid) as stdout:
             while piece := stdout.read(_CHUNK):
                 yield piece
@@ -88,9 +88,9 @@ class Inside:
         return text
 
     def base(self) -> str | None:
-        """The tree or commit that the snapshot was made upon.
+        """Return the tree or commit on which the snapshot was made.
 
-        The snapshot's own commit where nothing had been changed, None where that was cut off.
+        Returns the snapshot's own commit if nothing had been changed, None if the base was cut off.
         """
         text = self.commit_text()
         if not _OURS.search(text.partition(b"\n\n")[0]) and not _OURS_1_0.search(text):
@@ -99,11 +99,11 @@ class Inside:
         return parent[1].decode() if parent else None
 
     def empty_tree(self) -> str:
-        """The id of a tree without entries, which every git knows."""
+        """Return the id of the empty tree, which every git knows."""
         return self.incoming.git.run("hash-object", "-t", "tree", "--stdin").decode().strip()
 
     def difference(self, base: str) -> Iterator[bytes]:
-        """What leads from ``base`` to the code, as git prints it."""
+        """Yield the patch from ``base`` to the code, as git prints it."""
         with self._answering(*DIFF, base, self.incoming.commit) as stdout:
             while piece := stdout.read(_CHUNK):
                 yield piece
@@ -114,14 +114,14 @@ class Inside:
 
     @contextmanager
     def _answering(self, *words: str) -> Iterator[IO[bytes]]:
-        """What a command prints; BadSnapshot if it was stopped for what it took."""
+        """Yield the output of a command. Raises BadSnapshot if it exceeded its limits."""
         with answering(self.git, *words) as stdout:
             yield stdout
 
 
 @contextmanager
 def answering(git: Git, *words: str) -> Iterator[IO[bytes]]:
-    """What git prints of a stranger's objects; BadSnapshot if it was stopped for what it took."""
+    """Yield git's output on untrusted objects. Raises BadSnapshot if it exceeded its limits."""
     with git.start(*words) as process:
         if process.stdin:
             process.stdin.close()
@@ -132,7 +132,7 @@ def answering(git: Git, *words: str) -> Iterator[IO[bytes]]:
 
 
 def _rows(stdout: IO[bytes]) -> Iterator[bytes]:
-    """What NUL ends, a piece of the stream at a time."""
+    """Yield the NUL-terminated rows of a stream."""
     rest = b""
     while piece := stdout.read(_CHUNK):
         *rows, rest = (rest + piece).split(b"\0")

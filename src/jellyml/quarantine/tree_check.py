@@ -1,7 +1,7 @@
-"""Every entry of a stranger's tree: its name, its kind, and how much there is of it.
+"""Check every entry of an untrusted tree: its name, its kind, and the total size.
 
-Nothing is unfolded: each distinct folder is read once and what lies below it is added up,
-for 832 bytes of pack can name 10^10 files.
+Idea: read each distinct tree object once, then sum bottom-up. Invariant: no tree is expanded,
+because 832 bytes of pack can name 10^10 files.
 """
 
 import re
@@ -19,16 +19,16 @@ from jellyml.repo.paths import check_name, folded, is_dot_git, shown
 
 _RAISE = "if you trust whoever made it, allow more with --max-unpacked."
 
-# No file system takes a longer path, nor a longer target of a symlink.
+# No file system accepts a longer path, or a longer symlink target.
 _LONGEST = 4096
-# What the path of an entry may take, on average: whoever writes the files holds them all.
+# Average bytes of an entry's path: writing the files holds all paths in memory.
 _PATH_BYTES = 128
-# As many ids as fit in the smallest pipe (4 KiB): they are written before answers are read.
+# As many ids as fit in the smallest pipe (4 KiB), because they are written before answers are read.
 _ASKED_AT_ONCE = 60
 _PIECE = 1 << 16
 _FOLDS_NAMED = 100
 
-# As git writes them. A zero in front, and 100664, are how old versions wrote the same.
+# Modes as git writes them. Old versions wrote a leading zero, and 100664.
 _KINDS = {b"40000": "folder", b"120000": "symlink", b"160000": "submodule"} | dict.fromkeys(
     (b"100644", b"100755", b"100664"), "file"
 )
@@ -36,7 +36,7 @@ _RULES = b".gitattributes"
 
 
 class Process(Protocol):
-    """A running git, as far as it is needed here."""
+    """The part of a running git process that this module uses."""
 
     stdin: IO[bytes] | None
     stdout: IO[bytes] | None
@@ -52,7 +52,7 @@ Start = Callable[..., AbstractContextManager[Process]]
 
 @dataclass(frozen=True, slots=True)
 class Most:
-    """How much code may be unpacked: bytes of files, and number of files and folders."""
+    """Limits on the code: bytes of files, and number of files and folders."""
 
     size: int
     entries: int
@@ -60,23 +60,23 @@ class Most:
 
 @dataclass(frozen=True, slots=True)
 class Tip:
-    """What the newest commit of a bundle holds."""
+    """The contents of the newest commit of a bundle."""
 
     tree: str
     files: int  # regular files and symlinks
     entries: int
     size: int
     names_that_fold: tuple[str, ...]
-    has_rules: bool  # attributes files: they have a say in how files are written
+    has_rules: bool  # attributes files exist; they affect how files are written
 
 
 def check_tip(start: Start, commit: str, most: Most, scratch: Path) -> Tip:
-    """Raise BadSnapshot unless all that the commit's tree names may be written.
+    """Raise BadSnapshot unless every entry of the commit's tree is safe to write.
 
     ``start`` starts git where the commit is; ``scratch`` is a folder for temporary files.
     """
     asked = ("cat-file", "--batch-check=%(objectsize)", "--buffer")
-    # What it answers lies in a file: while the folders are read nobody listens.
+    # Sizes go to a file: no code reads a pipe while the folders are read.
     with tempfile.TemporaryFile(dir=scratch) as sizes, start(*asked, stdout=sizes) as sizing:
         walk = _Walk(most, sizing)
         with start("cat-file", "--batch") as process:
@@ -93,12 +93,12 @@ def check_tip(start: Start, commit: str, most: Most, scratch: Path) -> Tip:
 def _objects(
     process: Process, ids: Iterable[bytes], kind: bytes
 ) -> Iterator[tuple[bytes, Iterator[bytes]]]:
-    """Each id and the pieces of its object, as one ``git cat-file --batch`` gives them."""
+    """Yield each id and the pieces of its object, from one ``git cat-file --batch``."""
     assert process.stdin
     assert process.stdout
     waiting = iter(ids)
     while batch := list(islice(waiting, _ASKED_AT_ONCE)):
-        with suppress(OSError):  # it has ended, and will not answer
+        with suppress(OSError):  # it has exited, and will not answer
             process.stdin.write(b"".join(b"%s\n" % each.hex().encode() for each in batch))
             process.stdin.flush()
         for each in batch:
@@ -112,7 +112,7 @@ def _objects(
                 )
             pieces = _pieces(process.stdout, int(answer[2]))
             yield each, pieces
-            deque(pieces, maxlen=0)  # what was not wanted
+            deque(pieces, maxlen=0)  # skip unread pieces
             process.stdout.read(1)
 
 
@@ -127,7 +127,7 @@ def _pieces(stream: IO[bytes], size: int) -> Iterator[bytes]:
 
 @dataclass(slots=True)
 class _Folder:
-    """The sums of one tree object; with ``folders`` empty, of everything below it too."""
+    """The sums of one tree object; once ``folders`` is empty, of everything below it too."""
 
     folders: tuple[tuple[bytes, int], ...] = ()  # id, length of the name
     files: int = 0
@@ -150,16 +150,16 @@ class _Folder:
 
 
 class _Siblings:
-    """The names of one folder, as file systems that fold names would see them."""
+    """The names of one folder, compared as case-folding file systems do."""
 
     def __init__(self) -> None:
         self._names: set[bytes] = set()
         self._symlinks: set[bytes] = set()
 
     def folds(self, name: bytes, *, symlink: bool) -> bool:
-        """Take one more in; true when it folds with one before it.
+        """Add a name; return True if it is equal to an earlier one after folding.
 
-        Refused when either is a symlink: what is written to the one would follow the other.
+        Raises BadSnapshot if either is a symlink: writing to one path would follow the other.
         """
         key = folded(name)
         known = key in self._names
@@ -176,10 +176,10 @@ class _Siblings:
 
 @dataclass(slots=True)
 class _Walk:
-    """What the distinct folders of a tree hold."""
+    """The sums of the distinct folders of a tree."""
 
     most: Most
-    sizing: Process  # told the ids of all files, folder by folder, and asked for their sizes
+    sizing: Process  # receives the ids of all files, folder by folder, and prints their sizes
     folders: dict[bytes, _Folder] = field(default_factory=dict)
     symlinks: set[bytes] = field(default_factory=set)
     names_that_fold: set[str] = field(default_factory=set)
@@ -188,7 +188,7 @@ class _Walk:
 
     def read_folders(self, process: Process, tree: bytes) -> None:
         level = {tree}
-        for _ in range(_LONGEST // 2):  # a path through more folders is longer than _LONGEST
+        for _ in range(_LONGEST // 2):  # a path through more folders exceeds _LONGEST
             for each, pieces in _objects(process, level, b"tree"):
                 self.folders[each] = self._read(_entries(pieces, len(tree)))
             level = {below for each in level for below, _ in self.folders[each].folders}
@@ -220,7 +220,7 @@ class _Walk:
         try:
             self.sizing.stdin.write(b"%s\n" % each.hex().encode())
         except OSError:
-            raise takes_too_much() from None  # it has ended, and will not answer
+            raise takes_too_much() from None  # it has exited, and will not answer
 
     def _note(self, name: bytes, *, folds: bool) -> None:
         self.entries += 1
@@ -230,9 +230,9 @@ class _Walk:
             self.names_that_fold.add(name.decode(errors="surrogateescape"))
 
     def read_sizes(self, sizes: IO[bytes]) -> None:
-        """What git has answered by the time it is through with the last file."""
+        """Read the sizes after git has answered for the last file."""
         assert self.sizing.stdin
-        with suppress(OSError):  # it has ended; its status says why
+        with suppress(OSError):  # it has exited; its status gives the reason
             self.sizing.stdin.close()
         if self.sizing.wait():
             raise takes_too_much()
@@ -241,7 +241,7 @@ class _Walk:
             folder.size = sum(map(int, islice(sizes, folder.files)))
 
     def added_up(self, tree: bytes) -> _Folder:
-        """The sums of everything below one folder, however often the same folder lies there."""
+        """Return the sums below a folder; a folder that occurs several times counts each time."""
         stack = [tree]
         while stack:
             folder = self.folders[stack[-1]]
@@ -263,7 +263,7 @@ def _tree_of(process: Process, commit: str) -> bytes:
 
 
 def _entries(pieces: Iterable[bytes], width: int) -> Iterator[tuple[str, bytes, bytes]]:
-    """(kind, name, id) of each entry of a tree object."""
+    """Yield (kind, name, id) of each entry of a tree object."""
     entry = re.compile(rb"0*([0-7]{1,6}) ([^\0]*)\0(.{%d})" % width, re.DOTALL)
     rest = b""
     for piece in pieces:
@@ -286,7 +286,7 @@ def _entries(pieces: Iterable[bytes], width: int) -> Iterator[tuple[str, bytes, 
 
 
 def _check_symlinks(process: Process, symlinks: set[bytes]) -> None:
-    """One may point anywhere, for it is never followed; only not where git keeps its hooks."""
+    """Reject targets inside .git. Any other target is allowed, because links are never followed."""
     for _, pieces in _objects(process, symlinks, b"blob"):
         target = next(pieces, b"")
         if not 0 < len(target) < _LONGEST or b"\0" in target:

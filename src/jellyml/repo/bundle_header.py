@@ -1,4 +1,4 @@
-"""The lines before the pack of a git bundle: which commit is its HEAD, which refs it has."""
+"""The header of a git bundle: the lines before its pack, with HEAD and other refs."""
 
 import re
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ AGAIN = "get the checkpoint again: it may have been cut off or altered on its wa
 
 @dataclass(frozen=True, slots=True)
 class BundleHeader:
-    """What the lines say. ``text`` is the lines themselves, the empty one at the end included."""
+    """The parsed header. ``text`` is all its lines, with the empty line at the end."""
 
     head: str
     object_format: str
     text: bytes
-    has_one_ref: bool  # HEAD alone, and each line once
+    has_one_ref: bool  # HEAD is the only ref, and no line is repeated
 
     @property
     def size(self) -> int:
@@ -36,7 +36,7 @@ class BundleHeader:
 
     @property
     def with_one_ref(self) -> bytes:
-        """The lines with HEAD as the only ref; the same bytes where it is the only one."""
+        """Return the header with HEAD as its only ref; unchanged if it is already the only one."""
         if self.has_one_ref:
             return self.text
         lines = ["# v2 git bundle"]
@@ -46,9 +46,9 @@ class BundleHeader:
 
 
 def read_header(pieces: Iterator[bytes]) -> tuple[BundleHeader, Iterator[bytes]]:
-    """The header of a bundle that comes in pieces, and the pieces behind it.
+    """Split a bundle that arrives in pieces into its header and the remaining pieces.
 
-    Raises BadSnapshot where it is not the header of a complete bundle with one HEAD.
+    Raises BadSnapshot unless this is the header of a complete bundle with one HEAD.
     """
     start = bytearray()
     end = -1
@@ -63,9 +63,9 @@ def read_header(pieces: Iterator[bytes]) -> tuple[BundleHeader, Iterator[bytes]]
 
 
 def with_one_ref(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """A bundle with HEAD as its only ref; the pack is passed on byte for byte.
+    """Yield a bundle with HEAD as its only ref; the pack is unchanged.
 
-    Other refs are a stranger's text, and would be lines of whatever file the bundle is written to.
+    Other refs are untrusted text, and would become lines of the file that the bundle is written to.
     Raises what ``read_header`` raises.
     """
     header, pack = read_header(pieces)
@@ -74,7 +74,7 @@ def with_one_ref(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _parse(text: bytes) -> BundleHeader:
-    """The commit at HEAD and the object format; other refs have no say."""
+    """Parse the commit of HEAD and the object format; other refs are ignored."""
     lines = text[:-2].split(b"\n")
     if lines[0] not in (b"# v2 git bundle", b"# v3 git bundle"):
         raise BadSnapshot(

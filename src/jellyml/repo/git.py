@@ -1,4 +1,4 @@
-"""Speak to git. The only module that starts it."""
+"""Run git. Every git command in a repository starts here."""
 
 import os
 import select
@@ -18,9 +18,8 @@ from jellyml.errors import GitError, NotARepository, TookTooLong
 from jellyml.fs.paths import mode_of
 from jellyml.repo.git_errors import refusal
 
-# Inside a hook git exports GIT_DIR and friends; obeying them would act on
-# another repository. The user's configuration stays: containers carry
-# safe.directory that way.
+# Inside a hook, git exports GIT_DIR and similar variables. Obeying them would act on another
+# repository. Configuration variables are kept: containers pass safe.directory that way.
 CONFIGURATION = (
     "GIT_CONFIG_GLOBAL",
     "GIT_CONFIG_SYSTEM",
@@ -31,10 +30,10 @@ CONFIGURATION = (
     "GIT_CEILING_DIRECTORIES",
 )
 # Optional locks off: reading must not rewrite the user's index.
-# Lazy fetches off: a partial clone lacks objects, and to fetch them would start whatever
-# program the repository's configuration names. Git before 2.39.4 knows no GIT_NO_LAZY_FETCH;
-# every git that is supported obeys an empty list of allowed protocols.
-# Replace refs off: a snapshot is what the objects say, not what stands in for them.
+# Lazy fetches off: a partial clone lacks objects, and fetching them would start whatever program
+# the repository's configuration names. Git before 2.39.4 ignores GIT_NO_LAZY_FETCH; every
+# supported git obeys an empty list of allowed protocols.
+# Replace refs off: a snapshot contains the original objects, not their replacements.
 _SET = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
@@ -43,7 +42,7 @@ _SET = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "LC_ALL": "C",
 }
-# No configuration but ours, for whatever came out of a checkpoint.
+# No configuration except JellyML's, for everything that comes from a checkpoint.
 _ISOLATED = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
@@ -51,11 +50,11 @@ _ISOLATED = {
     "GIT_ATTR_NOSYSTEM": "1",
 }
 _STEADY = {
-    # A folder in a working tree that looks like a repository may be a stranger's, with a
-    # configuration that names programs. Git before 2.38 does not know this setting, so
-    # ``Repository.find`` checks the same.
+    # A folder in a working tree that looks like a bare repository may be untrusted, with a
+    # configuration that names programs. Git before 2.38 ignores this setting, so
+    # ``Repository.find`` makes the same check.
     "safe.bareRepository": "explicit",
-    # An empty hooksPath makes git look for /post-index-change; the null device has no entries.
+    # With an empty hooksPath git runs /post-index-change. The null device contains no hooks.
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
     "core.splitIndex": "false",
@@ -74,10 +73,10 @@ _WITHOUT_USER_FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """How git is to be started: where, on which directory and index, with which configuration.
+    """How to start git: the folder, git directory, index and configuration.
 
-    ``deadline`` is a ``time.monotonic()`` value; a command still running then is killed
-    and raises ``TookTooLong``.
+    ``deadline`` is a ``time.monotonic()`` value. A command still running then is killed, and
+    raises ``TookTooLong``.
     """
 
     folder: Path
@@ -89,10 +88,10 @@ class Git:
     config: dict[str, str] = field(default_factory=dict)
     isolated: bool = False
     deadline: float | None = None
-    hold: Callable[[int], None] | None = None  # given each process's id, to limit it
+    hold: Callable[[int], None] | None = None  # called with each process id, to set limits
 
     def configured(self, **options: str) -> "Git":
-        """The same git with ``section__name="value"`` set for every command."""
+        """Return a copy with ``section__name="value"`` set for every command."""
         named = {key.replace("__", "."): value for key, value in options.items()}
         return replace(self, config=self.config | named)
 
@@ -103,9 +102,9 @@ class Git:
         stdout: IO[bytes] | None = None,
         accept: Sequence[int] = (0,),
     ) -> bytes:
-        """Run one command and return what it printed; a status not in ``accept`` is a GitError.
+        """Run a command and return its output. A status not in ``accept`` raises GitError.
 
-        With ``stdout`` the output goes to that file and the result is empty.
+        With ``stdout`` the output goes to that file, and the result is empty.
         """
         source = None if isinstance(stdin, bytes) else stdin
         with self.start(*args, stdin=source, stdout=stdout) as process:
@@ -119,7 +118,7 @@ class Git:
         *,
         accept: Sequence[int] = (0,),
     ) -> tuple[bytes, bytes]:
-        """What a started command prints, and what it says beside it, once it has ended."""
+        """Wait for a started command; return its output and its error output."""
         words = process.args
         assert isinstance(words, list)
         command = os.fsdecode(words[1])
@@ -143,21 +142,21 @@ class Git:
         return os.fsdecode(self.run(*args).removesuffix(b"\n"))
 
     def succeeds(self, *args: str | bytes, stdin: bytes = b"") -> bool:
-        """True for status 0; for questions whose *no* is a status. A killed git has not said no."""
+        """Return whether the status is 0. A killed git raises GitError, since it gave no answer."""
         with self.start(*args) as process:
             self.collect(process, stdin, accept=range(256))
             return process.returncode == 0
 
     def read_objects(self, ids: Iterable[str]) -> Iterator[bytes]:
-        """The raw content of each object, in order; a missing one is a GitError."""
+        """Yield the raw content of each object, in order. A missing object raises GitError."""
         return (content for _, content in self.look_up(ids))
 
     def look_up(
         self, names: Iterable[str], *, most: int | None = None
     ) -> Iterator[tuple[str, bytes]]:
-        """The id and the raw content of each object: ``main``, ``main^{tree}``, ``main:a/b``.
+        """Yield the id and raw content of each object: ``main``, ``main^{tree}``, ``main:a/b``.
 
-        In order; a missing one, or one of more than ``most`` bytes, is a GitError.
+        Results are in order. A missing object, or one over ``most`` bytes, raises GitError.
         """
         asked = list(names)
         if not asked:
@@ -165,7 +164,7 @@ class Git:
         with self.start("cat-file", "--batch", "--buffer") as process, self.watched(process):
             assert process.stdin
             assert process.stdout
-            # One thread feeds: the answers may fill the pipe before the questions are read.
+            # A thread writes the names: git may fill its output pipe before it has read them all.
             feeder = threading.Thread(target=_feed, args=(process.stdin, asked))
             feeder.start()
             try:
@@ -192,9 +191,9 @@ class Git:
         stdin: IO[bytes] | None = None,
         stdout: IO[bytes] | None = None,
     ) -> Iterator["subprocess.Popen[bytes]"]:
-        """A running command, fed through a pipe unless ``stdin`` is a file.
+        """Start a command, fed through a pipe unless ``stdin`` is a file.
 
-        It is killed if the block is left while it still runs.
+        It is killed if the block ends while it is still running.
         """
         try:
             process = _Process(
@@ -204,7 +203,7 @@ class Git:
                 stdin=stdin or subprocess.PIPE,
                 stdout=stdout or subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                # A group of its own: what git itself has started is killed with it.
+                # A separate process group: programs that git has started are killed with it.
                 start_new_session=os.name != "nt",
             )
         except OSError as error:
@@ -227,7 +226,7 @@ class Git:
 
     @contextmanager
     def watched(self, process: "subprocess.Popen[bytes]") -> Iterator[None]:
-        """Kill a command at the deadline: reads and writes of our own do not look at the clock."""
+        """Kill a command at its deadline, also while this process blocks on one of its pipes."""
         left = self._left()
         watch = threading.Timer(threading.TIMEOUT_MAX if left is None else left, kill, [process])
         watch.daemon = True
@@ -258,7 +257,7 @@ class Git:
 
 
 def inherited(names: tuple[str, ...] = CONFIGURATION) -> dict[str, str]:
-    """This process's environment; of git's own variables those that begin with ``names``."""
+    """Return this process's environment; of the GIT_ variables, those that begin with ``names``."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -269,9 +268,9 @@ def inherited(names: tuple[str, ...] = CONFIGURATION) -> dict[str, str]:
 def configured(
     environment: Mapping[str, str], settings: Iterable[tuple[str, str]]
 ) -> dict[str, str]:
-    """The environment with settings for git, which override every configuration file.
+    """Return the environment with git settings that override every configuration file.
 
-    Not by ``-c``: git splits that at the first ``=``, and the name of a filter may hold one.
+    Not by ``-c``: git splits that at the first ``=``, and the name of a filter may contain one.
     """
     count = environment.get("GIT_CONFIG_COUNT", "")
     number = int(count) if count.isdecimal() else 0
@@ -283,9 +282,9 @@ def configured(
 
 
 def program() -> str:
-    """The path of git. Raises GitError when PATH has none.
+    """Return the path of git. Raises GitError if PATH has none.
 
-    Only absolute folders of PATH count: a relative one would be a folder of the working tree.
+    Only absolute folders of PATH count. A relative one would be a folder of the working tree.
     """
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     folders = [folder for folder in path if os.path.isabs(folder)]  # noqa: PTH117 (on every start)
@@ -303,7 +302,7 @@ def _no_git() -> GitError:
 
 
 class _Process(subprocess.Popen[bytes]):
-    """A started git that is not waited for by sleeping: that cost a millisecond a command."""
+    """A git process that is not polled with sleeps: those cost a millisecond a command."""
 
     def wait(self, timeout: float | None = None) -> int:
         if timeout and self.returncode is None and hasattr(os, "pidfd_open"):
@@ -319,7 +318,7 @@ class _Process(subprocess.Popen[bytes]):
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
-    """End a command and all that it started, unless it has ended by itself."""
+    """Kill a command and everything it started, unless it has already ended."""
     if process.poll() is None:
         with suppress(ProcessLookupError, PermissionError):
             if os.name == "nt":
@@ -335,7 +334,7 @@ def _feed(stream: IO[bytes], lines: Sequence[str]) -> None:
 
 
 def _quoted(path: Path) -> str:
-    """As the alternates variable wants it: a name with a separator or quote is C-quoted."""
+    """Quote a path for the alternates variable: git expects C quoting there."""
     text = str(path)
     if os.pathsep not in text and not text.startswith('"'):
         return text
@@ -343,7 +342,7 @@ def _quoted(path: Path) -> str:
 
 
 def bare_config(object_format: str) -> str:
-    """The configuration of a repository that ``make_bare`` makes."""
+    """Return the configuration file that ``make_bare`` writes."""
     version, extension = ("0", "")
     if object_format != "sha1":
         version, extension = "1", f"[extensions]\n\tobjectformat = {object_format}\n"
@@ -351,7 +350,7 @@ def bare_config(object_format: str) -> str:
 
 
 def make_bare(directory: Path, object_format: str) -> None:
-    """What ``git init --bare`` would make, without starting it."""
+    """Create the files of ``git init --bare``, without starting git."""
     for name in ("objects/pack", "objects/info", "refs/heads"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     (directory / "config").write_text(bare_config(object_format))
@@ -362,7 +361,7 @@ _NEEDS_QUOTES = (b"\n", b"\r", b'"', b"\\")
 
 
 def quoted(path: bytes) -> bytes:
-    """A path for one line of git's input, C-quoted where it must be."""
+    """Return a path for one line of git's input, C-quoted if necessary."""
     if not any(mark in path for mark in _NEEDS_QUOTES) and not path.startswith(b" "):
         return path
     escapes: Mapping[bytes, bytes] = {

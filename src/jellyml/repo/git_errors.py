@@ -1,4 +1,4 @@
-"""What git means for the user when it refuses: its own words, and the way out of them."""
+"""Translate git's errors: what failed, and what the user can do."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jellyml.errors import ForeignRepository, GitError, NotARepository
 
-# What a kernel does to a process beyond its processor time.
+# The signals a kernel sends to a process that exceeds its processor time.
 _OUT_OF_TIME = {getattr(signal, name, None) for name in ("SIGXCPU", "SIGKILL")}
 _ALLOW_MORE = "if you trust whoever made it, allow more with --max-unpacked."
 
@@ -16,9 +16,9 @@ _ALLOW_MORE = "if you trust whoever made it, allow more with --max-unpacked."
 def refusal(
     command: str, errors: bytes, folder: Path, status: int = 1, *, is_limited: bool = False
 ) -> GitError | NotARepository:
-    """What git's own words, or the signal that ended it, mean for the user.
+    """Return the error for git's message, or for the signal that ended it.
 
-    ``is_limited`` where it read a stranger's objects, with limits on time and memory.
+    ``is_limited``: git was reading untrusted objects, with limits on time and memory.
     """
     reason = _reason(os.fsdecode(errors))
     if status < 0:
@@ -75,12 +75,12 @@ def _beyond(command: str, what: str) -> GitError:
     )
 
 
-# An object that git has the name of, and nothing else.
+# git has the name of an object, but not the object.
 _MISSING = re.compile(r"unable to read [0-9a-f]{40}|bad (?:tree|blob) object|Blob not found")
 
 
 def _reason(said: str) -> str:
-    """Why git stopped; what it only warned of is no part of it."""
+    """Return why git stopped, without its warnings."""
     lines = said.strip().splitlines()
     if any(line.startswith(("fatal:", "error:")) for line in lines):
         lines = [line for line in lines if not line.startswith("warning:")]

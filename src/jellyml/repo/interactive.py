@@ -1,7 +1,7 @@
-"""Git on the user's own terminal: a command of theirs, or output in their pager.
+"""Git on the user's terminal: a command the user typed, or output in the user's pager.
 
-Their environment and their own settings hold. Hooks and file system monitors are off, and so is
-every program that only the repository's configuration names: it may have come with the folder.
+The user's environment and settings apply. Hooks, file system monitors and every program that
+only the repository's configuration names are disabled: they may have come with the folder.
 """
 
 import os
@@ -21,7 +21,7 @@ _OFF = {
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
 }.items()
-# Settings that name a program, or say where one is found (git-config(1)).
+# Settings that name a program, or where to find one (git-config(1)).
 _PROGRAM = re.compile(
     r"core\.(pager|editor|sshcommand|askpass|gitproxy|alternaterefscommand)"
     r"|(diff\.external|sequence\.editor|interactive\.difffilter|init\.templatedir|web\.browser)"
@@ -45,10 +45,10 @@ def attached(folder: Path, words: Sequence[str]) -> int:
 
 
 def page(lines: Iterable[str], encoding: str) -> None:
-    """Show lines in the pager that git would use for this user, until they quit it.
+    """Show lines in the pager that git would choose for this user, until it exits.
 
-    Git alone knows which one that is. It is asked in an empty folder, so that no repository has
-    a say, and pages what the alias copies to it.
+    Only git knows that pager. Git runs in an empty folder, so no repository's configuration
+    applies, and pages what the alias copies to it.
     """
     with tempdirs.folder() as neutral:
         settings = (*_OFF, ("alias.jellyml-page", "!cat"))
@@ -68,7 +68,7 @@ def page(lines: Iterable[str], encoding: str) -> None:
 
 
 def _as_the_user_has_it(folder: Path) -> Iterator[tuple[str, str]]:
-    """Settings that name a program in the repository's configuration, as they are without it."""
+    """Yield the repository's program settings, with the values they have without it."""
     listed = subprocess.run(
         [program(), "config", "--list", "--show-scope", "-z"],
         cwd=folder,
@@ -87,16 +87,16 @@ def _as_the_user_has_it(folder: Path) -> Iterator[tuple[str, str]]:
         else:
             own.setdefault(key, []).append(value)
     if any(key.startswith("protocol.") for key in named):
-        named.add("protocol.ext.allow")  # by the next line it would be allowed as others are
+        named.add("protocol.ext.allow")  # otherwise the next lines would allow it
     for key in sorted(named):
         if key.startswith("credential."):
-            yield key, ""  # a list, which an empty one begins anew
+            yield key, ""  # the setting is a list; an empty value resets it
         for value in own.get(key, [_without(key, os.environ)]):
             yield key, value
 
 
 def _without(key: str, environment: Mapping[str, str]) -> str:
-    """A setting's value where nobody has set it. Of most an empty one names no program."""
+    """Return a setting's default value. For most settings an empty value names no program."""
     usual = {
         "core.pager": environment.get("PAGER", "less"),
         "core.editor": environment.get("VISUAL") or environment.get("EDITOR") or "vi",
@@ -108,13 +108,13 @@ def _without(key: str, environment: Mapping[str, str]) -> str:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """An interrupt reaches the child too; what it means is for the child to decide.
+    """Leave an interrupt to the child process, which receives it too.
 
-    A handler that does nothing, since what is ignored would be ignored by the child as well;
-    and no exception, which could come between the child's end and the note of its status.
+    The handler does nothing; SIG_IGN would be inherited by the child. Without an exception,
+    nothing can come between the child's exit and the recording of its status.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # interrupts come to the main thread only
+        yield  # signals are delivered to the main thread only
         return
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:

@@ -1,4 +1,4 @@
-"""git-lfs's pointers, and the content that lies here for them. No program of it is started."""
+"""git-lfs pointers and their local content. git-lfs itself is never started."""
 
 import os
 import re
@@ -16,20 +16,20 @@ _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:[^\n]+\n)*?"
     rb"oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
 )
-LIMIT = 1024  # bytes that a pointer has at the most
+LIMIT = 1024  # maximum size of a pointer in bytes
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """What stands in a repository for a large file."""
+    """A pointer file, which represents a large file in a repository."""
 
     oid: str  # sha256 of the content
     size: int  # bytes
 
     @classmethod
     def parse(cls, content: bytes) -> "Pointer | None":
-        """The pointer that these bytes are, if they are one."""
+        """Parse a pointer. Returns None if these bytes are not one."""
         match = _POINTER.fullmatch(content) if len(content) <= LIMIT else None
         return cls(match[1].decode(), int(match[2])) if match else None
 
@@ -40,7 +40,7 @@ class Pointer:
         return cls.parse(path.read_bytes())
 
     def content(self, *stores: Path) -> Path | None:
-        """Where the content lies in git-lfs's store, or in another one laid out like it."""
+        """Return the path of the content in a store with git-lfs's layout; None if absent."""
         for store in stores:
             place = place_of(store, self.oid)
             if place.is_file() and place.stat().st_size == self.size:
@@ -49,9 +49,9 @@ class Pointer:
 
 
 def unchanged(repository: Repository, modified: Mapping[bytes, bytes]) -> Iterator[bytes]:
-    """Those of ``modified`` (path -> blob of the index) whose pointer names the bytes on disk.
+    """Yield the paths of ``modified`` (path -> index blob) whose pointer matches the file on disk.
 
-    What ``git lfs clean`` would find, without starting it. Raises GitError.
+    This is the result of ``git lfs clean``, without starting it. Raises GitError.
     """
     pointers = {}
     for path, pointer in _pointers(repository.git, modified):
@@ -69,7 +69,7 @@ def unchanged(repository: Repository, modified: Mapping[bytes, bytes]) -> Iterat
 
 
 def _pointers(git: Git, blobs: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, "Pointer"]]:
-    """The pointers among some blobs, each with its path."""
+    """Yield the blobs that are pointers, with their paths."""
     if not blobs:
         return
     asked = b"".join(oid + b"\n" for oid in blobs.values())
@@ -84,7 +84,7 @@ def _pointers(git: Git, blobs: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, "
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file's content, by which git-lfs names it. Raises OSError."""
+    """Return the SHA-256 of a file's content, its git-lfs name. Raises OSError."""
     import hashlib  # late: it loads all of OpenSSL
 
     found = hashlib.sha256()
@@ -95,14 +95,14 @@ def digest(path: Path) -> str:
 
 
 def place_of(store: Path, oid: str) -> Path:
-    """Where git-lfs keeps the content of this digest."""
+    """Return where git-lfs stores the content with this digest."""
     return store / "objects" / oid[:2] / oid[2:4] / oid
 
 
 def keep(store: Path, contents: Iterable[Path]) -> None:
-    """Have what git-lfs holds in a store of ours too: ``git lfs prune`` may take it away there.
+    """Keep content in JellyML's store too, since ``git lfs prune`` may remove git-lfs's file.
 
-    The same file under two names, which takes no room; a copy where that cannot be.
+    Uses a hard link, which takes no space, or a copy if links are impossible.
     """
     for content in contents:
         place = place_of(store, content.name)
@@ -118,7 +118,7 @@ def keep(store: Path, contents: Iterable[Path]) -> None:
 
 
 def keep_only(store: Path, oids: Container[str]) -> None:
-    """Give up the contents that no state needs any more."""
+    """Remove content that no state refers to any more."""
     for place in (store / "objects").glob("*/*/*"):
         if place.name not in oids:
             place.unlink()

@@ -1,4 +1,4 @@
-"""Git's paths: their place on disk, their folders, and names that are unsafe on some system."""
+"""Paths as git stores them: their location on disk, and names that are unsafe on some system."""
 
 import os
 import re
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from jellyml.errors import BadSnapshot
 
-_PLAIN = re.compile(rb"\w[\w.-]*")  # no rule below has anything against such a name
+_PLAIN = re.compile(rb"\w[\w.-]*")  # a name that no rule below rejects
 _DRIVE = re.compile(rb"[A-Za-z]:")
-# On NTFS also by its short name, with dots and spaces behind it, or as a stream of it.
+# NTFS also accepts the short name, trailing dots and spaces, and a stream suffix.
 _DOT_GIT = re.compile(r"(?:\.git|git~1)[ .]*(?::.*)?", re.IGNORECASE | re.DOTALL)
-# Code points that HFS+ does not see.
+# Code points that HFS+ ignores.
 _UNSEEN = dict.fromkeys(
     [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
 )
@@ -21,10 +21,10 @@ _MARKS = (b":", b"\\", b"~", b".git ", b".git.")
 
 
 def check_name(name: bytes) -> None:
-    """Raise BadSnapshot for a name that some file system takes for another place."""
+    """Raise BadSnapshot for a name that some file system resolves to another location."""
     if _PLAIN.fullmatch(name):
         return
-    parts = name.split(b"\\")  # as Windows would
+    parts = name.split(b"\\")  # as Windows splits it
     if (
         name in (b"", b".")
         or b"/" in name
@@ -40,13 +40,13 @@ def check_name(name: bytes) -> None:
 
 
 def is_dot_git(name: bytes) -> bool:
-    """Whether some file system takes this name for ``.git``."""
+    """Return whether some file system treats this name as ``.git``."""
     text = name.decode(errors="surrogateescape").translate(_UNSEEN)
     return _DOT_GIT.fullmatch(text) is not None
 
 
 def folded(name: bytes) -> bytes:
-    """The same for two names that some file system takes for one."""
+    """Return a key that is equal for names which some file system treats as one."""
     if name.isascii():
         return name.lower().rstrip(b". ")
     text = name.decode(errors="surrogateescape").translate(_UNSEEN)
@@ -55,12 +55,12 @@ def folded(name: bytes) -> bytes:
 
 
 def shown(name: bytes) -> str:
-    """Short, and without a byte that a terminal could obey."""
+    """Return a short form without control characters, safe for a terminal."""
     return ascii(name[:40].decode(errors="replace"))
 
 
 def odd_names(listed: bytes) -> Iterator[bytes]:
-    """The paths, of a listing of the index, that are worth a closer look; nearly always none."""
+    """Yield the paths of an index listing that need a closer check; usually none."""
     if any(mark in listed for mark in _MARKS):
         for row in listed.split(b"\0"):
             path = row.partition(b"\t")[2]
@@ -69,22 +69,22 @@ def odd_names(listed: bytes) -> Iterator[bytes]:
 
 
 def at(root: Path, path: bytes) -> Path:
-    """Where a path of git's lies."""
+    """Return the location of a git path."""
     return root / os.fsdecode(path)
 
 
 def status(root: Path, path: bytes) -> os.stat_result:
-    """What lies there, links not followed. A Path for each of many would cost more than this."""
+    """Return the lstat of a git path. Creating a Path for each of many files would take longer."""
     return os.lstat(b"%s/%s" % (os.fsencode(root), path))
 
 
 def parents(path: bytes) -> Iterator[bytes]:
-    """The folders above a path, nearest first."""
+    """Yield the folders above a path, nearest first."""
     while b"/" in path:
         path = path.rpartition(b"/")[0]
         yield path
 
 
 def above(path: bytes) -> bytes:
-    """The folder a path lies in; empty for the root."""
+    """Return the folder of a path; empty for the root."""
     return path.rpartition(b"/")[0]

@@ -1,6 +1,6 @@
-"""A repository: find it with git, guess it where git would find it too, or make a new one.
+"""The user's repository: find it with git, guess its location, or create one.
 
-A guess is confirmed by git's first answer.
+A guess saves starting git. Git's first answer confirms it, or raises WrongGuess.
 """
 
 import os
@@ -54,30 +54,30 @@ dist/
 
 @dataclass(frozen=True)
 class Repository:
-    """The user's repository: where its parts lie, and git started in it."""
+    """The user's repository: the paths of its parts, and git running in it."""
 
     root: Path
     git_dir: Path
     common_dir: Path
     object_format: str
     deadline: float | None = None
-    guessed: bool = False  # git is still to be asked whether it lies there
+    guessed: bool = False  # git has not confirmed the location yet
 
     @classmethod
     def find(cls, folder: Path, deadline: float | None = None) -> "Repository":
-        """The repository whose working tree holds ``folder``.
+        """Find the repository whose working tree contains ``folder``.
 
-        Raises NotARepository, GitError, and ForeignRepository where the working tree is not the
-        repository's own (``code.work_tree``).
+        Raises NotARepository, GitError, and ForeignRepository if the working tree does not belong
+        to that repository (``repo.work_tree``).
         """
         git = Git(folder, deadline=deadline)
         check_git_file(folder)
         asked = ("--show-object-format", "--show-toplevel", "--git-dir", "--git-common-dir")
         lines = git.run("rev-parse", *asked).removesuffix(b"\n").split(b"\n")
-        if len(lines) != 4:  # a path holds a newline: ask for each alone
+        if len(lines) != 4:  # a path contains a newline: query each one separately
             lines = [git.run("rev-parse", one).removesuffix(b"\n") for one in asked]
         object_format, root, git_dir, common = map(os.fsdecode, lines)
-        # Resolved, since the two are compared: git may give them from the folder, with "..".
+        # Resolved, because they are compared: git may return relative paths, with "..".
         own, shared = ((folder.resolve() / one).resolve() for one in (git_dir, common))
         found = cls(Path(root), own, shared, object_format, deadline)
         check_work_tree(found.root, own, folder)
@@ -85,9 +85,9 @@ class Repository:
 
     @cached_property
     def git(self) -> Git:
-        if self.guessed:  # git must find it by itself, or it would not ask whose it is
+        if self.guessed:  # git must find it itself, or it would skip the ownership check
             return Git(self.root, deadline=self.deadline)
-        # By name: with core.worktree set it could not be found from the working tree.
+        # Named explicitly: with core.worktree set, git cannot find it from the working tree.
         return Git(self.root, self.git_dir, self.root, deadline=self.deadline)
 
     @cached_property
@@ -99,20 +99,20 @@ class Repository:
         return self.git_dir / "index"
 
     def commit(self) -> str | None:
-        """The id HEAD stands at, or None when it is unborn."""
+        """Return the commit of HEAD; None if it is unborn."""
         answer = self.git.run("rev-parse", "-q", "--verify", "HEAD^{commit}", accept=(0, 1))
         return answer.decode().strip() or None
 
 
 class WrongGuess(Exception):
-    """Git does not find the repository where it was guessed to be."""
+    """Git does not find the repository at the guessed location."""
 
 
 def guess(folder: Path, deadline: float | None = None) -> Repository | None:
-    """The repository of ``folder`` in the plainest case, None in others; not yet confirmed.
+    """Return the repository of ``folder`` in the simplest layout, unconfirmed; else None.
 
-    Only where git will read the index as it lies: what has to be read from a copy is named to
-    git, which then does not ask whose it is.
+    Only layouts whose index git can read in place. Any other needs an explicit git directory,
+    and then git skips its ownership check.
     """
     if "GIT_CEILING_DIRECTORIES" in os.environ:
         return None
@@ -124,7 +124,7 @@ def guess(folder: Path, deadline: float | None = None) -> Repository | None:
             if os.path.lexists(own):
                 plain = not own.is_symlink() and _is_plain(own) and own not in inside.parents
                 return Repository(root, own, own, "", deadline, guessed=True) if plain else None
-            # Git looks no further than its file system, or a git directory without a folder.
+            # Git stops at a file system boundary, and at a bare git directory.
             if root.stat().st_dev != device or (root / "HEAD").exists():
                 return None
     except OSError:
@@ -141,10 +141,10 @@ def _is_plain(own: Path) -> bool:
 
 
 def confirmed(place: Repository, origins: Collection[str], config: Mapping[str, str]) -> Repository:
-    """The repository once git, asked in its root, has read the configuration that lies there.
+    """Return the repository after git, run in its root, has read its configuration.
 
-    It names that file from its own folder only where it has found the repository in it.
-    Raises WrongGuess where it has not.
+    Git reports that file's path as relative to its folder only if it found the repository there.
+    Raises WrongGuess otherwise.
     """
     if not place.guessed:
         return place
@@ -155,7 +155,7 @@ def confirmed(place: Repository, origins: Collection[str], config: Mapping[str, 
 
 
 def make_repository(folder: Path) -> None:
-    """``git init``, and a ``.gitignore`` unless there is one. Never over one that is there.
+    """Run ``git init``, and add a ``.gitignore`` if there is none. Never over an existing one.
 
     Raises NotARepository, GitError, OSError.
     """
@@ -165,7 +165,7 @@ def make_repository(folder: Path) -> None:
             " with a working tree.",
             "mend or remove it; none is made over it.",
         )
-    # An empty template: the user's own may bring hooks and files along.
+    # An empty template: the user's template may add hooks and files.
     Git(folder).run("init", "-q", "--template=")
     with suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:
         file.write(IGNORE)

@@ -1,9 +1,9 @@
-"""Whether a working tree and the repository that git finds for it belong together.
+"""Check that a working tree and the repository that git finds for it belong together.
 
-A folder that came from somebody else can hold a ``.git`` that leads to the user's own
-repository, a configuration whose ``core.worktree`` names the user's home, or a folder that git
-takes for a bare repository. JellyML works where the ``.git`` of the working tree leads to the
-repository, and the repository, where it can, leads back.
+An untrusted folder may contain a ``.git`` that points to the user's repository, a
+``core.worktree`` that names the user's home, or a folder that git takes for a bare repository.
+Invariant: the ``.git`` of the working tree points to the repository, and the repository, if it
+records a working tree, points back.
 """
 
 import os
@@ -17,15 +17,15 @@ from jellyml.fs.atomic import read_plain
 from jellyml.fs.paths import resolved
 
 _OBJECT_ID = re.compile(rb"[0-9a-f]{40}")
-_LONGEST = 1 << 16  # bytes in a file that names a path
-_GIT_DIRECTORY = ("HEAD", "objects", "refs")  # what git requires of one (setup.c)
+_LONGEST = 1 << 16  # maximum bytes of a file that names a path
+_GIT_DIRECTORY = ("HEAD", "objects", "refs")  # what git requires (setup.c)
 
 
 def check_git_file(folder: Path) -> None:
-    """Raise ForeignRepository where the nearest ``.git`` leads to another folder's repository.
+    """Raise ForeignRepository if the nearest ``.git`` points to another folder's repository.
 
-    Before git is started: git would note the new place in a linked worktree's own files. Which of
-    several git will take is not known yet, so ``check_work_tree`` looks at that one again.
+    This runs before git, because git would record the new location in a linked worktree's files.
+    If there are several ``.git``, git's choice is unknown here; ``check_work_tree`` checks it.
     """
     for root in _upwards(folder):
         own = root / ".git"
@@ -37,9 +37,9 @@ def check_git_file(folder: Path) -> None:
 
 
 def check_work_tree(root: Path, git_dir: Path, folder: Path) -> None:
-    """Raise ForeignRepository unless ``root`` holds ``folder`` and has a ``.git`` to ``git_dir``.
+    """Raise ForeignRepository unless ``root`` contains ``folder`` and a ``.git`` for ``git_dir``.
 
-    A folder that only looks like a bare repository has no such ``.git``; ``core.worktree`` can
+    A folder that only looks like a bare repository has no such ``.git``, and ``core.worktree`` can
     name any folder.
     """
     if not folder.resolve().is_relative_to(root.resolve()):
@@ -68,20 +68,20 @@ def _foreign(own: Path, git_dir: Path) -> ForeignRepository:
 
 
 def in_git_directory(folder: Path) -> bool:
-    """True in a ``.git``, a bare repository or what looks like one, and over a broken ``.git``.
+    """Return whether a folder is inside a git directory or bare repository, or has a ``.git``.
 
-    Code that is put there could become a hook.
+    Code written there could become a hook.
     """
     return os.path.lexists(folder / ".git") or any(map(looks_like_git, _upwards(folder)))
 
 
 def looks_like_git(folder: Path) -> bool:
-    """True for a folder that git would take for a git directory."""
+    """Return whether git would take a folder for a git directory."""
     return all(os.path.lexists(folder / name) for name in _GIT_DIRECTORY)
 
 
 def embedded(root: Path, paths: Iterable[bytes]) -> list[str]:
-    """The folders above some paths, from the root, that git would take for git directories."""
+    """Return the folders above some paths that git would take for git directories."""
     above: set[bytes] = set()
     for path in paths:
         while (path := path.rpartition(b"/")[0]) and path not in above:
@@ -99,8 +99,8 @@ def _upwards(folder: Path) -> Iterator[Path]:
 
 
 def _target(own: Path) -> Path | None:
-    """The git directory that a ``.git`` is or leads to, links resolved; None for none."""
-    with suppress(OSError, ValueError):  # no file, a link loop, a name with a NUL
+    """Return the git directory that a ``.git`` is or points to, links resolved; else None."""
+    with suppress(OSError, ValueError):  # missing file, link loop, or a name with a NUL
         if own.is_dir():
             return resolved(own)
         word, _, path = _line(resolved(own)).partition(b" ")
@@ -114,7 +114,7 @@ def _line(path: Path) -> bytes:
 
 
 def _is_taken(git_dir: Path) -> bool:
-    """Whether git looks no further, as in is_git_directory() of its setup.c."""
+    """Return whether git stops its search here, like is_git_directory() in git's setup.c."""
     head = git_dir / "HEAD"
     with suppress(OSError):
         text = os.fsencode(head.readlink()) if head.is_symlink() else _line(head)
@@ -126,17 +126,18 @@ def _is_taken(git_dir: Path) -> bool:
 
 
 def _common(git_dir: Path) -> Path:
-    """The directory that a linked worktree shares with the others; itself for any other."""
+    """Return the directory that linked worktrees share; the directory itself for any other."""
     with suppress(OSError, ValueError):
         return resolved(git_dir / os.fsdecode(_line(git_dir / "commondir")))
     return git_dir
 
 
 def _belongs(git_dir: Path, own: Path) -> bool:
-    """Whether a git directory is that of the folder in which ``own`` is.
+    """Return whether a git directory belongs to the folder that contains ``own``.
 
-    One named ``.git`` is its own folder's, unless its core.worktree names another. A linked
-    worktree's names the ``.git`` file that leads to it (gitrepository-layout(5)).
+    A directory named ``.git`` belongs to its parent, unless its core.worktree names another folder.
+    A linked worktree's directory names the ``.git`` file that points to it
+    (gitrepository-layout(5)).
     """
     if os.path.lexists(git_dir / "commondir"):
         if git_dir.parent != _common(git_dir) / "worktrees":

@@ -1,6 +1,6 @@
-"""Linked worktrees: the identity of each, and which of them has a branch checked out.
+"""Linked worktrees: their identity, and the branches they have checked out.
 
-A name may be given to another worktree when the first is gone.
+Git may reuse a name after a worktree is removed, so each worktree gets a random token.
 """
 
 import json
@@ -20,26 +20,26 @@ _REBASED = ("rebase-merge/head-name", "rebase-apply/head-name")
 
 
 def mark(repository: Repository) -> None:
-    """Give a linked worktree its token, where it has none."""
+    """Write the token of a linked worktree, if it has none."""
     token = repository.git_dir / _TOKEN
     if repository.git_dir != repository.common_dir and not _token(repository.git_dir):
         atomic.replace(token, [os.urandom(8).hex().encode() + b"\n"])
 
 
 def unmark_all(repository: Repository) -> None:
-    """Take the tokens away again."""
+    """Remove all tokens."""
     for git_dir in (repository.common_dir / "worktrees").glob("*"):
         if _token(git_dir) and not git_dir.is_symlink():
             (git_dir / _TOKEN).unlink(missing_ok=True)
 
 
 def name_of(git_dir: Path) -> str:
-    """The name that nobody had before; of one without a token, a name that nobody has."""
+    """Return a name that is never reused. Without a token, it matches no known worktree."""
     return f"{git_dir.name}.{_token(git_dir)}"
 
 
 def _token(git_dir: Path) -> str:
-    """The token of a worktree; empty where it has none of the form that ``mark`` gives."""
+    """Return the token of a worktree; empty if it has no valid one."""
     with suppress(OSError, ValueError):
         token = atomic.read_plain(git_dir / _TOKEN, 64).decode().strip()
         if _FORM.fullmatch(token):
@@ -48,24 +48,24 @@ def _token(git_dir: Path) -> str:
 
 
 def base_of(repository: Repository) -> Path:
-    """Where all of ours lies, of all worktrees."""
+    """Return JellyML's folder for all worktrees."""
     return repository.common_dir / "jellyml"
 
 
 def removed_of(repository: Repository) -> Path:
-    """Where it lies for the moment that its removal takes."""
+    """Return the name that JellyML's folder has while it is being removed."""
     return repository.common_dir / "jellyml-removed"
 
 
 def has_any(repository: Repository) -> bool:
-    """True where an operation was ever begun: to ask must not make a folder."""
+    """Return whether an operation was ever begun here, without creating a folder."""
     if not base_of(repository).exists():
-        atomic.remove_tree(removed_of(repository))  # of a removal that was killed
+        atomic.remove_tree(removed_of(repository))  # left by a killed removal
     return folder_of(repository).is_dir()
 
 
 def folder_of(repository: Repository) -> Path:
-    """Our folder for one worktree: journal, lock, and what is being moved."""
+    """Return JellyML's folder for one worktree: operation log, lock and staging folder."""
     base = base_of(repository)
     if repository.git_dir == repository.common_dir:
         return base / "main"
@@ -73,7 +73,7 @@ def folder_of(repository: Repository) -> Path:
 
 
 def is_interrupted(repository: Repository) -> bool:
-    """True when the last operation in this worktree's journal was begun and not done."""
+    """Return whether the last operation of this worktree was begun and not completed."""
     try:
         ops = folder_of(repository) / "ops"
         last = max(ops.glob("[0-9]*.json"), default=None)
@@ -83,7 +83,7 @@ def is_interrupted(repository: Repository) -> bool:
 
 
 def holder(repository: Repository, ref: str) -> Path | None:
-    """Another worktree that has the branch which ``ref`` (an alias, perhaps) stands for."""
+    """Return another worktree that has the branch of ``ref``, or of its alias, checked out."""
     if not any(_git_dirs(repository)):
         return None
     wanted = {ref, _resolved(repository, ref)}
@@ -97,7 +97,7 @@ def holder(repository: Repository, ref: str) -> Path | None:
 
 
 def rebased(operation: Mapping[str, bytes]) -> str | None:
-    """The branch that a rebase in progress will move when it ends."""
+    """Return the branch that a rebase in progress will update when it ends."""
     for name in _REBASED:
         text = os.fsdecode(operation.get(name, b"")).strip()
         if text.startswith("refs/"):
@@ -106,12 +106,12 @@ def rebased(operation: Mapping[str, bytes]) -> str | None:
 
 
 def _resolved(repository: Repository, ref: str) -> str:
-    """The branch that a branch is an alias of; itself, when it is none."""
+    """Return the target of a symbolic ref; the ref itself for a normal branch."""
     return repository.git.run("symbolic-ref", "-q", ref, accept=(0, 1, 128)).decode().strip() or ref
 
 
 def _git_dirs(repository: Repository) -> Iterator[Path]:
-    """Those of the other worktrees, the main one's first."""
+    """Yield the git directories of the other worktrees, the main one first."""
     if repository.git_dir != repository.common_dir:
         yield repository.common_dir
     for one in sorted((repository.common_dir / "worktrees").glob("*")):
@@ -120,16 +120,16 @@ def _git_dirs(repository: Repository) -> Iterator[Path]:
 
 
 def _is_there(git_dir: Path) -> bool:
-    """False for what is left of a worktree whose folder was removed: git would prune it."""
+    """Return False if the worktree's folder was removed: git would prune it."""
     with suppress(OSError):
         return Path(os.fsdecode((git_dir / "gitdir").read_bytes()).strip()).exists()
     return False
 
 
 def _checked_out(repository: Repository) -> Iterator[tuple[Path, str]]:
-    """(root, branch) of the other worktrees that are there."""
+    """Yield (root, branch) of the other worktrees that exist."""
     blocks = os.fsdecode(repository.git.run("worktree", "list", "--porcelain")).split("\n\n")
-    # The first is the main one, by whatever name: git goes by where the git directory lies.
+    # The first block is the main worktree; its path depends on the location of the git directory.
     others = blocks[1:] if repository.git_dir == repository.common_dir else blocks
     for block in others:
         rows = dict(row.partition(" ")[::2] for row in block.splitlines())
@@ -143,7 +143,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _worked_on(git_dir: Path) -> Iterator[str]:
-    """The branches that an operation in progress there will come back to."""
+    """Yield the branches that an operation in progress there will return to."""
     for name in (*_REBASED, "BISECT_START"):
         with suppress(OSError):
             text = os.fsdecode((git_dir / name).read_bytes()).strip()
@@ -151,7 +151,7 @@ def _worked_on(git_dir: Path) -> Iterator[str]:
 
 
 def _root_of(git_dir: Path, repository: Repository) -> Path:
-    """A worktree's folder, by its git directory."""
+    """Return a worktree's folder, given its git directory."""
     if git_dir == repository.common_dir:
         return git_dir.parent
     return Path(os.fsdecode((git_dir / "gitdir").read_bytes()).strip()).parent
