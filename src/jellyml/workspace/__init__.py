@@ -1,4 +1,4 @@
-"""A repository and its working tree, taken from one state to another and back."""
+"""Operations on a repository and its working tree: load, undo, redo, restore."""
 
 from jellyml.workspace.results import Change, Entry, Finding, Outcome
 from jellyml.workspace.workspace import Workspace

@@ -1,4 +1,4 @@
-"""Whether all is there that the journal names, and what else of the user's lies with us."""
+"""Check the states that the operation log names, and report what JellyML keeps for the user."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from jellyml.workspace.store import Store
 
 
 def examine(session: Session, repaired: Repair | None) -> list[Finding]:
-    """What is not as it should be, and what is worth knowing."""
+    """Return the problems found, and facts worth knowing."""
     found = []
     if repaired:
         outcome = results.rolled_back(session.repository.root, repaired, alone=False)
@@ -62,7 +62,7 @@ def _rescued(private: Path) -> Iterator[Finding]:
 
 
 def _orphaned(store: Store, private: Path) -> Iterator[Finding]:
-    """What is kept of a worktree that is gone; there may be another one of its name by now."""
+    """Report what is kept of a removed worktree. A new worktree may have its name by now."""
     name = private.name.rpartition(".")[0]
     for one in lying(private):
         said = f"{one.name}, of the worktree {name} that is gone, lies at {private / one.place}."

@@ -1,4 +1,4 @@
-"""HEAD, the index and the files of an operation in progress: read, locked, put as wanted."""
+"""Read, lock and write HEAD, the index, and the files of a merge or rebase in progress."""
 
 import os
 import time
@@ -17,9 +17,9 @@ LOCK_WAIT = 3.0  # seconds for a git command to drop its lock
 
 
 def move_head(repository: Repository, private: Path, wanted: Head, reason: str) -> None:
-    """Move HEAD as git would, reflog included; nothing when it stands there.
+    """Move HEAD as git would, and write its reflog. Does nothing if HEAD is already there.
 
-    Not through git: killed, it would leave a HEAD.lock that nobody can tell from another's.
+    Git is not used: if killed, it would leave a HEAD.lock that cannot be told from another git's.
     """
     now = state.head_of(repository)
     if now == wanted:
@@ -37,15 +37,15 @@ def move_head(repository: Repository, private: Path, wanted: Head, reason: str) 
 
 
 def make_branch(git: Git, name: str) -> None:
-    """A new branch where HEAD stands; a GitError when there is one of that name."""
+    """Create a branch at HEAD. Raises GitError if the name exists."""
     commit = git.line("rev-parse", "--verify", "HEAD")
     git.run("update-ref", f"refs/heads/{name}", commit, "0" * len(commit))
 
 
 def drop_branch(repository: Repository, name: str, commit: str) -> None:
-    """Take such a branch away again, if it stands where it was made.
+    """Delete a branch made by ``make_branch``, if it is still at that commit.
 
-    Not through git, which would lock all packed refs for it.
+    Git is not used, because it would lock all packed refs.
     """
     ref = repository.common_dir / "refs" / "heads" / name
     if content_of(ref) == f"{commit}\n".encode():
@@ -76,7 +76,7 @@ def _note_in_reflog(repository: Repository, now: Head, wanted: Head, reason: str
 
 
 def _who(git: Git) -> str:
-    """The user, as the reflog names them; us, where git does not know them."""
+    """Return the user's identity for the reflog; JellyML's if git has none."""
     try:
         return git.line("var", "GIT_COMMITTER_IDENT")
     except GitError:
@@ -84,7 +84,7 @@ def _who(git: Git) -> str:
 
 
 def put_index(repository: Repository, new: Path | None) -> None:
-    """Put an index in place whole, or take it away. Its lock is held."""
+    """Replace the index atomically, or delete it. The caller holds index.lock."""
     if new is None:
         repository.index.unlink(missing_ok=True)
     else:
@@ -95,7 +95,7 @@ def put_index(repository: Repository, new: Path | None) -> None:
 
 
 def put_operation(git_dir: Path, wanted: Mapping[str, bytes]) -> None:
-    """Make the files of a merge, rebase and so on these, and no others."""
+    """Write the files of a merge, rebase or similar operation, and delete all others."""
     for name, content in state.operation_files(git_dir):
         if name not in wanted or wanted[name] != content:
             (git_dir / name).unlink(missing_ok=True)
@@ -111,7 +111,7 @@ def put_operation(git_dir: Path, wanted: Mapping[str, bytes]) -> None:
 
 
 def digest(content: bytes | None) -> str | None:
-    """How the journal names bytes that it does not hold."""
+    """Return the digest by which the operation log refers to bytes that it does not contain."""
     import hashlib  # late: it loads all of OpenSSL
 
     return None if content is None else hashlib.sha256(content).hexdigest()
@@ -126,7 +126,12 @@ def content_of(path: Path) -> bytes | None:
 
 @contextmanager
 def lock(place: Path, private: Path) -> Iterator[None]:
-    """One of git's own locks, known as ours by being the same file as our token."""
+    """Hold one of git's lock files.
+
+    Idea: the lock file is a hard link to JellyML's token file. Invariant: a lock that is the same
+    file as the token was left by a killed jellyml command, so the holder of JellyML's lock may take
+    it over. Any other lock belongs to git, and is waited for. Raises UnsafeToContinue.
+    """
     token = private / "token"
     if not token.exists():
         atomic.replace(token, [b"jellyml\n"])
@@ -146,22 +151,24 @@ def lock(place: Path, private: Path) -> Iterator[None]:
 
 
 def drop(place: Path, private: Path) -> None:
-    """Take a lock away if it is ours."""
+    """Delete a lock file if JellyML created it."""
     with suppress(OSError):
         if is_ours(private / "token", place):
             place.unlink()
-    if is_ours(private / "token", place):  # a fault that passes must not lock git out
+    if is_ours(private / "token", place):  # retry: a temporary error must not lock git out
         place.unlink()
 
 
 def _take(token: Path, lock: Path) -> bool:
     if is_ours(token, lock):
-        return True  # one of us was killed: whoever holds our own lock now may take it over
+        return (
+            True  # left by a killed jellyml command; the holder of JellyML's lock may take it over
+        )
     try:
         os.link(token, lock)
     except FileExistsError:
         return False
-    except OSError:  # no hard links here: known by its content
+    except OSError:  # no hard links on this file system: the lock is recognised by its content
         with suppress(FileExistsError), lock.open("xb") as file:
             file.write(token.read_bytes())
             return True
@@ -170,7 +177,7 @@ def _take(token: Path, lock: Path) -> bool:
 
 
 def is_ours(token: Path, lock: Path) -> bool:
-    """git's own index.lock is empty or an index, never our token."""
-    with suppress(OSError):  # none there, or no file
+    """Return whether JellyML created a lock. git's index.lock is empty or an index."""
+    with suppress(OSError):  # missing, or not a regular file
         return lock.samefile(token) or atomic.read_plain(lock) == atomic.read_plain(token)
     return False

@@ -1,4 +1,4 @@
-"""What the journal and the store hold: listed, forgotten, given up."""
+"""List, forget and prune the entries of the operation log and the states of the store."""
 
 import os
 import time
@@ -19,7 +19,7 @@ from jellyml.workspace.store import Store
 
 
 def entries(session: Session) -> list[Entry]:
-    """The states, newest first, each with the operation it was first seen beside."""
+    """Return the states, newest first, each with the operation that first recorded it."""
     operations = session.journal.operations()
     undo = {one.number for one in stacks(operations).undo}
     held = session.store.numbers()
@@ -62,7 +62,7 @@ def _moment(number: int, one: Operation) -> Moment:
 
 
 def forget(session: Session, *, everything: bool) -> Outcome:
-    """Take the last entry, or all, off the undo stack."""
+    """Remove the last entry, or all entries, from the undo stack."""
     operations = session.journal.operations()
     undo = stacks(operations).undo
     root = session.repository.root
@@ -80,7 +80,7 @@ def forget(session: Session, *, everything: bool) -> Outcome:
 def prune(
     session: Session, older_than: float | None, larger_than: int | None, *, everything: bool
 ) -> Outcome:
-    """Give up states and the journal's entries that need them, the oldest first."""
+    """Delete states, oldest first, and the log entries that refer only to deleted states."""
     root = session.repository.root
     if everything:
         _refuse_what_is_nowhere_else(session)
@@ -89,7 +89,7 @@ def prune(
     for batch in _batches(session, older_than, larger_than):
         session.store.drop_states(batch, _needed_commits(session, batch))
         given_up += len(batch)
-    if not given_up:  # what one that was killed has left in the store goes all the same
+    if not given_up:  # also remove what a killed prune left in the store
         session.store.drop_states((), _needed_commits(session, ()))
     lfs.keep_only(session.store.large, set(_needed_contents(session)))
     _remove_spent(session.store)
@@ -98,10 +98,10 @@ def prune(
     spent = [
         one.number
         for one in operations
-        # Who removes the entry of what lies aside forgets whose it is, and where.
+        # An entry with set-aside files must stay: it records their paths.
         if not {one.before, one.after} & held and not any(set_aside.of(session.private, one))
     ]
-    # The highest stay: numbers are never given twice.
+    # The highest numbers stay, so that no number is used twice.
     by_states = sorted(operations, key=lambda one: (one.before, one.after))
     highest = {one.number for one in (*operations[-1:], *by_states[-1:])}
     session.journal.remove([number for number in spent if number not in highest])
@@ -112,7 +112,7 @@ def prune(
 def _batches(
     session: Session, older_than: float | None, larger_than: int | None
 ) -> Iterator[list[str]]:
-    """States (their refs) to give up, those of worktrees that are gone first; never the nearest."""
+    """Yield refs of states to delete, those of removed worktrees first; never the nearest state."""
     store = session.store
     seen = {ref: when for one in store.orphans() for ref, when in states_of(store, one)}
     seen |= dict(states_of(store, session.private))
@@ -131,7 +131,7 @@ def _batches(
 
 
 def states_of(store: Store, private: Path) -> Iterator[tuple[str, float]]:
-    """The states (their refs) that a worktree holds, oldest first, and when each was last seen."""
+    """Yield the state refs of a worktree, oldest first, with the time each was last used."""
     seen: dict[int, float] = {}
     for one in Journal(private / "ops").operations():
         for number in (one.before, one.after):
@@ -143,7 +143,7 @@ def states_of(store: Store, private: Path) -> Iterator[tuple[str, float]]:
 
 
 def _remove_spent(store: Store) -> None:
-    """Folders of worktrees that are gone, of which nothing is held any more."""
+    """Remove the folders of removed worktrees that contain nothing any more."""
     for private in store.orphans():
         rescued = any((private / "rescue").rglob("*"))
         if not rescued and not any(lying(private)) and not any(states_of(store, private)):
@@ -151,7 +151,7 @@ def _remove_spent(store: Store) -> None:
 
 
 def _needed_commits(session: Session, without: Iterable[str]) -> set[str]:
-    """Where the states that are left stand, and each worktree since its last load."""
+    """Return the commits of the remaining states, and of each worktree's last load."""
     states = [session.state_at(ref) for ref in session.store.all_states() - set(without)]
     heads = {state.head.commit for state in states if state.head.commit}
     journals = (Journal(private / "ops") for private in session.store.privates())
@@ -160,7 +160,7 @@ def _needed_commits(session: Session, without: Iterable[str]) -> set[str]:
 
 
 def _needed_contents(session: Session) -> Iterator[str]:
-    """Digests of the large files that the states left have as pointers."""
+    """Yield the digests of large files that the remaining states contain as pointers."""
     git = session.store.git
     for ref in session.store.all_states():
         for path in session.state_at(ref).lfs:
@@ -172,7 +172,7 @@ def _needed_contents(session: Session) -> Iterator[str]:
 
 
 def _refuse_what_is_nowhere_else(session: Session) -> None:
-    """Files of the user's that lie with us, of whatever worktree."""
+    """Raise JellyError if JellyML keeps files of the user, for any worktree."""
     for private in session.store.privates():
         for one in lying(private):
             raise JellyError(

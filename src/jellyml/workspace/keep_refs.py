@@ -1,7 +1,7 @@
-"""Our refs in the user's repository, dropped under a lock that is known as ours.
+"""JellyML's refs in the user's repository, deleted under a lock that JellyML recognises.
 
-Git locks all packed refs to delete one; killed, it leaves a ``packed-refs.lock`` that nobody can
-tell from another git's, and that stops every later one.
+Git locks all packed refs to delete one ref. If killed, it leaves a ``packed-refs.lock`` that
+cannot be told from another git's, and that blocks every later one.
 """
 
 from collections.abc import Iterable
@@ -18,13 +18,13 @@ PACKED_LOCK = "packed-refs.lock"
 
 
 def kept(git: Git, *conditions: str) -> list[str]:
-    """The names of our refs that keep the user's commits alive."""
+    """Return the names of the refs that keep the user's commits alive."""
     listed = git.run("for-each-ref", "--format=%(refname)", *conditions, KEEP)
     return listed.decode().split()
 
 
 def drop(repository: Repository, private: Path, names: Iterable[str]) -> None:
-    """Delete refs of ours, loose or packed. Raises UnsafeToContinue when git is at it."""
+    """Delete JellyML's refs, loose or packed. Raises UnsafeToContinue if git holds the lock."""
     gone = set(names)
     if not gone:
         return
@@ -44,7 +44,9 @@ def _drop_packed(packed: Path, beside: Path, gone: set[str]) -> None:
     if not packed.exists():
         return
     lines = packed.read_bytes().splitlines(keepends=True)
-    wanted = {name.encode() for name in gone}  # object ids of ours peel to nothing: one line a ref
+    wanted = {
+        name.encode() for name in gone
+    }  # these refs name commits, which have no peeled line: one line per ref
     left = [line for line in lines if line.rstrip(b"\n").partition(b" ")[2] not in wanted]
     if len(left) == len(lines):
         return
@@ -54,7 +56,7 @@ def _drop_packed(packed: Path, beside: Path, gone: set[str]) -> None:
 
 
 def remove_folders(common: Path) -> None:
-    """The folders of our refs, where nothing is left in them."""
+    """Remove the folders of JellyML's refs, if empty."""
     for top in (common, common / "logs"):
         for folder in (top / "refs" / "jellyml" / "keep", top / "refs" / "jellyml"):
             with suppress(OSError):

@@ -1,7 +1,8 @@
-"""Parts of a git directory that are symbolic links: JellyML writes through none of them.
+"""Refuse symbolic links inside the git directory.
 
-A folder that was unpacked from an archive brings its ``.git`` along. A link in it would lead what
-JellyML writes, moves and removes there to wherever the one who made the archive wanted.
+A folder unpacked from an archive may contain a ``.git`` with links that redirect what JellyML
+writes, moves and removes. Idea: check every path that an operation writes before it begins.
+Invariant: no operation starts if one of these paths is a link.
 """
 
 import os
@@ -13,7 +14,7 @@ from jellyml.repo import worktrees
 from jellyml.repo.repository import Repository
 from jellyml.workspace.state import OPERATION
 
-# What git and JellyML write to during a load or an undo (gitrepository-layout(5)).
+# What git and JellyML write during a load or an undo (gitrepository-layout(5)).
 _SHARED = (
     "objects", "objects/pack", "objects/info", "refs", "refs/heads", "logs", "logs/refs",
     "logs/refs/heads", "worktrees",
@@ -21,12 +22,12 @@ _SHARED = (
 _REFS = ("refs/jellyml", "logs/refs/jellyml")
 _BRANCHES = ("refs/heads", "logs/refs/heads")
 _OWN = ("logs", "logs/HEAD")
-# The user's own things are in these, links among them.
+# Folders with files of the user, which may include links.
 _OF_THE_USER = {"stage", "trash", "fresh", "rescue", "aside"}
 
 
 def refuse_links(repository: Repository) -> None:
-    """Raise UnsafeToContinue, with nothing changed, where a part that is written to is a link."""
+    """Raise UnsafeToContinue, with nothing changed, if a path that is written is a link."""
     for place in _links(repository):
         raise UnsafeToContinue(
             f"{place} is {_kind(place)}, and JellyML writes to files and folders only in a git"
@@ -36,7 +37,7 @@ def refuse_links(repository: Repository) -> None:
 
 
 def is_plain(repository: Repository) -> bool:
-    """False where JellyML's own folder for this worktree is reached through a link."""
+    """Return False if JellyML's folder for this worktree is reached through a link."""
     base, own = worktrees.base_of(repository), worktrees.folder_of(repository)
     return not any(one.is_symlink() for one in (own, *own.parents) if one.is_relative_to(base))
 
@@ -64,12 +65,12 @@ def _links(repository: Repository) -> Iterator[Path]:
 
 
 def _is_plain(entry: "os.DirEntry[str]") -> bool:
-    """False for a link, and for a pipe, socket or device: whoever opens one may wait for ever."""
+    """Return False for a link, pipe, socket or device: opening one may block for ever."""
     return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
 
 
 def _below(folder: Path, worktrees: Container[str] = ()) -> Iterator[Path]:
-    """Links below a folder; of the folders of ``worktrees`` none of what they hold for the user."""
+    """Yield the links below a folder. In ``worktrees`` folders, the user's files are skipped."""
     waiting = [os.fspath(folder)]
     while waiting:
         here = waiting.pop()
@@ -80,7 +81,7 @@ def _below(folder: Path, worktrees: Container[str] = ()) -> Iterator[Path]:
         yield from (Path(entry.path) for entry in entries if not _is_plain(entry))
         below = {entry.name: entry.path for entry in entries if entry.is_dir(follow_symlinks=False)}
         if here in worktrees:
-            # What is set aside is in a folder for each operation, and that is no link.
+            # Set-aside files are in one folder per operation, which must not be a link.
             aside = os.scandir(below["aside"]) if "aside" in below else ()
             yield from (Path(one.path) for one in aside if one.is_symlink())
             below = {name: path for name, path in below.items() if name not in _OF_THE_USER}

@@ -1,4 +1,4 @@
-"""A snapshot on its way into a workspace: proved, in quarantine, then staged and taken over."""
+"""A checkpoint being loaded: verified in a quarantine, then staged and taken into the store."""
 
 import os
 import re
@@ -30,13 +30,13 @@ from jellyml.workspace.store import Store
 
 _FEW = 10
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_HELD = 48 << 20  # bytes of code that need not be read twice
-_BESIDE = ".jellyml-new"  # where a repository is made that is not there yet
+_HELD = 48 << 20  # bytes of code to cache, so that they are read once
+_BESIDE = ".jellyml-new"  # temporary folder in which a missing repository is created
 
 
 @dataclass(frozen=True)
 class IncomingSnapshot:
-    """A checkpoint whose code is being looked at, beside what is done until it is needed."""
+    """A checkpoint whose code is verified in the background."""
 
     path: Location
     checkpoint: Checkpoint
@@ -45,12 +45,12 @@ class IncomingSnapshot:
 
     @property
     def incoming(self) -> VerifiedCode:
-        """The code, found good. Raises BadSnapshot, GitError."""
+        """Return the verified code. Raises BadSnapshot, GitError."""
         return self.quarantine.incoming
 
     @property
     def manifest(self) -> Mapping[str, object]:
-        """The checkpoint's manifest; empty where there is none, or none to be read."""
+        """Return the checkpoint's manifest; empty if it is missing or unreadable."""
         try:
             return self.checkpoint.manifest or {}
         except BadSnapshot:
@@ -58,12 +58,12 @@ class IncomingSnapshot:
 
     @property
     def code(self) -> Mapping[str, object]:
-        """What the manifest says of the code."""
+        """Return the ``code`` section of the manifest."""
         code = self.manifest.get("code")
         return code if isinstance(code, dict) else {}
 
     def inside(self, root: Path) -> tuple[bytes, ...]:
-        """The checkpoint's own places in a working tree: it never moves."""
+        """Return the checkpoint's own paths in a working tree, which never move."""
         if isinstance(self.path, Remote):
             return ()
         places = {self.path, self.path.resolve()}
@@ -71,13 +71,13 @@ class IncomingSnapshot:
         return tuple(os.fsencode(place.relative_to(root)) for place in inside)
 
     def files_inside(self, root: Path) -> set[bytes]:
-        """What lies in the checkpoint's folder, in a working tree."""
+        """Return the files of the checkpoint's folder in a working tree."""
         places = (root / os.fsdecode(place) for place in self.inside(root))
         found = (one for place in places if place != root for one in place.rglob("*"))
         return {os.fsencode(one.relative_to(root)) for one in found if not one.is_dir()}
 
     def check_fits(self, session: Session) -> None:
-        """Refuse what this repository or file system cannot hold, before anything moves."""
+        """Raise an error for code that this repository or file system cannot hold."""
         if self.incoming.object_format != session.repository.object_format:
             raise JellyError(
                 f"The code in {self.path.name} is in git's {self.incoming.object_format} format,"
@@ -93,11 +93,11 @@ class IncomingSnapshot:
             )
 
     def moves(self, drafted: Drafted) -> list[Move]:
-        """All differences between the working tree and the snapshot."""
+        """Return all differences between the working tree and the snapshot."""
         return list(differences(drafted.place.git, drafted.draft.state.files, self.incoming.tree))
 
     def lost_to_unrelated(self, session: Session, scan: Scan, moves: Sequence[Move]) -> int:
-        """How many files would be removed for code that has nothing in common with them."""
+        """Return how many files would be removed, if the code is unrelated to them; else 0."""
         lost = relation.lost(moves, scan)
         if not lost or relation.shares_a_path(moves, self.incoming.files, scan):
             return 0
@@ -107,12 +107,12 @@ class IncomingSnapshot:
         return 0 if related else lost
 
     def stage(self, session: Session, drafted: Drafted, moves: Sequence[Move]) -> Staged:
-        """Write the files that differ below the staging folder; say which paths move."""
+        """Write the files that differ to the staging folder, and return the paths that move."""
         git = drafted.place.git
         draft = drafted.draft
         if draft.converted and draft.scan.head:
-            # A file that git calls unmodified, with the blob that the snapshot has: it stays,
-            # whatever rules stand between its bytes and the blob.
+            # A file that git calls unmodified, with the snapshot's blob: it stays, whatever
+            # attributes convert between its bytes and the blob.
             differing = {m.path for m in differences(git, draft.scan.head, self.incoming.tree)}
             same = draft.converted - differing
             moves = [move for move in moves if move.path not in same]
@@ -131,17 +131,17 @@ class IncomingSnapshot:
         )
 
     def _rules(self, git: Git) -> Iterator[Move]:
-        """The attributes files of the tree that came, moved or not."""
+        """Yield the attributes files of the loaded tree, changed or not."""
         empty = EMPTY_TREE[self.incoming.object_format]
         return differences(git, empty, self.incoming.tree, ":(glob)**/.gitattributes")
 
     def _limited(self, git: Git) -> Git:
-        """A stranger's objects are read within bounds, large files piece by piece."""
+        """Return git with limits for untrusted objects; large files are read in pieces."""
         config = git.config | {"core.bigFileThreshold": "16m"}
         return replace(git, config=config, hold=self.incoming.limits.hold)
 
     def bring_commit(self, store: Store) -> str:
-        """Take the snapshot's commit into the store; the true one where history was cut."""
+        """Copy the snapshot's commit into the store, with its true history if that was cut."""
         commit = self._true_commit(store.repository) or self.incoming.commit
         store.take_snapshot(commit, self.incoming.objects)
         return commit
@@ -165,7 +165,7 @@ class IncomingSnapshot:
         return wanted
 
     def _has_tree(self, git: Git, commit: str) -> bool:
-        """True when a commit is there and is of the very tree that came."""
+        """Return whether a commit exists and has exactly the loaded tree."""
         question = ("rev-parse", "-q", "--verify", f"{commit}^{{tree}}")
         return git.run(*question, accept=(0, 1)).decode().strip() == self.incoming.tree
 
@@ -173,15 +173,15 @@ class IncomingSnapshot:
     def index(
         self, session: Session, drafted: Drafted, commit: str
     ) -> Iterator[Callable[[Path], bool]]:
-        """Make the index of the loaded code while its files move.
+        """Build the index of the loaded code while its files move.
 
-        What is yielded puts it at a path, up to date with the files as they lie by then.
+        Yields a function that writes the index to a path, refreshed from the files on disk.
         """
         repository, new = session.repository, drafted.place.directory / "loaded-index"
         git = replace(drafted.place.ruled(drafted.draft.scan), index=new)
         plain = not drafted.draft.scan.hidden and not any(repository.git_dir.glob("sharedindex.*"))
         if plain and repository.index.exists():
-            # What did not change keeps its times, so that nothing is read again.
+            # Unchanged entries keep their times, so that git need not read the files again.
             shutil.copy2(repository.index, new)
 
         def put(to: Path) -> bool:
@@ -194,7 +194,7 @@ class IncomingSnapshot:
             yield put
 
     def left_out(self) -> list[str]:
-        """What the snapshot did not hold, and so could not be brought back."""
+        """Return warnings for files that the snapshot does not contain."""
         rows = self.code.get("left_out")
         names = (
             [row.get("path") for row in rows if isinstance(row, dict)]
@@ -208,7 +208,7 @@ class IncomingSnapshot:
 
 
 def _folds(folder: Path) -> bool:
-    """True where two names that differ only by case are one."""
+    """Return whether names that differ only by case are the same file."""
     probe = folder / "Fold"
     probe.touch()
     try:
@@ -219,7 +219,7 @@ def _folds(folder: Path) -> bool:
 
 @contextmanager
 def arriving(path: Location, max_unpacked: int) -> Iterator[IncomingSnapshot]:
-    """Open a checkpoint and begin to unpack its code. Raises NoSnapshot, BadSnapshot."""
+    """Open a checkpoint and start to unpack its code. Raises NoSnapshot, BadSnapshot."""
     checkpoint = Checkpoint.open(path, hold=_HELD)
     with suppress(BadSnapshot):
         _ = checkpoint.manifest  # read before another thread reads the same remote file
@@ -231,7 +231,7 @@ def arriving(path: Location, max_unpacked: int) -> Iterator[IncomingSnapshot]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the code is to go; ``lying`` are the files that lay in a folder made a repository."""
+    """The destination; ``lying`` are the files that were in a folder before its repository."""
 
     repository: Repository
     new: bool = False
@@ -242,7 +242,7 @@ class Target:
 def load_target(
     folder: Path, object_format: str, *, fresh: bool, dry_run: bool
 ) -> Iterator[Target]:
-    """The repository to load into, made where there is none; unmade if that fails."""
+    """Yield the repository to load into. A missing one is created, and removed on failure."""
     made: Path | None = None
     if fresh:
         made = _fresh(folder)
@@ -259,7 +259,7 @@ def load_target(
         except NotARepository:
             if in_git_directory(folder):
                 raise
-    remove_tree(folder / _BESIDE)  # of a load that was killed
+    remove_tree(folder / _BESIDE)  # left by a killed load
     lying = _lying(folder)
     try:
         if fresh and in_git_directory(folder.parent):
@@ -278,7 +278,7 @@ def _lying(folder: Path) -> tuple[bytes, ...]:
 
 
 def _is_half_made(repository: Repository) -> bool:
-    """True for one that a load made here, killed before it was done: what lies here is to stay."""
+    """Return whether a killed load created this repository: the files in it are the user's."""
     store = Store(repository)
     if repository.index.exists() or not store.base.is_dir() or repository.commit():
         return False
@@ -287,19 +287,22 @@ def _is_half_made(repository: Repository) -> bool:
 
 
 def _make_repository(folder: Path, object_format: str) -> None:
-    """Beside, then by one rename: killed, git would leave one that no git can work with."""
+    """Create the repository in a temporary folder, then rename it into place.
+
+    A killed ``git init`` would leave a repository that git cannot use.
+    """
     beside = folder / _BESIDE
     beside.mkdir()
     try:
         Git(beside).run("init", "-q", f"--object-format={object_format}")
-        (beside / ".git" / "jellyml").mkdir(mode=0o700)  # by this the next load knows it
+        (beside / ".git" / "jellyml").mkdir(mode=0o700)  # marks the repository for the next load
         (beside / ".git").rename(folder / ".git")
     finally:
         remove_tree(beside)
 
 
 def _fresh(folder: Path) -> Path | None:
-    """Make a folder, or take an empty one; the topmost folder that had to be made."""
+    """Create a folder, or accept an empty one. Returns the topmost folder that was created."""
     if _is_folder(folder) and {path.name for path in folder.iterdir()} <= {_BESIDE}:
         return None
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
@@ -308,7 +311,7 @@ def _fresh(folder: Path) -> Path | None:
     except FileExistsError:
         raise UsageError(f"{folder} is there and not empty.", "name a new folder.") from None
     except OSError as error:
-        for path in missing:  # its parents may have been made
+        for path in missing:  # some parents may have been created
             with suppress(OSError):
                 path.rmdir()
         raise UsageError(

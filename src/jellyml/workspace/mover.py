@@ -1,9 +1,9 @@
-"""Files moved into place, path by path: never torn, never missing while they are replaced.
+"""Move files into place, path by path; no file is incomplete, or missing while replaced.
 
-New files lie staged beside, on the same file system, and are swapped with what is there. What
-was displaced lies in the trash until the operation is done, and is looked at again then:
-bytes that somebody typed meanwhile are not ours to throw away. Every path is opened step by step,
-and a link in one leads nowhere (``directory``).
+Idea: new files are staged on the same file system and swapped with the old ones, which go to
+the trash until the operation is done. Invariant: displaced bytes that are in no state were
+written meanwhile by the user, and are rescued before the trash is emptied. Every path is
+opened step by step, and no link is followed (``fs.directory``).
 """
 
 import errno
@@ -26,24 +26,24 @@ from jellyml.workspace.on_disk import Modes
 from jellyml.workspace.operation_log import Move, Operation
 from jellyml.workspace.staging import by_slot, free_slot, path_of, slot
 
-# Why a folder stays: not empty, gone already, somebody's file, a mount point.
+# Errors for which a folder stays: not empty, already removed, a file, a mount point.
 _STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY)
 
 
 @dataclass(frozen=True, slots=True)
 class SideEffects:
-    """What goes with the moves: modes, empty folders, things set aside and brought back."""
+    """Changes that accompany the moves: modes, empty folders, and set-aside files."""
 
-    modes: Mapping[bytes, int] = field(default_factory=dict)  # what is to be chmodded
-    make: tuple[bytes, ...] = ()  # folders to be there, empty
-    unmake: tuple[bytes, ...] = ()  # empty folders to be gone
-    folders: Modes | None = None  # modes of folders that we make
+    modes: Mapping[bytes, int] = field(default_factory=dict)  # modes to set
+    make: tuple[bytes, ...] = ()  # empty folders to create
+    unmake: tuple[bytes, ...] = ()  # empty folders to remove
+    folders: Modes | None = None  # modes of created folders
     aside: Mapping[str, str] = field(default_factory=dict)  # path -> place below the private folder
     returns: Mapping[str, str] = field(default_factory=dict)
 
 
 class Mover:
-    """Moves within one working tree; ``private`` is JellyML's folder for it."""
+    """Moves files in one working tree; ``private`` is JellyML's folder for it."""
 
     def __init__(self, repository: Repository, private: Path) -> None:
         self.root = repository.root
@@ -55,17 +55,17 @@ class Mover:
         self._tree = Tree(self.root)
         self._mine = Tree(repository.common_dir, below, holds_git=True)
         self._touched: set[Path] = set()
-        self._made: dict[bytes, int] = {}  # folders, and the modes they are to have
-        self.stayed: list[tuple[Path, Path]] = []  # what could not come back, and to where
+        self._made: dict[bytes, int] = {}  # created folders and their final modes
+        self.stayed: list[tuple[Path, Path]] = []  # (current path, path it could not return to)
 
     def prepare(self) -> None:
-        """Empty folders to stage and to displace into; what lay there is gone through first."""
+        """Create empty staging and trash folders. The caller has rescued their old content."""
         for folder in (self.stage, self.trash):
             atomic.remove_tree(folder)
             folder.mkdir(mode=0o700, parents=True)
 
     def check_writable(self, moves: Iterable[Move]) -> None:
-        """Raise UnsafeToContinue for a folder that cannot be changed, before anything is."""
+        """Raise UnsafeToContinue for a folder that is not writable, before anything changes."""
         paths = {move.path: move.after is None for move in moves}
         gone = {path for path, is_gone in paths.items() if is_gone}
         changed = {above(path) for path in (*paths, *self._emptied(gone))}
@@ -77,7 +77,7 @@ class Mover:
                 )
 
     def _emptied(self, gone: set[bytes]) -> set[bytes]:
-        """Folders that nothing will be left in when ``gone`` is gone."""
+        """Return the folders that are empty after ``gone`` is removed."""
         emptied: set[bytes] = set()
         above_gone = {parent for path in gone for parent in parents(path)}
         for folder in sorted(above_gone, key=lambda one: -one.count(b"/")):
@@ -89,15 +89,15 @@ class Mover:
         return emptied
 
     def _nearest_folder(self, path: bytes) -> Path:
-        """The folder itself, or the first above it that is there."""
+        """Return the folder, or its nearest parent that exists."""
         places = (self._place(one) for one in (path, *parents(path)) if one)
         return next(filter(is_folder, places), self.root)
 
     def move(
         self, moves: Sequence[Move], around: SideEffects, standing: Path | None = None
     ) -> None:
-        """Do all of it. ``standing`` is a folder that stays, empty (somebody's current one)."""
-        # One that fails is taken back by the same mover: what it made then is none of ours.
+        """Carry out all changes. ``standing``, a current directory, is never removed."""
+        # A rollback uses the same mover: its record must not include the failed attempt.
         self._made.clear()
         self.stayed.clear()
         self._forget()
@@ -119,12 +119,12 @@ class Mover:
         self._forget()
 
     def _forget(self) -> None:
-        """Hold nothing open that may have been moved or removed."""
+        """Close cached folders, which may have been moved or removed."""
         self._tree.forget()
         self._mine.forget()
 
     def _chmod(self, modes: Mapping[bytes, int]) -> None:
-        # The deepest first: a folder may be closed by its mode.
+        # Deepest first: the mode of a parent may deny access.
         for path, mode in sorted(modes.items(), key=lambda one: -one[0].count(b"/")):
             with suppress(FileNotFoundError, NotADirectoryError):
                 self._tree.entry(path).chmod(mode)
@@ -133,7 +133,7 @@ class Mover:
         return at(self.root, path)
 
     def _displace(self, path: bytes) -> None:
-        """Take a path away, into the trash. Below a link or where nothing is, nothing is done."""
+        """Move a path to the trash. Nothing happens below a link, or for a missing path."""
         with suppress(FileNotFoundError, NotADirectoryError):
             place = self._tree.entry(path)
             self._touched.add(place.directory.path)
@@ -145,7 +145,7 @@ class Mover:
     def _remove_empty(
         self, gone: Iterable[bytes], around: SideEffects, standing: Path | None
     ) -> None:
-        """Folders that nothing is left in, deepest first."""
+        """Remove empty folders, deepest first."""
         emptied = {parent for path in gone for parent in parents(path)} | set(around.unmake)
         for folder in sorted(emptied - set(around.make), key=lambda one: -one.count(b"/")):
             place = self._place(folder)
@@ -161,7 +161,7 @@ class Mover:
                 self._touched.add(place.parent)
 
     def _make_folder(self, path: bytes, around: SideEffects) -> Directory:
-        """The folder at a path, made where it is missing, and opened."""
+        """Open the folder at a path, and create missing folders on the way."""
         found = self._tree.folder(b"")
         try:
             return self._tree.folder(path)
@@ -175,7 +175,7 @@ class Mover:
                 entry.make_folder()
                 self._touched.add(found.path)
                 if around.folders:
-                    # Until all that comes into it is there it must be ours to write.
+                    # It must be writable until everything in it has been created.
                     mode = around.folders.folder(folder)
                     self._made[folder] = mode
                     entry.chmod(mode | 0o700)
@@ -186,24 +186,28 @@ class Mover:
         return found
 
     def _entry(self, path: bytes, around: SideEffects) -> DirEntry:
-        """A path's name in its folder, which is made where it is missing."""
+        """Return a path's entry in its folder, which is created if missing."""
         folder = self._make_folder(above(path), around)
         return folder.entry(os.fsdecode(path.rpartition(b"/")[2]))
 
     def _put(self, path: bytes, around: SideEffects) -> None:
-        """Swap the staged file in; what was there goes to the trash."""
+        """Swap the staged file in; the old file goes to the trash.
+
+        Idea: put the file at a free name, or exchange it with the existing one, and retry.
+        Invariant: a file that appears or disappears meanwhile is never overwritten, only displaced.
+        """
         place = self._entry(path, around)
         staged = self._mine.folder(b"stage").entry(slot(self.stage, path).name)
         self._touched.add(place.directory.path)
         if place.is_folder():
             self._remove_hollow(place)
         while not (put_new(staged, place) or swap(staged, place, self._free_in_trash(path))):
-            pass  # it came or went this very moment: another look
+            pass  # a file appeared or disappeared between the two calls: try again
 
     def _remove_hollow(self, entry: DirEntry) -> None:
-        """Folders that hold folders only: the state holds them. OSError: something came in.
+        """Remove folders that contain only folders. OSError if a file has appeared.
 
-        The deepest first, each found from the top: a tree of them may be of any depth.
+        A state records them. Deepest first, each opened from the top: the depth is unlimited.
         """
         below = Tree(entry.enter(), holds_git=True)
         for parent in reversed([here for here, _, _ in atomic.walk(entry.path)]):
@@ -213,7 +217,7 @@ class Mover:
         self._tree.forget()
 
     def _bring_back(self, source: bytes, path: bytes, around: SideEffects) -> None:
-        """What was set aside goes back to its place, or stays where somebody has taken that."""
+        """Move a set-aside file back, or leave it if its path is taken."""
         try:
             aside = self._mine.entry(source)
             aside.status()
@@ -243,7 +247,7 @@ class Mover:
             with suppress(OSError):  # something stayed in it
                 source.remove_folder()
         elif self._identity(source) == self._identity(target):
-            source.unlink()  # a file that the state holds too
+            source.unlink()  # a file that the state contains too
         else:
             self.stayed.append((source.path, target.path))
 
@@ -252,7 +256,7 @@ class Mover:
         return on_disk.identity(entry.directory.path, name, self.object_format)
 
     def set_aside(self, path: bytes, place: str) -> None:
-        """Rename what is at a path, whole, to a place below the private folder."""
+        """Move what is at a path, whole, to a place below the private folder."""
         with suppress(FileNotFoundError, NotADirectoryError):
             source = self._tree.entry(path)
             source.status()
@@ -261,7 +265,7 @@ class Mover:
             self._tree.forget()
 
     def _mine_at(self, path: bytes) -> DirEntry:
-        """A place below the private folder, whose folder is made where it is missing."""
+        """Return a place below the private folder, and create its folder if missing."""
         return self._mine.make_folder(above(path)).entry(os.fsdecode(path.rpartition(b"/")[2]))
 
     def _carry(self, source: DirEntry, target: DirEntry) -> None:
@@ -269,7 +273,7 @@ class Mover:
         self._touched.update((source.directory.path, target.directory.path))
 
     def rescue(self, operation: Operation) -> list[Path]:
-        """Keep what is in trash or stage and is none of the operation's; name it."""
+        """Save files in trash and stage that the operation did not write; return their paths."""
         known = operation.known
         saved: list[Path] = []
         slots: dict[str, bytes] = {}
@@ -286,7 +290,7 @@ class Mover:
         return saved
 
     def _free_place(self, folder: bytes, path: bytes) -> DirEntry:
-        """A place below ``folder`` that tells the path and that nothing has taken yet."""
+        """Return a free place below ``folder`` that shows the original path."""
         for number in itertools.count():
             place = b"%s/%d/%s" % (folder, number, path) if number else folder + b"/" + path
             with suppress(FileExistsError, NotADirectoryError):
@@ -296,18 +300,18 @@ class Mover:
         raise AssertionError("there is always one more number")
 
     def sweep(self) -> None:
-        """The operation is done: drop what was displaced."""
+        """Delete the staging and trash folders after the operation is done."""
         atomic.remove_tree(self.stage)
         atomic.remove_tree(self.trash)
 
 
 def _is_written(path: Path) -> bool:
-    """An open handle goes on writing to what was displaced: a log, an editor's file."""
+    """Return whether a process still writes to a displaced file: a log, an editor's file."""
     return not path.is_symlink() and locks.is_written(path)
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Files and links, from the folder."""
+    """Yield files and links, relative to the folder."""
     for parent, folders, names in atomic.walk(folder):
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):

@@ -1,7 +1,7 @@
-"""What lies on disk beyond what git says of it: modes, empty folders, bytes as they are.
+"""The working tree as it is on disk: modes, empty folders, and bytes before conversion.
 
-Git knows a file's content after its rules and one bit of its mode. Going back exactly needs
-the bytes before the rules, all of the mode, and the folders that hold nothing.
+Git records a file's content after conversion and one bit of its mode. An exact restore also
+needs the unconverted bytes, the full mode, and empty folders.
 """
 
 import os
@@ -21,7 +21,7 @@ from jellyml.working_tree.scratch import Scratch, bytes_on_disk
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """Full modes: the umask of then, and what is not as a new file or folder would be."""
+    """Full modes: the umask, and the files and folders that differ from its default."""
 
     umask: int
     files: dict[bytes, int] = field(default_factory=dict)
@@ -36,14 +36,14 @@ class Modes:
 
 @dataclass(slots=True)
 class Layout:
-    """Modes and empty folders. Paths from the root."""
+    """Modes and empty folders of a working tree; paths are relative to its root."""
 
     modes: Modes
     empty: set[bytes] = field(default_factory=set)
 
 
 class LeftInPlace:
-    """Paths that are left where they lie; a folder stands for all below it."""
+    """Paths that an operation leaves in place; a folder includes everything below it."""
 
     def __init__(self, paths: Iterable[bytes]) -> None:
         self.paths = frozenset(path.rstrip(b"/") for path in paths)
@@ -55,16 +55,16 @@ class LeftInPlace:
 
 
 def umask() -> int:
-    """This process's."""
+    """Return this process's umask."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
 def layout(root: Path, left: LeftInPlace, tracked: Iterable[bytes] = ()) -> Layout:
-    """Walk the working tree once; what is left where it lies is not entered.
+    """Walk the working tree once. Paths left in place are not entered.
 
-    But for ``tracked`` files: a state holds them, wherever they lie.
+    ``tracked`` files are included wherever they are, because a state contains them.
     """
     found = Layout(Modes(umask()))
     usual = stat.S_IFREG | found.modes.file(b"")
@@ -75,11 +75,11 @@ def layout(root: Path, left: LeftInPlace, tracked: Iterable[bytes] = ()) -> Layo
         try:
             with os.scandir(os.fsencode(at(root, parent))) as entries:
                 hollow = True
-                for entry in entries:  # of all files: no call here that can be spared
+                for entry in entries:  # runs for every file, so each call counts
                     hollow = False
                     try:
                         mode = entry.stat(follow_symlinks=False).st_mode
-                    except OSError:  # gone meanwhile
+                    except OSError:  # removed meanwhile
                         continue
                     if mode != usual:
                         _note(mode, entry.name, prefix, found, pending, left)
@@ -117,7 +117,7 @@ def _note_mode(mode: int, path: bytes, modes: Modes) -> None:
 
 
 def identity(root: Path, path: bytes, object_format: str) -> tuple[bytes, bytes] | None:
-    """(mode, blob id) of a path as it lies, or None where there is no file or link."""
+    """Return (mode, blob id) of a path on disk; None if it is not a file or link."""
     found = on_disk(root, path)
     if found is None:
         return None
@@ -129,14 +129,14 @@ def identity(root: Path, path: bytes, object_format: str) -> tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Files that are not what git says: to be read, or large files in LFS's store."""
+    """Files that differ from what git reports: to be read, or large files in LFS's store."""
 
     overlay: dict[bytes, Found]
-    lfs: dict[bytes, Path]  # and where it has them
+    lfs: dict[bytes, Path]  # path -> content in that store
 
 
 def raw(scan: Scan, scratch: Scratch) -> Raw:
-    """Clean files whose bytes are not their blob's, and files that stand for links."""
+    """Return clean files whose bytes differ from their blob, and files that replace links."""
     overlay: dict[bytes, Found] = {}
     lfs: dict[bytes, Path] = {}
     for prefix, layer in scan.layers():
@@ -156,7 +156,7 @@ def raw(scan: Scan, scratch: Scratch) -> Raw:
 
 
 def _links_as_files(layer: Scan) -> Iterator[tuple[bytes, Found]]:
-    """Where links are not to be had (core.symlinks), what git calls one may lie as a file."""
+    """Yield files that git reports as links, on systems without links (core.symlinks)."""
     if not is_off(layer.config, "core.symlinks"):
         return
     listed = layer.repository.git.run("ls-tree", "-r", "-z", layer.head) if layer.head else b""
@@ -185,7 +185,7 @@ def _blobs(listed: bytes, layer: Scan) -> Iterator[tuple[bytes, _Blob]]:
 
 
 def _differing(layer: Scan, scratch: Scratch, blobs: Mapping[bytes, _Blob]) -> Iterator[bytes]:
-    """Files whose bytes may not be their blob's. Rules for ends of lines change the size."""
+    """Yield files whose bytes may differ from their blob. Line-end conversion changes the size."""
     for path, rules in _ruled(layer, scratch, blobs).items():
         size = _size(layer.repository.root, path)
         content = any(rule in rules for rule in CONTENT_RULES)
@@ -196,7 +196,7 @@ def _differing(layer: Scan, scratch: Scratch, blobs: Mapping[bytes, _Blob]) -> I
 def _kept_by_lfs(
     layer: Scan, scratch: Scratch, blobs: Mapping[bytes, _Blob]
 ) -> Iterator[tuple[bytes, Path]]:
-    """Large files whose content git-lfs holds: a state need not hold it again."""
+    """Yield files whose content git-lfs has: a state need not contain it again."""
     small = {path: blob.oid for path, blob in blobs.items() if blob.size <= LIMIT}
     rules = scratch.attributes(layer, ("filter",), small)
     filtered = [path for path, _, value in rules if value == b"lfs"]

@@ -1,10 +1,11 @@
-"""The list of operations, each written down before anything moves and again when it is done.
+"""The operation log: one JSON file per operation, written before it begins and when it is done.
 
-One JSON file an operation, replaced whole; none is ever edited by hand or removed but by
-``history --prune``. What can be undone is not stored: it follows from the list.
+Idea: a file is replaced atomically, and removed only by ``history --prune``. The undo stack is
+not stored, but derived from the entries. Invariant: every change on disk belongs to an entry
+that was written before it.
 
-An entry may have come with a stranger's folder, so it is read as a checkpoint is: every path in it
-is one of the working tree, every place one of JellyML's own, or the entry counts as unreadable.
+An entry may come from an untrusted folder. So each path in it must be in the working tree, and
+each place in JellyML's folder; otherwise the entry is unreadable.
 """
 
 import json
@@ -24,12 +25,12 @@ from jellyml.fs.directory import is_inside
 Verb = Literal["load", "undo", "redo", "restore", "forget"]
 Status = Literal["begun", "done", "rolled back"]
 _WORDS = {*get_args(Verb), *get_args(Status)}
-BlobRef = tuple[str, str] | None  # (mode, blob id), or nothing there
+BlobRef = tuple[str, str] | None  # (mode, blob id); None if the path is absent
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What an operation does to one path, from the working tree's root."""
+    """The change of one path, relative to the working tree's root."""
 
     path: bytes
     before: BlobRef
@@ -38,7 +39,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One entry. ``before`` and ``after`` are state numbers; the rest is for going back."""
+    """An entry. ``before`` and ``after`` are state numbers; the rest is needed for a rollback."""
 
     number: int
     verb: Verb
@@ -49,11 +50,13 @@ class Operation:
     target: int = 0  # the operation that is undone, redone or forgotten (0: all of them)
     model: str | None = None
     commit: str | None = None
-    made_repository: bool = False  # the load found none, and made this one
+    made_repository: bool = False  # the load created the repository
     changed: int = 0
     moves: tuple[Move, ...] = ()
-    aside: Mapping[str, str] = field(default_factory=dict)  # path -> where it lies meanwhile
-    facts: Mapping[str, object] = field(default_factory=dict)  # HEAD, index, operation wanted
+    aside: Mapping[str, str] = field(default_factory=dict)  # path -> where it is set aside
+    facts: Mapping[str, object] = field(
+        default_factory=dict
+    )  # HEAD, index and operation files of the result
 
     @property
     def open(self) -> bool:
@@ -61,35 +64,35 @@ class Operation:
 
     @property
     def known(self) -> set[str]:
-        """Blobs that the store has: what is displaced and is none of them was typed meanwhile."""
+        """Return blobs that the store has. A displaced file with another was changed since."""
         return {side[1] for move in self.moves for side in (move.before, move.after) if side}
 
 
 _PAST = "past.json"
 _NAME = re.compile(r"(\d{8,15})\.json")
-_MANY = 64  # files of entries
+_MANY = 64  # entries in files of their own
 
 _FIELDS = tuple(one.name for one in fields(Operation))
 
 
 class Journal:
-    """The operations of one worktree, in the folder ``ops``: a file each, the old ones in one."""
+    """The operations of one worktree in the folder ``ops``: recent ones in a file each."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # Read once: whoever writes here holds the workspace.
+        # Cached: only the holder of the workspace lock writes here.
         self._read: dict[str, Operation] = {}
         self._folded: dict[int, Operation] | None = None
 
     def operations(self) -> list[Operation]:
-        """All of them, oldest first. Raises UnsafeToContinue for an entry that is not ours."""
+        """Return all operations, oldest first. Raises UnsafeToContinue for an invalid entry."""
         if not self.folder.is_dir():
             return []
         found = self._past | {one.number: one for one in self._each()}
         return [found[number] for number in sorted(found)]
 
     def _each(self) -> list[Operation]:
-        """Those that have a file of their own, oldest first."""
+        """Return the operations with a file of their own, oldest first."""
         found = (path.name for path in self.folder.glob("[0-9]*.json"))
         names = sorted((name for name in found if _NAME.fullmatch(name)), key=_number)
         for name in names:
@@ -106,12 +109,12 @@ class Journal:
         return self._folded
 
     def last(self) -> Operation | None:
-        """The last operation that was done and changed the workspace."""
+        """Return the last completed operation that changed the workspace."""
         done = [one for one in self.operations() if one.status == "done" and one.before]
         return done[-1] if done else None
 
     def write(self, operation: Operation) -> None:
-        """Make an entry last: when this returns, a power cut does not take it back."""
+        """Write an entry durably: after this returns, it survives a power cut."""
         name = f"{operation.number:08}.json"
         self._read.pop(name, None)
         with suppress(FileExistsError):
@@ -120,18 +123,18 @@ class Journal:
         atomic.replace(self.folder / name, [_text(operation)])
 
     def next(self, verb: Verb) -> Operation:
-        """An entry yet to be written, with the next number."""
-        # By the files' names: what lies aside for an entry that was moved away keeps its place.
+        """Return a new entry with the next number; it is not written yet."""
+        # Counts file names: set-aside files of a renamed, unreadable entry keep their number.
         named = (_NAME.match(path.name) for path in self.folder.glob("[0-9]*"))
         taken = {int(match[1]) for match in named if match} | self._past.keys()
         return Operation(max(taken, default=0) + 1, verb, time=time.time())
 
     def unfinished(self) -> Operation | None:
-        """The operation that was begun and not done."""
+        """Return the operation that was begun and not completed."""
         return next((one for one in reversed(self.operations()) if one.open), None)
 
     def is_done(self, number: int) -> bool:
-        """True when an operation has reached its end: from there nothing is taken back."""
+        """Return whether an operation is done; from then on it is not rolled back."""
         return any(one.number == number and one.status == "done" for one in self.operations())
 
     def remove(self, numbers: Sequence[int]) -> None:
@@ -143,7 +146,7 @@ class Journal:
         self._unlink(numbers)
 
     def fold(self) -> None:
-        """Put old entries into one file, where there are many: every command reads them all."""
+        """Merge old entries into one file if there are many, because every command reads all."""
         old = [one for one in self._each()[:-1] if not one.open]
         if len(old) >= _MANY:
             self._write_past(self._past | {one.number: one for one in old})
@@ -166,14 +169,14 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """What ``undo`` and ``redo`` would take up next, last first."""
+    """The operations that ``undo`` and ``redo`` take next, last first."""
 
     undo: tuple[Operation, ...]
     redo: tuple[Operation, ...]
 
 
 def stacks(operations: Sequence[Operation]) -> Stacks:
-    """Replay the list: a load or restore clears redo, an undo feeds it."""
+    """Derive the stacks from the log: a load or restore clears redo, an undo adds to it."""
     undo: list[Operation] = []
     redo: list[Operation] = []
     for one in operations:
@@ -205,7 +208,7 @@ def _text(operation: Operation) -> bytes:
 
 
 def _read(path: Path, number: int | None = None) -> list[Operation]:
-    """The entry in a file, which has to be of this ``number``, or the entries."""
+    """Read the entries of a file; with ``number``, exactly the entry with that number."""
     try:
         found = json.loads(atomic.read_plain(path))
         entries = [_operation(record) for record in (found if isinstance(found, list) else [found])]
@@ -247,11 +250,11 @@ _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _BRANCH = re.compile(r"jellyml-[0-9a-f]{8,64}")
 _PLACE = re.compile(r"aside/\d{8,15}/\d{4,}(/.+)?", re.DOTALL)
 _LATEST = 1 << 37  # seconds: the year 6325
-_LARGEST = 1 << 53  # no count of ours comes near; JSON has longer numbers
+_LARGEST = 1 << 53  # no counter reaches it; JSON permits longer numbers
 
 
 def _check(operation: Operation) -> None:
-    """Raise ValueError, TypeError or AttributeError for what JellyML would not have written."""
+    """Raise ValueError, TypeError or AttributeError for an entry that JellyML did not write."""
     one = operation
     numbers = (one.number, one.before, one.after, one.target, one.changed)
     places = {**one.aside, **_mapping(one, "returns")}
@@ -287,7 +290,7 @@ def _folders(operation: Operation) -> list[str]:
 
 
 def _is_place(place: object) -> bool:
-    """True for a place of a set-aside thing, from the private folder."""
+    """Return whether this is a place of set-aside files, relative to the private folder."""
     found = isinstance(place, str) and _PLACE.fullmatch(place)
     return bool(found) and is_inside(os.fsencode(cast("str", place)), holds_git=True)
 
@@ -297,7 +300,7 @@ def is_object_id(text: str) -> bool:
 
 
 def is_head(ref: str | None, commit: str | None) -> bool:
-    """Whether HEAD can be at a ref (or at none) and a commit (or at none)."""
+    """Return whether these are a valid ref (or none) and commit (or none) for HEAD."""
     named = ref is None or (
         ref.startswith("refs/") and is_inside(os.fsencode(ref)) and not _NOT_IN_A_REF.search(ref)
     )

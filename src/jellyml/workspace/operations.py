@@ -1,4 +1,4 @@
-"""``load``, ``undo``, ``redo``, ``restore``: every one of them goes from a state to a state."""
+"""The verbs ``load``, ``undo``, ``redo`` and ``restore``: each goes from one state to another."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,8 +38,8 @@ def load(
     max_unpacked: int,
     unrelated: bool,
 ) -> Outcome:
-    """Bring the code in a checkpoint into the repository around ``folder``, or into ``to``."""
-    # Late: undo and the others need none of it, and formats take long to import.
+    """Load the code of a checkpoint into the repository around ``folder``, or into ``to``."""
+    # Late: the other verbs do not need them, and the formats take long to import.
     from jellyml.remote.address import given_place
     from jellyml.workspace.load import arriving, load_target
 
@@ -81,7 +81,7 @@ def redo(repository: Repository) -> Outcome:
 
 
 def restore(repository: Repository, number: int) -> Outcome:
-    """Go to any state that is held."""
+    """Go to any state in the store."""
     with _held(repository) as (session, repaired):
         if number not in session.store.numbers():
             raise results.no_such_state(number)
@@ -89,7 +89,7 @@ def restore(repository: Repository, number: int) -> Outcome:
 
 
 def repair(repository: Repository) -> Outcome | None:
-    """Roll back what an interrupted operation left behind; None where there is nothing."""
+    """Roll back an interrupted operation. Returns None if there is none."""
     with _looked_at(repository) as (session, repaired):
         root = session.repository.root
         if repaired is None and session.is_read_only and session.journal.unfinished():
@@ -98,13 +98,13 @@ def repair(repository: Repository) -> Outcome | None:
 
 
 def history(repository: Repository) -> list[Entry]:
-    """Every state that can be gone back to, newest first."""
+    """Return every state in the store, newest first."""
     with _looked_at(repository) as (session, _):
         return workspace_history.entries(session)
 
 
 def forget(repository: Repository, *, everything: bool) -> Outcome:
-    """Take the last entry, or all, off the undo stack."""
+    """Remove the last entry, or all entries, from the undo stack."""
     with _held(repository) as (session, repaired):
         return _told(workspace_history.forget(session, everything=everything), repaired)
 
@@ -116,7 +116,7 @@ def prune(
     *,
     everything: bool,
 ) -> Outcome:
-    """Give up states; with ``everything`` all of ours."""
+    """Delete states; with ``everything``, all of JellyML's files in the repository."""
     with _held(repository) as (session, repaired):
         outcome = workspace_history.prune(session, older_than, larger_than, everything=everything)
         session.is_last = everything
@@ -124,7 +124,7 @@ def prune(
 
 
 def doctor(repository: Repository) -> list[Finding]:
-    """Check store, journal, locks and leftovers; repair what is safe, and say the rest."""
+    """Check the store, log, locks and leftover files; repair what is safe and report the rest."""
     with _looked_at(repository) as (session, repaired):
         return examine(session, repaired)
 
@@ -133,9 +133,9 @@ def doctor(repository: Repository) -> list[Finding]:
 def _held(
     repository: Repository, *, leave_nothing: bool = False
 ) -> Iterator[tuple[Session, Repair | None]]:
-    """The workspace, repaired. ``leave_nothing``: no store where there was none.
+    """Hold the workspace, after a rollback if one is pending.
 
-    Nor is there one where what was asked for could not even begin.
+    A store that did not exist before is removed if ``leave_nothing``, or if no operation began.
     """
     fresh = not Store(repository).base.exists()
     with held(repository) as session:
@@ -148,7 +148,7 @@ def _held(
 
 @contextmanager
 def _looked_at(repository: Repository) -> Iterator[tuple[Session, Repair | None]]:
-    """As ``_held``; on a medium that cannot be written as it is, unrepaired."""
+    """Do the same as ``_held``; on a read-only medium, without a rollback."""
     if can_be_written(repository):
         with _held(repository) as both:
             yield both
@@ -157,13 +157,13 @@ def _looked_at(repository: Repository) -> Iterator[tuple[Session, Repair | None]
 
 
 def _with_state(session: Session, entries: Iterable[Operation]) -> list[Operation]:
-    """Those whose state was not pruned."""
+    """Return the entries whose state was not pruned."""
     numbers = session.store.numbers()
     return [entry for entry in entries if entry.before in numbers]
 
 
 def _as_it_lies(step: Callable[[frozenset[bytes]], Outcome]) -> Outcome:
-    """Do it; once more where files are not what git says, with these read."""
+    """Run a step; repeat it if files differ from git's status, with these files read."""
     try:
         return step(frozenset())
     except StaleStat as found:
@@ -179,7 +179,7 @@ def _load(
     dry_run: bool,
     unrelated: bool,
 ) -> Outcome:
-    """The snapshot's tree over the working tree, HEAD at its commit."""
+    """Put the snapshot's tree in the working tree, and HEAD at its commit."""
     root = session.repository.root
     mine = arrival.inside(root)
     parts, known = arrival.files_inside(root), session.repository.object_format
@@ -191,7 +191,7 @@ def _load(
         if not unrelated:
             _refuse_unrelated(session, arrival, drafted, moves, dry_run=dry_run)
         staged = arrival.stage(session, drafted, moves)
-        parts -= {move.path for move in staged.moves if move.before}  # those that git knows
+        parts -= {move.path for move in staged.moves if move.before}  # those that git tracks
         operation = session.journal.next("load")
         plan = in_the_way(
             root,
@@ -234,7 +234,7 @@ def _refuse_unrelated(
     *,
     dry_run: bool,
 ) -> None:
-    """Raise Unrelated for the wrong folder; a dry run only says so."""
+    """Raise Unrelated if the code shares nothing with the folder; a dry run only warns."""
     root = session.repository.root
     lost = arrival.lost_to_unrelated(session, drafted.draft.scan, moves)
     if lost and not dry_run:
@@ -250,7 +250,7 @@ def _go(
     entry: Operation | None,
     strange: frozenset[bytes],
 ) -> Outcome:
-    """From the workspace as it is to a state of the journal."""
+    """Go from the current workspace to a state in the store."""
     root = session.repository.root
     target = session.state(number)
     with session.draft(strange) as drafted:
@@ -293,7 +293,7 @@ def _go(
 
 
 def _reachable(session: Session, target: State) -> tuple[Head, list[str]]:
-    """Where HEAD can stand: a branch that moved or went since is not touched."""
+    """Return a possible HEAD. A branch that was moved or deleted since is not changed."""
     head = target.head
     if head.ref is None:
         return head, _rebased_elsewhere(session, target)
@@ -315,7 +315,7 @@ def _reachable(session: Session, target: State) -> tuple[Head, list[str]]:
 
 
 def _rebased_elsewhere(session: Session, target: State) -> list[str]:
-    """A rebase that comes back will move its branch when it ends, whoever has it by then."""
+    """Warn about a restored rebase: when it ends, it moves its branch in any worktree."""
     ref = worktrees.rebased(session.operation_of(target))
     other = worktrees.holder(session.repository, ref) if ref else None
     return [results.branch_is_elsewhere(ref, other)] if ref and other else []
@@ -334,7 +334,7 @@ def _kind(move: Move) -> "results.ChangeKind":
 
 
 def _told(outcome: Outcome, repaired: Repair | None) -> Outcome:
-    """Say first what was rolled back before this operation could begin."""
+    """Prepend the report of a rollback that preceded the operation."""
     if repaired is None:
         return outcome
     before = results.rolled_back(outcome.root, repaired, alone=False)

@@ -1,7 +1,7 @@
-"""From one state's files to another's: which paths move, and what is in the way.
+"""Plan the way from one state to another: which paths change, and what is in the way.
 
-A plan is made before anything is touched. What is left where it lies is never in it, unless
-it stands where a file has to be: then it is set aside, whole, and brought back later.
+Idea: the plan is complete before anything changes. Invariant: paths that are left in place are
+not part of it; if one blocks a file of the target, it is set aside whole and restored later.
 """
 
 import os
@@ -26,14 +26,14 @@ _NOTHING = "000000"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be moved, and what goes with it."""
+    """The paths to move, and the changes that accompany them."""
 
     moves: tuple[Move, ...]
     around: SideEffects = field(default_factory=SideEffects)
 
 
 def differences(git: Git, one: str, other: str, *within: str) -> Iterator[Move]:
-    """Paths in which two trees differ; a gitlink, of which we hold no files, is nothing.
+    """Yield the paths in which two trees differ. A gitlink counts as absent.
 
     ``within`` are pathspecs.
     """
@@ -52,18 +52,18 @@ def _side(mode: str, oid: str) -> BlobRef:
 
 
 def unknown_to(git: Git, tree: str, nested: Iterable[bytes]) -> tuple[bytes, ...]:
-    """Nested repositories (paths that end in a slash) that a tree has nothing of: they stay."""
+    """Return the nested repositories (with a trailing slash) that a tree has no path in."""
     return tuple(one for one in nested if not holds(git, tree, one))
 
 
 def to_state(
     git: Git, now: State, target: State, set_aside: LeftInPlace, nested: Iterable[bytes]
 ) -> Plan:
-    """The way to a state that the store holds, from the state that was just captured.
+    """Return the plan from the captured state to a state in the store.
 
-    What the target leaves lying is not removed, unless it stands where something set aside
-    comes back to; nor is one of the ``nested`` repositories that the target does not know, nor
-    a folder in which something was left lying then.
+    Three things are not removed: what the target leaves in place, unless set-aside files return
+    there; ``nested`` repositories that the target does not contain; and folders that contained
+    such paths.
     """
     spared = unknown_to(git, target.files, nested)
     moves = tuple(
@@ -88,18 +88,18 @@ def to_state(
 
 
 def holds(git: Git, tree: str, path: bytes) -> bool:
-    """Whether a tree has something at a path, or below it."""
+    """Return whether a tree contains a path, or anything below it."""
     return bool(git.run("ls-tree", "-z", tree, b":(literal)" + path))
 
 
 def _chmods(git: Git, now: State, target: State, moved: set[bytes]) -> dict[bytes, int]:
-    """Modes that differ although the content does not; folders that are there by then, too.
+    """Return modes that change while the content does not, also of folders that will exist.
 
-    Only of what the target holds: what it leaves lying keeps the mode that it has.
+    Only paths of the target are included: what it leaves in place keeps its mode.
     """
     files = now.modes.files.keys() | target.modes.files.keys()
     folders = now.modes.folders.keys() | target.modes.folders.keys()
-    if now.modes.umask != target.modes.umask:  # what is as a new one would be differs too
+    if now.modes.umask != target.modes.umask:  # the defaults differ too
         held_files, held_folders = _held(git, target)
         files, folders = files | held_files, folders | held_folders
     wanted = {path: target.modes.file(path) for path in files - moved} | {
@@ -116,7 +116,7 @@ def _chmods(git: Git, now: State, target: State, moved: set[bytes]) -> dict[byte
 
 
 def _held(git: Git, target: State) -> tuple[set[bytes], set[bytes]]:
-    """The files (no links) and folders that a state holds."""
+    """Return the files (without links) and folders of a state."""
     rows = git.run("ls-tree", "-r", "-z", target.files).split(b"\0")[:-1]
     listed = [row.split(b"\t", 1)[1] for row in rows if not row.startswith(SYMLINK)]
     every = (row.split(b"\t", 1)[1] for row in rows)
@@ -126,9 +126,9 @@ def _held(git: Git, target: State) -> tuple[set[bytes], set[bytes]]:
 def in_the_way(
     root: Path, plan: Plan, number: int, *, object_format: str, staying: Iterable[bytes] = ()
 ) -> Plan:
-    """Name what stands where files or folders are to be: it goes aside, or is the file itself.
+    """Add what is in the way to the plan: it is set aside, unless it is the same file.
 
-    ``staying`` paths never move; a file that would be put there is left out of the plan.
+    ``staying`` paths never move; a file that would be written there is left out of the plan.
     """
     gone = {move.path for move in plan.moves if move.before is not None}
     stay = frozenset(staying)
@@ -155,12 +155,12 @@ def in_the_way(
 
 
 def place_aside(number: int, count: int) -> str:
-    """Where an operation puts the next thing that it sets aside, from the private folder."""
+    """Return where an operation sets its next file aside, relative to the private folder."""
     return f"aside/{number:08}/{count:04}"
 
 
 def is_there(root: Path, move: Move, object_format: str) -> bool:
-    """The very file lies there already, though no state holds it."""
+    """Return whether exactly this file is already there, although no state contains it."""
     if any(at(root, parent).is_symlink() for parent in parents(move.path)):
         return False
     there = on_disk.identity(root, move.path, object_format)
@@ -168,7 +168,7 @@ def is_there(root: Path, move: Move, object_format: str) -> bool:
 
 
 def obstacles(root: Path, path: bytes, gone: Container[bytes]) -> Iterator[bytes]:
-    """A parent that is no folder, or something at the path that will not be gone by then."""
+    """Yield parents that are not folders, and the path itself if it will not be free."""
     yield from not_folders(root, parents(path), gone)
     place = at(root, path)
     if path in gone or not os.path.lexists(place):
@@ -178,7 +178,7 @@ def obstacles(root: Path, path: bytes, gone: Container[bytes]) -> Iterator[bytes
 
 
 def not_folders(root: Path, paths: Iterable[bytes], gone: Container[bytes]) -> Iterator[bytes]:
-    """What lies where a folder has to be, is none, and will not be gone by then."""
+    """Yield existing paths that are not folders and will not be gone."""
     for path in paths:
         place = at(root, path)
         if os.path.lexists(place) and path not in gone and not is_folder(place):
@@ -186,7 +186,7 @@ def not_folders(root: Path, paths: Iterable[bytes], gone: Container[bytes]) -> I
 
 
 def holds_more(root: Path, folder: Path, gone: Container[bytes]) -> bool:
-    """True when something would still lie in a folder after ``gone`` is gone."""
+    """Return whether a folder still contains a file after ``gone`` is removed."""
     for parent, folders, names in atomic.walk(folder):
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):

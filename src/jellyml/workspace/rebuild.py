@@ -1,7 +1,7 @@
-"""The true commit of a cut history, made anew from its text where its parents are here.
+"""Rebuild the true commit of a cut history from its text, if its parents are available.
 
-The texts come from a stranger's manifest, as many as he likes: git is asked once for all parents,
-and writes what is wanted in one process.
+The texts come from an untrusted manifest and may be numerous. So one git process checks all
+parents, and another writes the commits.
 """
 
 import re
@@ -19,9 +19,9 @@ _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def rebuild(wanted: str, texts: Iterable[bytes], git: Git, objects: Path) -> None:
-    """Write the commit ``wanted``, and those of its history that it takes, where ``git`` works.
+    """Write the commit ``wanted``, and the commits before it that are missing, with ``git``.
 
-    A parent may be there or in ``objects``. Nothing is written where one is missing.
+    A parent may be known to ``git`` or in ``objects``. If one is missing, nothing is written.
     """
     known = {commit_id(text, wanted): text for text in islice(texts, _MOST_TEXTS)}
     parents = _parents(wanted, known)
@@ -34,7 +34,7 @@ def rebuild(wanted: str, texts: Iterable[bytes], git: Git, objects: Path) -> Non
 
 
 def _parents(wanted: str, known: Mapping[str, bytes]) -> dict[str, list[str]]:
-    """The parents of each commit that leads to ``wanted`` and whose text is known."""
+    """Return the parents of each ancestor of ``wanted`` whose text is known."""
     found: dict[str, list[str]] = {}
     waiting = [wanted]
     while waiting:
@@ -56,7 +56,7 @@ def _present(git: Git, objects: Path, ids: Iterable[str]) -> frozenset[str]:
 
 
 def _needed(wanted: str, parents: Mapping[str, list[str]], here: frozenset[str]) -> set[str]:
-    """What is to be written so that ``wanted`` has all its parents; none where one is missing."""
+    """Return the commits to write so that ``wanted`` is complete; empty if a parent is missing."""
     needed: set[str] = set()
     waiting = [wanted]
     while waiting:
@@ -71,7 +71,7 @@ def _needed(wanted: str, parents: Mapping[str, list[str]], here: frozenset[str])
 
 
 def _write(git: Git, texts: Mapping[str, bytes]) -> None:
-    """Raises GitError for a text that is not a commit's."""
+    """Write commits from their texts. Raises GitError for an invalid text."""
     folder = git.folder / _FOLDER
     folder.mkdir(exist_ok=True)
     for name, text in texts.items():

@@ -1,9 +1,9 @@
-"""What an interrupted operation left behind, taken back path by path.
+"""Roll back an interrupted operation, path by path.
 
-As it was before: left. As the operation wanted it, or missing: put back. Anything else is the
-user's, made since: left, and named. The entry that says what was done may have come with a
-stranger's folder, so what it is found like is kept as a state first: whatever is put back can be
-taken back in turn.
+Idea: compare each path with the log entry. As before the operation: leave it. As after it, or
+missing: restore it. Anything else was changed by the user since: leave it and report it.
+Invariant: the workspace is saved as a state first, because the entry may come from an untrusted
+folder; so the rollback itself can be undone.
 """
 
 import errno
@@ -27,9 +27,9 @@ from jellyml.workspace.state import Head, State, head_of, operation_files
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """An operation that was rolled back, and what was not touched because it is the user's.
+    """An operation that was rolled back, and the user's paths that were left as they are.
 
-    ``found`` is the state it was found in, 0 where nothing had changed or that was not kept.
+    ``found`` is the state before the rollback; 0 if nothing had changed, or it was not saved.
     """
 
     operation: Operation
@@ -39,13 +39,13 @@ class Repair:
 
 
 def repair(session: Session, *, own: bool = False) -> Repair | None:
-    """Roll back the operation that was begun and not done; None when there is none.
+    """Roll back the operation that was begun and not completed. Returns None if there is none.
 
-    ``own`` is one that this process began: nobody else can have written its entry.
+    ``own``: this process began it, so its entry is trusted and no state is saved.
     """
     operation = session.journal.unfinished()
     if operation is None:
-        session.mover.sweep()  # staged by one that had not begun, or displaced by one that was done
+        session.mover.sweep()  # left by an operation that did not begin, or that was done
         return None
     before = session.state(operation.before)
     found = 0 if own else _keep(session, operation, before)
@@ -68,10 +68,10 @@ def repair(session: Session, *, own: bool = False) -> Repair | None:
 
 
 def _keep(session: Session, operation: Operation, before: State) -> int:
-    """Keep the workspace as it is found; its state's number, 0 where nothing had changed.
+    """Save the current workspace as a state. Returns its number, 0 if nothing had changed.
 
-    A full disk must not stop a rollback, which takes no room: then it is not kept. Anything else
-    that stands in the way does stop it, or what it changes could not be brought back.
+    On a full disk no state is saved, because a rollback needs no space and must not fail. Any
+    other error stops the rollback, since its changes could not be undone.
     """
     named = frozenset(move.path for move in operation.moves)
     try:
@@ -84,7 +84,7 @@ def _keep(session: Session, operation: Operation, before: State) -> int:
 
 
 def _is_full(error: Exception) -> bool:
-    """Whether the disk, or the user's share of it, is full; git says so in words."""
+    """Return whether the disk or the quota is full; git reports it in its message."""
     if isinstance(error, OSError):
         return error.errno in _FULL
     return any(os.strerror(number) in str(error) for number in _FULL)
@@ -94,9 +94,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _bring_back(session: Session, operation: Operation) -> list[str]:
-    """Things of the user's that were being carried: back to where they were.
+    """Move set-aside files that were being restored back to where they were set aside.
 
-    What was written to since the operation began is returned: it lies aside now.
+    Returns those that changed since the operation began.
     """
     root, private = session.repository.root, session.private
     returns = operation.facts.get("returns")
@@ -116,7 +116,7 @@ def _written_since(thing: Path, moment: float) -> Iterator[str]:
 
 
 def _three_way(session: Session, operation: Operation, kept: list[str]) -> list[Move]:
-    """What is to be put back; what is not, because it is the user's, is added to ``kept``."""
+    """Return what to restore. Paths that the user changed are added to ``kept``."""
     moves: list[Move] = []
     for move in operation.moves:
         now = on_disk_now(session, move.path)
@@ -134,7 +134,7 @@ def _three_way(session: Session, operation: Operation, kept: list[str]) -> list[
 def _free(
     session: Session, paths: Iterable[bytes], moves: Iterable[Move], kept: list[str]
 ) -> Iterator[bytes]:
-    """Those of ``paths`` that nothing of the user's will stand in the way of; ``kept`` has it."""
+    """Yield the paths that nothing of the user blocks. What blocks one is added to ``kept``."""
     root = session.repository.root
     gone = {move.path for move in moves if move.before is not None}
     for path in paths:
@@ -145,7 +145,7 @@ def _free(
 
 
 def on_disk_now(session: Session, path: bytes) -> BlobRef:
-    """What lies at a path, as the journal writes it."""
+    """Return what is at a path, in the form of the operation log."""
     root = session.repository.root
     if any(at(root, parent).is_symlink() for parent in parents(path)):
         return None
@@ -154,10 +154,10 @@ def on_disk_now(session: Session, path: bytes) -> BlobRef:
 
 
 def _stage(session: Session, moves: list[Move], before: State) -> None:
-    """Write out what is to be put back; an LFS file from LFS's own store.
+    """Stage the files to restore; an LFS file comes from LFS's store.
 
-    It is made beside and comes whole: what lies in the stage afterwards is never torn, and so
-    either ours or somebody's.
+    The folder is filled beside the staging folder and then renamed. So each staged file is
+    complete, and is either JellyML's or the user's.
     """
     fresh = session.private / "fresh"
     atomic.remove_tree(fresh)
@@ -184,7 +184,7 @@ def _stage(session: Session, moves: list[Move], before: State) -> None:
 
 
 def _displaced(session: Session) -> dict[BlobRef, Path]:
-    """What the operation took away and nobody wrote to since."""
+    """Return the files that the operation displaced, by content."""
     found: dict[BlobRef, Path] = {}
     for path in files_below(session.mover.trash):
         name = os.fsencode(path)
@@ -195,7 +195,7 @@ def _displaced(session: Session) -> dict[BlobRef, Path]:
 
 
 def _from_trash(trash: dict[BlobRef, Path], move: Move, before: State, fresh: Path) -> bool:
-    """The very file goes back where it still lies: that takes no room, and keeps its time."""
+    """Move the original file back from the trash: it takes no space and keeps its times."""
     source = trash.get(move.after)
     if source is None or (
         not source.is_symlink() and source.stat().st_mode & 0o7777 != before.modes.file(move.path)
@@ -209,7 +209,7 @@ def _from_trash(trash: dict[BlobRef, Path], move: Move, before: State, fresh: Pa
 def _around(
     session: Session, operation: Operation, before: State, moves: Sequence[Move], kept: list[str]
 ) -> SideEffects:
-    """Set-aside things come back, folders and modes are as they were."""
+    """Return the accompanying changes: set-aside files return, folders and modes are restored."""
     modes = operation.facts.get("modes")
     chmods = (
         {os.fsencode(path): mode for path, mode in modes.items()} if isinstance(modes, dict) else {}
@@ -240,7 +240,7 @@ def _around(
 
 
 def _is_half_carried(session: Session, path: bytes, place: str) -> bool:
-    """Both are folders, or the same file: it was on its way to another file system."""
+    """Return whether a file was being moved across file systems: both are folders, or equal."""
     there, aside = at(session.repository.root, path), session.private / place
     if is_folder(there) and is_folder(aside):
         return True
@@ -255,7 +255,7 @@ def _identity(session: Session, path: Path) -> BlobRef:
 
 
 def _restore_operation(session: Session, operation: Operation, before: State) -> list[str]:
-    """File by file: the user may have begun a merge of their own since."""
+    """Restore the operation files one by one, since the user may have begun a merge meanwhile."""
     git_dir = session.repository.git_dir
     was = session.operation_of(before)
     wanted = operation.facts.get("operation")

@@ -1,7 +1,7 @@
-"""Whether a snapshot has anything in common with the repository that it is loaded into.
+"""Decide whether a snapshot is related to the repository that it is loaded into.
 
-A load into the wrong folder removes all that is in it. Undo brings it back, but nobody who typed
-the wrong path asked for that. Unrelated is code that shares neither a path nor a commit.
+A load into the wrong folder removes everything in it. An undo restores it, but a mistyped path
+should not need one. Code is unrelated if it shares neither a path nor a commit.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,20 +13,20 @@ from jellyml.working_tree.scan import Scan
 from jellyml.workspace.operation_log import Move
 
 _WIDTHS = {"sha1": 20, "sha256": 32}
-_FANOUT = 8 + 256 * 4  # bytes before the ids in an index of a pack, version 2
+_FANOUT = 8 + 256 * 4  # bytes before the ids in a pack index of version 2
 
 
 def lost(moves: Iterable[Move], scan: Scan) -> int:
-    """How many files a load would replace or remove; those of nested repositories stay."""
+    """Return how many files a load would replace or remove, without nested repositories."""
     nested = tuple(prefix for prefix, _ in scan.layers() if prefix)
     return sum(1 for move in moves if move.before and not move.path.startswith(nested))
 
 
 def shares_a_path(moves: Sequence[Move], files: int, scan: Scan) -> bool:
-    """Whether the working tree or HEAD has a path of a tree with so many files.
+    """Return whether the working tree or HEAD contains a path of a tree with ``files`` files.
 
-    ``moves`` are all the differences between the working tree and that tree: a file of the tree
-    that is not added was there.
+    ``moves`` are all differences between the working tree and that tree. So a file of the tree
+    that is not added was already there.
     """
     added = {move.path for move in moves if move.before is None and move.after is not None}
     if len(added) < files:
@@ -36,7 +36,7 @@ def shares_a_path(moves: Sequence[Move], files: int, scan: Scan) -> bool:
 
 
 def shares_a_commit(repository: Repository, incoming: VerifiedCode, named: Iterable[str]) -> bool:
-    """Whether the repository holds a commit of the bundle, or one of those ``named``."""
+    """Return whether the repository contains a commit of the bundle, or one of ``named``."""
     ids = [*named, *_objects(incoming)]
     asked = ("cat-file", "--batch-check=%(objecttype)", "--buffer")
     answer = repository.git.run(*asked, stdin="".join(f"{one}\n" for one in ids).encode())
@@ -44,7 +44,7 @@ def shares_a_commit(repository: Repository, incoming: VerifiedCode, named: Itera
 
 
 def _objects(incoming: VerifiedCode) -> Iterator[str]:
-    """The ids of all objects in the quarantine, as the index of its pack lists them."""
+    """Yield the ids of all objects in the quarantine, from its pack index."""
     width = _WIDTHS[incoming.object_format]
     for path in Path(incoming.objects, "pack").glob("*.idx"):
         data = path.read_bytes()

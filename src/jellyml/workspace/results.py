@@ -1,4 +1,4 @@
-"""What an operation returns, and the sentences in it."""
+"""The results of an operation, and their sentences."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ _FEW = 10
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened (or would) to one path, from the working tree's root."""
+    """The change of one path, relative to the working tree's root."""
 
     kind: Literal["add", "modify", "delete", "move aside"]
     path: str
@@ -31,49 +31,49 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One operation's result: sentences, and what they rest on."""
+    """The result of one operation: sentences, and the data behind them."""
 
     verb: str
     root: Path
     message: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()  # what was not exact: shown even when all else is quiet
+    warnings: tuple[str, ...] = ()  # shown even when output is quiet
     changes: tuple[Change, ...] = ()
     commit: str | None = None
 
 
-# "during": as an operation that was interrupted was found, and then rolled back.
+# "during": the state in which an interrupted operation was found, before its rollback.
 Moment = Literal["before", "during", "after"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A state that can be gone back to. ``time`` in seconds since 1970."""
+    """A state that can be restored. ``time`` is in seconds since 1970."""
 
     number: int
     time: float
-    verb: str  # the operation it stands before or after
+    verb: str  # the operation before or after this state
     moment: Moment
     model: str | None
-    commit: str | None  # where HEAD stood
+    commit: str | None  # the commit of HEAD
     head: str  # the branch, or "detached"
     changed: int  # paths the operation changed
     current: bool
     undoable: bool
-    aside: Mapping[str, str] = field(default_factory=dict)  # what lay there then: where it lies now
+    aside: Mapping[str, str] = field(default_factory=dict)  # path -> where it is set aside
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that ``doctor`` found not to be as it should, or that is worth knowing."""
+    """A problem that ``doctor`` found, or a fact worth knowing."""
 
     problem: str
     repaired: bool
     fix: str = ""
-    expected: bool = False  # worth knowing, and nothing to be mended
+    expected: bool = False  # a fact, not a problem
 
 
 def nothing(verb: str, root: Path) -> Outcome:
-    """Said even when all else is quiet: somebody expected something."""
+    """Return the warning that there is nothing to do; shown even when output is quiet."""
     return Outcome(verb, root, warnings=(f"There is nothing to {verb}.",))
 
 
@@ -82,7 +82,7 @@ def no_such_state(number: int) -> JellyError:
 
 
 def loaded(root: Path, arrival: "IncomingSnapshot", commit: str, *, new: bool) -> tuple[str, ...]:
-    """Where the user is after a load, how to go on from there and how to go back."""
+    """Describe the result of a load, how to continue, and how to go back."""
     lines = [f"The code of {arrival.path.name} is loaded into {root}."]
     if arrival.checkpoint.passed_over:
         lines.append(
@@ -132,7 +132,7 @@ def would_ask(root: Path, count: int) -> str:
 
 
 def went(verb: str, root: Path, head: "Head", entry: "Operation | None") -> tuple[str, ...]:
-    """Where the user is after an undo, redo or restore."""
+    """Describe where the user is after an undo, redo or restore."""
     done = {
         "undo": f"The {entry.verb if entry else ''} is undone",
         "redo": "The undo is undone",
@@ -156,7 +156,7 @@ def went(verb: str, root: Path, head: "Head", entry: "Operation | None") -> tupl
 
 
 def _there(root: Path, option: str) -> str:
-    """What makes a command act there when it is pasted here."""
+    """Return the option that makes a command apply to ``root`` from the current folder."""
     here = paths.standing()
     if here is not None and here.resolve().is_relative_to(root.resolve()):
         return ""
@@ -164,7 +164,7 @@ def _there(root: Path, option: str) -> str:
 
 
 def rolled_back(root: Path, repaired: "Repair", *, alone: bool) -> Outcome:
-    """An interrupted operation was taken back; what was not is named."""
+    """Report a rollback, and the paths that it left as they are."""
     verb = repaired.operation.verb
     said = f"A {verb} that was interrupted was rolled back ({repaired.put_back} paths put back)."
     lines = [said]
@@ -179,13 +179,13 @@ def rolled_back(root: Path, repaired: "Repair", *, alone: bool) -> Outcome:
 
 
 def waiting(root: Path) -> Outcome:
-    """Found where nothing can be written: it is said, and done when it can be."""
+    """Report a pending rollback of a repository that is read-only."""
     said = f"A command was interrupted in {root}; it is rolled back once its .git can be written."
     return Outcome("undo", root, warnings=(said,))
 
 
 def failed(verb: str, error: OSError, repaired: "Repair | None" = None) -> JellyError:
-    """A fault of the system, after everything was put back."""
+    """Return the error for a system fault, after everything was restored."""
     where = f" ({error.filename})" if error.filename else ""
     left = "".join(f" {path} was left as it is." for path in repaired.kept) if repaired else ""
     return UnsafeToContinue(
@@ -195,14 +195,14 @@ def failed(verb: str, error: OSError, repaired: "Repair | None" = None) -> Jelly
 
 
 def pointers(paths: Iterable[bytes]) -> list[str]:
-    """Files whose content git-lfs has to fetch."""
+    """Warn about files whose content git-lfs must fetch."""
     return [
         f"{os.fsdecode(path)} is a pointer; its content comes with: git lfs pull" for path in paths
     ]
 
 
 def embedded(folders: Sequence[str]) -> list[str]:
-    """Folders of the loaded code that git, started in them, would take for repositories."""
+    """Warn about folders of the loaded code that git would take for repositories."""
     said = [
         f"{folder} looks like a git repository, with settings of its own: git started in it obeys"
         " them. JellyML does not."
@@ -213,7 +213,7 @@ def embedded(folders: Sequence[str]) -> list[str]:
 
 
 def parts_that_stay(model: "Location", paths: Sequence[bytes]) -> list[str]:
-    """Files of the checkpoint's folder that the code has too, with other bytes."""
+    """Warn about files of the checkpoint's folder for which the code has other content."""
     said = [
         f"{os.fsdecode(path)} was left as it is: it lies in the checkpoint, and its code has other"
         f" bytes for it. jellyml load {pasteable(model)} --to NEW-FOLDER brings those."
@@ -224,7 +224,7 @@ def parts_that_stay(model: "Location", paths: Sequence[bytes]) -> list[str]:
 
 
 def set_aside(private: Path, aside: Mapping[str, str]) -> list[str]:
-    """What lay in the way, and where it lies until it is brought back."""
+    """Report the files that were set aside, and where they are."""
     return [
         f"{name} lay in the way; until you go back it lies at {private / place}."
         for name, place in aside.items()

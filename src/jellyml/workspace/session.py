@@ -1,7 +1,8 @@
-"""One operation at a time: the locks, the state before, and the steps every operation takes.
+"""One operation at a time: its locks, the state before it, and its steps.
 
-The order is what makes it safe to be killed at any of them: the state before is kept and the
-intention written down before anything moves, and what is found half done is taken back.
+Idea: save the state before, write the log entry, then change files. Invariant: a process may be
+killed at any step, because every change on disk is covered by an entry that recovery can roll
+back.
 """
 
 import os
@@ -32,21 +33,21 @@ LOCK_WAIT = 10.0  # seconds for another jellyml command
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an operation leads to, beside the files."""
+    """The target of an operation, apart from its files."""
 
     head: Head
-    operation: Mapping[str, bytes]  # files of a merge or rebase, to be put back
-    index: Callable[[Path], bool]  # writes the index to a path; False for none
+    operation: Mapping[str, bytes]  # files of a merge or rebase to restore
+    index: Callable[[Path], bool]  # writes the index to a path; False if there is none
 
 
 class Session:
-    """A workspace held by this process."""
+    """A workspace that this process holds."""
 
     def __init__(self, repository: Repository, store: Store, *, is_read_only: bool = False) -> None:
         self.repository = repository
         self.store = store
-        self.is_read_only = is_read_only  # nothing is held, and nothing may be changed
-        self.is_last = False  # nothing of ours is to stay when this is over
+        self.is_read_only = is_read_only  # the lock is not held, and nothing may change
+        self.is_last = False  # remove all of JellyML's files at the end
         self.private = self.store.private
         self._states: dict[int, State] = {}
         self.journal = Journal(self.private / "ops")
@@ -54,11 +55,11 @@ class Session:
 
     @cached_property
     def lfs(self) -> tuple[Path, Path]:
-        """Where content lies by digest: git-lfs's (unless lfs.storage says otherwise) and ours."""
+        """Return the stores of large files: git-lfs's (without lfs.storage) and JellyML's."""
         return self.repository.common_dir / "lfs", self.store.large
 
     def state(self, number: int) -> State:
-        """A state by its number, which none but it ever has. Raises GitError when it was pruned."""
+        """Return a state by its number, which is never reused. Raises GitError if it was pruned."""
         if number not in self._states:
             self._states[number] = self.state_at(self.store.state_ref(number))
         return self._states[number]
@@ -67,21 +68,21 @@ class Session:
         return read(self.store.git, ref)
 
     def current(self) -> int:
-        """The number of the state that the last operation left; 0 after a load."""
+        """Return the number of the state after the last operation; 0 after a load."""
         last = self.journal.last()
         return last.after if last else 0
 
     def nearest(self) -> int:
-        """The number of the state last seen here: after an operation, or before a load."""
+        """Return the number of the last state recorded: after an operation, or before a load."""
         last = self.journal.last()
         return (last.after or last.before) if last else 0
 
     def _nearest(self) -> tuple[int, State] | None:
-        """That state. A load leaves lying what was left lying before it."""
+        """Return that state, or None. A load leaves the same paths in place as it did."""
         number = self.nearest()
         try:
             return (number, self.state(number)) if number else None
-        except GitError:  # pruned, damaged, removed by hand: what is now can be kept all the same
+        except GitError:  # pruned, damaged or deleted: the current workspace can still be saved
             return None
 
     @contextmanager
@@ -91,9 +92,9 @@ class Session:
         objects: tuple[Path, ...] = (),
         keep: tuple[bytes, ...] = (),
     ) -> Iterator["Drafted"]:
-        """The workspace as it is now, in a scratch directory that sees ``objects`` too.
+        """Yield the current workspace in a scratch directory that also reads ``objects``.
 
-        ``strange`` files are read, whatever git says of them.
+        ``strange`` files are read even if git reports them as unchanged.
         """
         nearest = self._nearest()
         inherited = LeftInPlace((*(nearest[1].left.paths if nearest else ()), *keep))
@@ -101,14 +102,14 @@ class Session:
         left = left_lying(selection, inherited)
         seen = (*objects, self.store.bare / "objects")
         with scratch(selection.scan, objects=seen, near=self.private) as place:
-            # An index of 5 MB is written in half the time, and takes a hundredth more.
+            # An index of 5 MB is written in half the time and is one per cent larger.
             place = replace(place, git=place.git.configured(core__compression="1"))
             head = Head(head_ref(self.repository), selection.scan.head)
             draft = make_draft(place, selection, left, head, self.repository, strange)
             yield Drafted(place, draft, is_sure=bool(strange))
 
     def keep(self, drafted: "Drafted") -> int:
-        """Keep a draft as a state; the number of the nearest when nothing differs from it."""
+        """Save a draft as a state. Returns the nearest state's number if they are equal."""
         draft = drafted.draft
         self.store.keep_commits(draft.user_commits)
         lfs.keep(self.store.large, draft.large)
@@ -130,7 +131,7 @@ class Session:
         return max((*self.store.numbers(), *named), default=0) + 1
 
     def carry_out(self, operation: Operation, plan: Plan, wanted: Wanted) -> list[str]:
-        """Do what was staged; returns where bytes that somebody typed meanwhile were saved."""
+        """Carry out a staged operation. Returns where files that changed meanwhile were saved."""
         self.mover.check_writable(plan.moves)
         self.journal.write(operation)
         self.mover.move(plan.moves, plan.around, paths.standing())
@@ -152,7 +153,7 @@ class Session:
         gitdir.put_index(self.repository, new if there else None)
 
     def saved_index(self, saved: State, to: Path) -> bool:
-        """Write a state's index to a path, with the time it had: git's race checks need it."""
+        """Write a state's index to a path, with its original time: git's race checks need it."""
         if saved.index is None:
             return False
         ids = [saved.index, *saved.shared.values()]
@@ -165,15 +166,15 @@ class Session:
         return True
 
     def operation_of(self, saved: State) -> dict[str, bytes]:
-        """The files of the merge or rebase that a state was in the middle of."""
+        """Return the files of the merge or rebase in progress in a state."""
         contents = self.store.git.read_objects(saved.operation.values())
         return dict(zip(saved.operation, contents, strict=True))
 
     def finish(self, operation: Operation) -> None:
-        """Write ``done``, then sweep: from here on nothing is taken back."""
+        """Mark an operation as done, then clean up. From now on it is not rolled back."""
         done = replace(operation, status="done", moves=(), facts={}, time=time.time())
         self.journal.write(done)
-        with suppress(OSError):  # the next command sweeps
+        with suppress(OSError):  # the next command cleans up
             self.mover.sweep()
             self.journal.fold()
             self.store.merge_packs()
@@ -181,18 +182,20 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Drafted:
-    """A draft and the scratch directory it lies in."""
+    """A draft and its scratch directory."""
 
     place: Scratch
     draft: Draft
-    is_sure: bool  # a second one: what was strange in the first has been read
+    is_sure: bool  # the second draft, in which files that differ from git's status were read
 
 
 @contextmanager
 def held(repository: Repository) -> Iterator[Session]:
-    """The workspace, held: no other jellyml command works on it, and no git on its index.
+    """Hold the workspace against other jellyml commands, and its index against git.
 
-    All worktrees of a repository share the store, and so the lock.
+    All worktrees of a repository share the store, and so the lock. Order: refuse links, take the
+    lock file, remove locks of killed commands, take ``index.lock``. Invariant: while JellyML's lock
+    is held, any git lock with JellyML's token was left by a killed command.
     """
     links.refuse_links(repository)
     base = Store(repository).base
@@ -208,11 +211,11 @@ def held(repository: Repository) -> Iterator[Session]:
                 yield session
         finally:
             if session.is_last:
-                session.store.clear_litter()  # of a git that was killed just now
+                session.store.clear_litter()  # left by a git that was just killed
                 session.store.remove()
 
 
 def can_be_written(repository: Repository) -> bool:
-    """False on a medium or in a folder where our lock cannot be taken: there one can look."""
+    """Return False if JellyML's lock cannot be taken: the workspace can only be read."""
     store = Store(repository)
     return all(os.access(one, os.W_OK) for one in (repository.git_dir, store.base))

@@ -1,7 +1,8 @@
-"""What was set aside: where it lies, which of it comes back to a state, and into which places.
+"""Set-aside files: where they are, and which of them return to a state.
 
-A thing belongs to the state that it lay in. Whoever goes there gets it back whole; what has
-taken its place since is set aside in turn, and belongs to the state that is left.
+Idea: a file belongs to the state in which it was set aside, and returns whole with that state.
+Invariant: what has taken its path since is set aside in turn, and belongs to the state that is
+left.
 """
 
 import os
@@ -18,15 +19,15 @@ from jellyml.workspace.plan import Plan, holds_more, not_folders, place_aside
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A thing of the user's that lies with us."""
+    """A file or folder of the user that JellyML has set aside."""
 
     name: str  # its path in the working tree
-    place: str  # where it lies, from the private folder
-    before: int  # the state that it lay in
+    place: str  # where it is, relative to the private folder
+    before: int  # the number of the state that it belongs to
 
 
 def lying(private: Path) -> Iterator[Aside]:
-    """All that is set aside in one worktree, in the order in which it was."""
+    """Yield everything that is set aside in a worktree, in order."""
     if not (private / "aside").exists():
         return
     known: set[str] = set()
@@ -38,11 +39,11 @@ def lying(private: Path) -> Iterator[Aside]:
 
 
 def of(private: Path, operation: Operation) -> Iterator[Aside]:
-    """What one operation set aside and nothing has brought back yet."""
+    """Yield what one operation set aside and no other has restored yet."""
     for name, place in operation.aside.items():
         if os.path.lexists(private / place):
             yield Aside(name, place, operation.before)
-    if operation.status == "rolled back":  # these were in the tree when it was found
+    if operation.status == "rolled back":  # these were in the tree before the rollback
         returns = cast("dict[str, str]", operation.facts.get("returns") or {})
         for name, place in returns.items():
             if os.path.lexists(private / place):
@@ -50,7 +51,7 @@ def of(private: Path, operation: Operation) -> Iterator[Aside]:
 
 
 def coming_back(private: Path, number: int) -> dict[str, str]:
-    """What comes back to a state: of each path what lay there then, or next after it."""
+    """Return what is restored with a state: per path its own file, or the next later one."""
     chosen: dict[str, Aside] = {}
     for one in lying(private):
         known = chosen.get(one.name)
@@ -61,17 +62,17 @@ def coming_back(private: Path, number: int) -> dict[str, str]:
 
 @dataclass(slots=True)
 class _Way:
-    """The places that things come back to, and what lies in them."""
+    """The paths that set-aside files return to, and what is there now."""
 
     root: Path
-    gone: frozenset[bytes]  # files that will be gone by then
-    held: Callable[[bytes], bool]  # whether the state that is gone to has something there
+    gone: frozenset[bytes]  # files that the plan removes
+    held: Callable[[bytes], bool]  # whether the target state contains a path
     aside: dict[str, str]
     back: dict[str, str]
     number: int
 
     def bring(self, path: bytes, lying: Path, place: str) -> None:
-        """One thing; it waits for a state of its own where this one has something there."""
+        """Restore one file. It stays set aside if the target state has something at its path."""
         folder_of_both = is_folder(lying) and self._holds_folder(path)
         if (self.held(path) and not folder_of_both) or any(map(self._holds_file, parents(path))):
             return
@@ -80,7 +81,7 @@ class _Way:
         self._bring(path, lying, place)
 
     def _bring(self, path: bytes, lying: Path, place: str) -> None:
-        if is_folder(lying) and self._holds_folder(path):  # of both: piece by piece
+        if is_folder(lying) and self._holds_folder(path):  # both are folders: merge entry by entry
             for piece in sorted(lying.iterdir()):
                 name = os.fsencode(piece.name)
                 self._bring(path + b"/" + name, piece, f"{place}/{piece.name}")
@@ -111,10 +112,10 @@ def returning(
     number: int,
     held: Callable[[bytes], bool],
 ) -> Plan:
-    """The plan with ``things`` coming back, and what lies in their places set aside.
+    """Return the plan with ``things`` restored, and what is in their places set aside.
 
-    ``held`` says whether the state that is gone to has something at a path, or below it; that
-    stays, and the thing that would come there stays aside.
+    ``held`` returns whether the target state contains a path, or anything below it. Such a path
+    stays, and the set-aside file for it stays set aside.
     """
     way = _Way(
         root,

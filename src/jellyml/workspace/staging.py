@@ -1,7 +1,8 @@
-"""New files, written out beside the working tree: here a full disk shows, and nothing has moved.
+"""Write new files beside the working tree, before anything moves.
 
-A snapshot's files are written by git's own ``checkout-index``, so that end-of-line rules come
-out right and no filter, hook or submodule is started; a state's as they were, to the byte.
+Idea: the staging folder takes all writes, so a full disk is noticed while nothing has changed.
+A snapshot is written by ``git checkout-index``, which applies line-end rules and starts no
+filter, hook or submodule. A state is written byte for byte.
 """
 
 import itertools
@@ -25,8 +26,8 @@ from jellyml.workspace.on_disk import Modes, umask
 from jellyml.workspace.operation_log import Move
 
 _BLOCK = 1 << 20
-# Files that one git writes. The limits on processor time and memory are of one process, and to
-# make a file takes a tenth of a millisecond: a million of them are within no limit.
+# Files that one git process writes. Its limits on processor time and memory are per process, and
+# each file takes a tenth of a millisecond: a million files exceed any limit.
 _AT_ONCE = 10_000
 
 Entries: TypeAlias = dict[bytes, tuple[str, str]]
@@ -52,7 +53,7 @@ def write_blobs(git: Git, moves: Sequence[Move], stage: Path, modes: Modes) -> N
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A snapshot's files as they will lie on disk; ``pointers`` are LFS files not to be had."""
+    """A snapshot's files as they will be on disk; ``pointers`` are LFS files without content."""
 
     moves: tuple[Move, ...]
     pointers: tuple[bytes, ...]
@@ -69,8 +70,8 @@ def write_snapshot(
 ) -> Staged:
     """Write the files of ``moves``, as git would check them out.
 
-    ``rules`` are the attributes files of their tree: they have a say in it. A file that comes
-    out as it lies on disk already is dropped from the moves.
+    ``rules`` are the attributes files of their tree, which affect the result. A file that is equal
+    to the one on disk is dropped from the moves.
     """
     asked = list(moves)
     wanted = {move.path: move.after for move in asked if move.after is not None}
@@ -85,7 +86,7 @@ def write_snapshot(
     attributes = {move.path: move.after for move in rules if move.after is not None}
     pointers: list[bytes] = []
     for batch in _batches(wanted):
-        # Not all of the tree: to read 50,000 files takes git twice as long.
+        # Only these paths: reading a whole tree of 50,000 files takes git twice as long.
         _write_index(git, _rules_for(batch, attributes) | batch)
         _check_out(git, stage, batch, links=links)
         pointers += _fill_pointers(git, stage, batch, lfs)
@@ -103,7 +104,7 @@ def _batches(wanted: Entries) -> Iterator[Entries]:
 
 
 def _rules_for(paths: Iterable[bytes], attributes: Entries) -> Entries:
-    """The attributes files of the folders that hold these paths."""
+    """Return the attributes files of the folders above these paths."""
     if not attributes:
         return {}
     folders = {b"", *(parent + b"/" for path in paths for parent in parents(path))}
@@ -113,15 +114,15 @@ def _rules_for(paths: Iterable[bytes], attributes: Entries) -> Entries:
 
 def _write_index(git: Git, entries: Entries) -> None:
     assert git.index
-    git.index.unlink(missing_ok=True)  # of the batch before
+    git.index.unlink(missing_ok=True)  # of the previous batch
     rows = (f"{mode} {oid}\t".encode() + path + b"\0" for path, (mode, oid) in entries.items())
     git.run("update-index", "-z", "--index-info", stdin=b"".join(rows))
 
 
 def _check_out(git: Git, stage: Path, wanted: Entries, *, links: bool) -> None:
-    """Have git write each path of its index into its slot, with the mode that git gives it."""
+    """Let git write each path of its index into its slot, with git's mode."""
     listed = b"".join(path + b"\0" for path in wanted)
-    # Under names of git's own choice, one folder for all: (name, path) is what it answers.
+    # Git chooses the file names, all in one folder, and prints (name, path).
     answer = git.run("checkout-index", "--temp", "-q", "-z", "--stdin", stdin=listed)
     new = Modes(umask())
     for row in answer.split(b"\0")[:-1]:
@@ -137,7 +138,7 @@ def _check_out(git: Git, stage: Path, wanted: Entries, *, links: bool) -> None:
 
 
 def drop(moves: Iterable[Move], wanted: Iterable[Move], stage: Path) -> None:
-    """Take out what is not wanted after all: left there, it would pass for bytes of the user's."""
+    """Delete staged files that are not wanted; recovery would take them for the user's."""
     for path in {move.path for move in moves if move.after} - {move.path for move in wanted}:
         slot(stage, path).unlink()
 
@@ -153,7 +154,7 @@ def _as_written(move: Move, stage: Path, object_format: str) -> Move:
 def _fill_pointers(
     git: Git, stage: Path, paths: Iterable[bytes], lfs: Sequence[Path]
 ) -> list[bytes]:
-    """Put the content of LFS files in place of their pointers, where it lies here."""
+    """Replace LFS pointers by their content, if it is available locally."""
     small = {}
     for path in paths:
         pointer = Pointer.read(slot(stage, path))
@@ -197,7 +198,7 @@ def fill_state_pointers(
     lfs: Sequence[Path],
     object_format: str,
 ) -> Staged:
-    """A state holds an LFS file as its pointer where LFS has the content; put it back."""
+    """Replace pointers of a state by their content; a state has pointers if LFS has the content."""
     filled: list[Move] = []
     missing: list[bytes] = []
     for move in moves:
@@ -213,24 +214,24 @@ def fill_state_pointers(
 
 
 def slot(folder: Path, path: bytes) -> Path:
-    """Where the file of a path lies in a flat folder."""
+    """Return the file for a path in a flat folder."""
     import hashlib  # late: it loads all of OpenSSL
 
     return folder / hashlib.sha256(path).hexdigest()
 
 
 def free_slot(folder: Path, path: bytes) -> Path:
-    """A slot for one more file of that path, should it be taken."""
+    """Return an unused file name for a path in a flat folder."""
     first = slot(folder, path)
     places = (first.with_suffix(f".{number}" if number else "") for number in itertools.count())
     return next(place for place in places if not os.path.lexists(place))
 
 
 def path_of(lying: Path, slots: Mapping[str, bytes]) -> bytes:
-    """Whose a file is, from where it lies in a flat folder; ``slots`` are the paths by slot.
+    """Return the path for a file in a flat folder; ``slots`` are the paths by slot.
 
-    It may lie below a slot, where a folder stood in a file's place; a name that is no slot
-    stands for itself.
+    The file may be below a slot, if a folder was in a file's place. A name that is not a slot is
+    returned unchanged.
     """
     first, *rest = lying.parts
     path = slots.get(Path(first).stem, os.fsencode(first))
@@ -238,5 +239,5 @@ def path_of(lying: Path, slots: Mapping[str, bytes]) -> bytes:
 
 
 def by_slot(paths: Iterable[bytes]) -> dict[str, bytes]:
-    """Paths by the names of their slots."""
+    """Return paths by the names of their slots."""
     return {slot(Path(), path).name: path for path in paths}

@@ -1,8 +1,8 @@
-"""A state: all of a workspace that an operation could change, as one commit in the store.
+"""A state: everything in a workspace that an operation can change, as one commit in the store.
 
-HEAD; the index as its own bytes, and the blobs that only it holds; the files as they lie on
-disk, with their modes, and the empty folders; the files of a merge or rebase in progress.
-What is left where it lies (ignored, too large, a checkpoint) is named, not held.
+It contains HEAD; the bytes of the index, and blobs that only the index has; the files on disk
+with their modes, and empty folders; the files of a merge or rebase in progress. Paths that are
+left in place (ignored, too large, a checkpoint) are listed, but not stored.
 """
 
 import json
@@ -22,8 +22,8 @@ from jellyml.repo.repository import Repository
 from jellyml.workspace.on_disk import LeftInPlace, Modes
 from jellyml.workspace.operation_log import is_head, is_object_id
 
-# What git keeps of an operation in progress: left by merge, rebase, am, cherry-pick, revert
-# and bisect (git's path.c and worktree.c; MERGE_AUTOSTASH and AUTO_MERGE since 2.27).
+# Git's files of an operation in progress: merge, rebase, am, cherry-pick, revert and bisect
+# (git's path.c and worktree.c; MERGE_AUTOSTASH and AUTO_MERGE since 2.27).
 OPERATION = (
     "MERGE_HEAD", "MERGE_MSG", "MERGE_MODE", "MERGE_RR", "MERGE_AUTOSTASH", "AUTO_MERGE",
     "SQUASH_MSG", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "BISECT_LOG",
@@ -38,7 +38,7 @@ EMPTY_TREE = {
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where HEAD stands: a branch or its alias (full ref name) or not, a commit or not (unborn)."""
+    """HEAD: a full ref name (a branch or its alias) or None, and a commit or None (unborn)."""
 
     ref: str | None
     commit: str | None
@@ -46,7 +46,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state in the store; ``commit`` names it, object ids are blobs there."""
+    """A state in the store. ``commit`` is its name; the object ids are blobs in the store."""
 
     commit: str
     head: Head
@@ -54,7 +54,7 @@ class State:
     index: str | None
     index_mtime_ns: int
     operation: Mapping[str, str]
-    elsewhere: str | None = None  # another worktree that had the branch at the time
+    elsewhere: str | None = None  # another worktree that had the branch checked out
     shared: Mapping[str, str] = field(default_factory=dict)  # parts of a split index
     modes: Modes = field(default_factory=lambda: Modes(0o022))
     empty: frozenset[bytes] = frozenset()
@@ -64,14 +64,14 @@ class State:
 
 
 def head_of(repository: Repository) -> Head:
-    """HEAD as it stands now: on an alias of a branch it is on the alias."""
+    """Return HEAD. If it names an alias of a branch, the ref is the alias."""
     return Head(head_ref(repository), repository.commit())
 
 
 def head_ref(repository: Repository) -> str | None:
-    """The full name of the ref that HEAD names; None where it is detached."""
+    """Return the full name of the ref that HEAD names; None if it is detached."""
     place = repository.git_dir / "HEAD"
-    if (repository.common_dir / "reftable").is_dir():  # the file only says so
+    if (repository.common_dir / "reftable").is_dir():  # with reftable the file has no ref
         asked = ("symbolic-ref", "-q", "--no-recurse", "HEAD")
         return os.fsdecode(repository.git.run(*asked, accept=(0, 1))).strip() or None
     if place.is_symlink():  # core.preferSymlinkRefs
@@ -81,7 +81,7 @@ def head_ref(repository: Repository) -> str | None:
 
 
 def operation_files(git_dir: Path) -> Iterator[tuple[str, bytes]]:
-    """What git keeps of an operation in progress, by path. Links are none of it."""
+    """Yield git's files of an operation in progress, with their paths. Links are skipped."""
     for name in OPERATION:
         path = git_dir / name
         if path.is_symlink():
@@ -95,7 +95,7 @@ def operation_files(git_dir: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def as_json(state: State) -> bytes:
-    """All of a state that is no object of git's; ``read`` reads it."""
+    """Return everything in a state that is not a git object; ``read`` parses it."""
 
     def text(path: bytes) -> str:
         return os.fsdecode(path)
@@ -117,10 +117,10 @@ def as_json(state: State) -> bytes:
 
 
 def read(git: Git, name: str) -> State:
-    """The state that a commit in the store, or a ref to one, holds.
+    """Read the state of a commit in the store, or of a ref to one.
 
-    Raises GitError when it is gone, and for what JellyML would not have written: the store may
-    have come with a stranger's folder.
+    Raises GitError if it is missing, or if JellyML did not write it: the store may come from an
+    untrusted folder.
     """
     wanted = (name, f"{name}^{{tree}}", f"{name}:state.json")
     (commit, _), (_, tree), (_, content) = git.look_up(wanted, most=_LARGEST)
@@ -164,13 +164,13 @@ def _state(
     )
 
 
-_LARGEST = 64 << 20  # bytes: what JellyML writes of 50,000 files is a hundredth of it
+_LARGEST = 64 << 20  # bytes; the file for 50,000 paths takes a hundredth of it
 _SHARED = re.compile(r"sharedindex\.[0-9a-f]{40,64}")
-_LATEST = 1 << 63  # nanoseconds that a file's time can have
+_LATEST = 1 << 63  # maximum nanoseconds of a file's time
 
 
 def _check(state: State) -> None:
-    """Raise ValueError or TypeError where a name leads elsewhere, or a number is none."""
+    """Raise ValueError or TypeError for a path outside, or a value of the wrong type."""
     modes = (state.modes.umask, *state.modes.files.values(), *state.modes.folders.values())
     paths = {*state.modes.files, *state.modes.folders, *state.empty, *state.lfs}
     if not (
@@ -193,7 +193,7 @@ def _is_of_an_operation(name: str) -> bool:
 
 
 def _entries(tree: bytes, id_size: int) -> Iterator[tuple[str, str]]:
-    """The names in a tree object and their ids."""
+    """Yield the names and ids in a tree object."""
     at = 0
     while at < len(tree):
         end = tree.index(b"\0", at)

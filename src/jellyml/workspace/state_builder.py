@@ -1,4 +1,4 @@
-"""The workspace as it is now, made into a state in a scratch directory."""
+"""Build a state from the current workspace, in a scratch directory."""
 
 import os
 import re
@@ -22,7 +22,7 @@ from jellyml.workspace import on_disk as workspace_on_disk
 from jellyml.workspace.on_disk import Layout, LeftInPlace
 from jellyml.workspace.state import Head, State, as_json, operation_files, read
 
-# Git writes it, and the index names it, for a file that is intended to be added.
+# Git writes this blob, and the index names it, for a file added with ``--intent-to-add``.
 _EMPTY_BLOB = {
     "sha1": "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
     "sha256": "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
@@ -33,18 +33,18 @@ _OBJECT_ID = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A state in a scratch directory, not kept yet."""
+    """A state in a scratch directory that is not saved yet."""
 
     scan: Scan
     selection: Selection
     state: State
     user_commits: tuple[str, ...]
-    converted: frozenset[bytes]  # clean files whose bytes are not their blob's
-    large: tuple[Path, ...]  # where git-lfs has the contents that the state does not hold itself
+    converted: frozenset[bytes]  # clean files whose bytes differ from their blob
+    large: tuple[Path, ...]  # git-lfs's files for content that the state does not contain
 
 
 def look(repository: Repository, inherited: LeftInPlace) -> Selection:
-    """Scan for a state: the limits hold, and what was left lying before stays left."""
+    """Scan the workspace. Limits apply, and paths left in place before stay so."""
     found = scan(repository, ignored=True)
     selection = select(found, max_file_size=MAX_FILE_SIZE, max_untracked=MAX_UNTRACKED)
     for one in selection.left_out:
@@ -61,8 +61,10 @@ def look(repository: Repository, inherited: LeftInPlace) -> Selection:
 
 
 def _may_be_read(root: Path, name: str) -> bool:
-    """An untracked file that may not be read is left where it lies. One that may, and could not
-    be, is not: a disk that fails, or too many open files, must not decide what a state holds.
+    """Return whether an untracked file is permitted to be read. If not, it is left in place.
+
+    A permitted file that cannot be read is an error: a failing disk, or too many open files, must
+    not decide what a state contains.
     """
     return os.access(at(root, os.fsencode(name)), os.R_OK)
 
@@ -81,7 +83,7 @@ def _untracked(selection: Selection) -> frozenset[bytes]:
 
 
 def _of_checkpoints(selection: Selection) -> Iterator[bytes]:
-    """The files of a folder that carries a snapshot: together one checkpoint, small ones too."""
+    """Yield the untracked files of folders with a snapshot: together they are one checkpoint."""
     untracked = _untracked(selection)
     folders = {parent for path in untracked for parent in paths.parents(path)}
     filled = {one for one in folders if os.path.lexists(at(selection.root, one + b"/" + _SIDECAR))}
@@ -89,7 +91,7 @@ def _of_checkpoints(selection: Selection) -> Iterator[bytes]:
 
 
 def left_lying(selection: Selection, inherited: LeftInPlace) -> LeftInPlace:
-    """All that a state leaves where it is: ignored, left out, inherited."""
+    """Return all paths that a state leaves in place: ignored, left out, inherited."""
     paths = [os.fsencode(one.path) for one in selection.left_out]
     paths += _of_checkpoints(selection)
     for prefix, layer in selection.scan.layers():
@@ -107,12 +109,12 @@ def make_draft(
     repository: Repository,
     strange: frozenset[bytes],
 ) -> Draft:
-    """Build the state of the workspace as it was looked at in a scratch directory."""
+    """Build the state of the scanned workspace in a scratch directory."""
     found = selection.scan
     raw = workspace_on_disk.raw(found, place)
     lying = {path: on_disk(selection.root, path) for path in strange}
     overlay = {**selection.overlay, **raw.overlay, **lying}
-    # A sparse checkout's absent paths are absent: this is the disk, not the code.
+    # Paths that a sparse checkout omits are absent: a state records the disk, not the code.
     for prefix, layer in found.layers():
         overlay |= dict.fromkeys((prefix + path for path in layer.hidden), None)
     as_is = replace(selection, overlay=overlay)
@@ -147,7 +149,7 @@ def make_draft(
 
 
 def _tracked(repository: Repository, selection: Selection, left: LeftInPlace) -> Iterator[bytes]:
-    """Files that were left lying once, and that git knows by now."""
+    """Yield files that were left in place and that git tracks by now."""
     hidden = {os.fsencode(one.path) for one in selection.left_out} | _untracked(selection)
     for prefix, layer in selection.scan.layers():
         hidden |= {(prefix + path).rstrip(b"/") for path in layer.ignored}
@@ -173,7 +175,7 @@ def _lines(
 
 
 def _staged(found: Scan, index: Iterable[bytes]) -> Iterator[str]:
-    """Blobs that only the index holds. Of what is intended to be added git says none."""
+    """Yield blobs that only the index has. git does not list an intent-to-add file."""
     yield from (oid.decode() for oid in found.staged)
     empty = _EMPTY_BLOB[found.repository.object_format]
     if any(bytes.fromhex(empty) in part for part in index):
@@ -187,17 +189,17 @@ def _beside(
     operation: Mapping[str, bytes],
     around: Callable[[], Layout],
 ) -> Iterator[Change]:
-    """What a state holds beside its files."""
+    """Yield the contents of a state apart from its files."""
     for name, content in shared.items():
         yield Change(os.fsencode(name), b"100644", content=content)
     for name, content in operation.items():
         yield Change(b"operation/" + os.fsencode(name), b"100644", content=content)
     for oid in sorted(state.staged):
-        held = None if oid in _EMPTY_BLOB.values() else oid.encode()  # a gc may have taken it
+        held = None if oid in _EMPTY_BLOB.values() else oid.encode()  # a gc may have removed it
         yield Change(b"staged/" + oid.encode(), b"100644", oid=held)
     if index is not None:
         yield Change(b"index", b"100644", content=index)
-    # The walk last, while git is at work on the index: together they take what one takes.
+    # The walk comes last, while git processes the index: both run at the same time.
     found = around()
     whole = replace(state, modes=found.modes, empty=frozenset(found.empty))
     yield Change(b"state.json", b"100644", content=as_json(whole))
@@ -212,7 +214,7 @@ def _index(repository: Repository) -> tuple[bytes | None, int]:
 
 
 def _named_commits(git: Git, contents: Iterable[bytes]) -> list[str]:
-    """Commits that the files of an operation name: a gc must not take them."""
+    """Return commits that operation files name: a gc must not remove them."""
     named = sorted({one for content in contents for one in _OBJECT_ID.findall(content)})
     if not named:
         return []

@@ -1,9 +1,9 @@
-"""The private object store: what a workspace can be brought back to.
+"""The private object store: the states that a workspace can return to.
 
-It lies in the repository's common git directory and borrows the user's objects through
-alternates. Commits that the user made are kept alive by refs in the user's repository; all
-else (untracked files, snapshots, states) has objects and refs in the store alone, where no
-push publishes it and no ``gc`` of the user's looks.
+It is in the repository's common git directory, and reads the user's objects through alternates.
+Refs in the user's repository keep the user's commits alive. Everything else (untracked files,
+snapshots, states) has its objects and refs only in the store: no push publishes them, and the
+user's ``gc`` does not see them.
 """
 
 import os
@@ -24,26 +24,28 @@ from jellyml.workspace import keep_refs, store_packs
 from jellyml.workspace.keep_refs import KEEP
 from jellyml.workspace.state import OPERATION
 
-# The second is what git before 2.36 knows; a newer one takes the first.
+# Git before 2.36 knows the second option only; a newer git uses the first.
 _DURABLE = {"core__fsync": "all", "core__fsyncObjectFiles": "true"}
 
 
-_USERS_OBJECTS = b"../../../objects\n"  # from the store's own
+_USERS_OBJECTS = b"../../../objects\n"  # relative to the store's objects
 
 
 @dataclass(frozen=True)
 class Store:
-    """The store of one repository and the private folder of one worktree of it."""
+    """The store of a repository, and the private folder of one of its worktrees."""
 
     repository: Repository
 
     @classmethod
     def open(cls, repository: Repository) -> "Store":
-        """The store, made where there is none. Raises OSError."""
+        """Open the store, and create it if missing. Raises OSError."""
         store = cls(repository)
         worktrees.mark(repository)
         for folder in (store.base, store.private.parent, store.private):
-            folder.mkdir(exist_ok=True, mode=0o700)  # parents=True would make them for all to read
+            folder.mkdir(
+                exist_ok=True, mode=0o700
+            )  # parents=True would ignore the mode for parents
         if not store._alternates.exists():
             make_bare(store.bare, repository.object_format)
             for name, _, _ in os.walk(store.bare):
@@ -52,10 +54,10 @@ class Store:
         return store
 
     def _make_plain(self) -> None:
-        """Have the store be nobody's but this repository's: it may have come with the folder.
+        """Write the store's configuration and alternates: both may have come with the folder.
 
-        Its two files of settings always say the same. Raises UnsafeToContinue for one that git
-        would take for a part of another repository.
+        Their content is always the same. Raises UnsafeToContinue for a ``commondir`` file: with
+        one, git would treat the store as part of another repository.
         """
         strange = self.bare / "commondir"
         if os.path.lexists(strange):
@@ -65,8 +67,8 @@ class Store:
                 f"look at it, then move it away: mv {pasteable(strange)} {pasteable(strange)}.old",
             )
         config = bare_config(self.repository.object_format).encode()
-        # Relative, so that it holds when the repository is moved. Written last: a store that
-        # has it is whole.
+        # Relative, so that it survives a move of the repository. Written last: a store with this
+        # file is complete.
         for file, text in ((self.bare / "config", config), (self._alternates, _USERS_OBJECTS)):
             if not file.exists() or file.read_bytes() != text:
                 atomic.replace(file, [text])
@@ -76,11 +78,11 @@ class Store:
         return self.bare / "objects" / "info" / "alternates"
 
     def clear_litter(self) -> None:
-        """Drop what killed commands left half made: scratch folders, git's locks and packs."""
+        """Delete leftovers of killed commands: scratch folders, git's locks and temporary packs."""
         for folder in (*self.private.glob("jellyml-*"), self.private / "fresh"):
             atomic.remove_tree(folder)
         theirs, own = self.repository.common_dir / "refs", self.repository.git_dir
-        half = f"{atomic.BESIDE}*"  # what was being put there when we were killed
+        half = f"{atomic.BESIDE}*"  # temporary files of killed replacements
         for litter in (
             *self.private.glob(".?*"),
             *self.private.glob("index*"),
@@ -121,44 +123,44 @@ class Store:
 
     @cached_property
     def large(self) -> Path:
-        """What the states need of git-lfs's store."""
+        """Return JellyML's copy of LFS content that states need."""
         return self.base / "lfs"
 
     @cached_property
     def private(self) -> Path:
-        """The folder of this worktree: journal, lock, and what is being moved."""
+        """Return the folder of this worktree: operation log, lock, and staging folder."""
         return worktrees.folder_of(self.repository)
 
     @cached_property
     def git(self) -> Git:
-        """Git in the store, writing so that it lasts."""
+        """Return git in the store, with durable writes."""
         return Git(self.bare, directory=self.bare, isolated=True).configured(**_DURABLE)
 
     @cached_property
     def user(self) -> Git:
-        """Git in the user's repository, writing so that it lasts."""
+        """Return git in the user's repository, with durable writes."""
         return self.repository.git.configured(**_DURABLE)
 
     def state_ref(self, number: int) -> str:
-        """Each worktree counts for itself: its journal alone knows what its states are for."""
+        """Return the ref of a state. Each worktree has its own numbers, which its log refers to."""
         return f"{self.refs_of(self.private)}{number}"
 
     def refs_of(self, private: Path) -> str:
-        """What the refs of one worktree's states begin with."""
+        """Return the prefix of the state refs of one worktree."""
         return f"refs/states/{private.relative_to(self.base).as_posix()}/"
 
     def numbers(self) -> set[int]:
-        """The states of this worktree that are held."""
+        """Return the numbers of this worktree's states."""
         prefix = self.refs_of(self.private)
         names = (ref.removeprefix(prefix) for ref in self._refs(prefix))
         return {int(name) for name in names if name.isdecimal()}
 
     def merge_packs(self) -> None:
-        """Keep it quick after thousands of operations."""
+        """Merge small packs, so that git stays fast after thousands of operations."""
         store_packs.merge(self.git, self.packs)
 
     def all_states(self) -> set[str]:
-        """The refs of every worktree's states."""
+        """Return the refs of every worktree's states."""
         return set(self._refs("refs/states/"))
 
     @property
@@ -166,19 +168,19 @@ class Store:
         return self.bare / "packed-refs"
 
     def _refs(self, prefix: str) -> list[str]:
-        """Refs of the store. Nothing packs them, and git would open each of their files."""
-        if self._packed_refs.exists():  # unless somebody told it to
+        """Return refs of the store, by file name: git would open each of them."""
+        if self._packed_refs.exists():  # only if the user ran pack-refs
             return self.git.run("for-each-ref", "--format=%(refname)", prefix).decode().split()
         return [ref for ref in self._ref_files(prefix) if not _is_litter(ref)]
 
     def _ref_files(self, prefix: str) -> Iterator[str]:
-        """From the store's folder."""
+        """Yield ref files, relative to the store."""
         for parent, _, names in os.walk(self.bare / prefix):
             folder = Path(parent).relative_to(self.bare).as_posix()
             yield from (f"{folder}/{name}" for name in names)
 
     def _put_ref(self, ref: str, commit: str) -> None:
-        """Make a new ref last, all of it or none."""
+        """Create a ref durably and atomically."""
         place = self.bare / ref
         for folder in reversed([one for one in place.parents if not one.exists()]):
             folder.mkdir(mode=0o700)
@@ -186,41 +188,41 @@ class Store:
         atomic.replace(place, [f"{commit}\n".encode()])
 
     def privates(self) -> list[Path]:
-        """The private folders of all worktrees."""
+        """Return the private folders of all worktrees."""
         return [self.base / "main", *sorted((self.base / "worktrees").glob("*"))]
 
     def orphans(self) -> list[Path]:
-        """The private folders of worktrees that are gone."""
+        """Return the private folders of removed worktrees."""
         linked = (self.repository.common_dir / "worktrees").glob("*")
         living = {worktrees.name_of(git_dir) for git_dir in linked}
         return [one for one in self.privates()[1:] if one.name not in living]
 
     def keep_state(self, scratch: Scratch, commit: str, number: int, known: Iterable[str]) -> None:
-        """Take a state's commit over from a scratch directory, as one pack and one ref.
+        """Copy a state's commit from a scratch directory, as one pack and one ref.
 
-        ``known`` are trees whose objects are kept already.
+        ``known`` are trees whose objects are already in the store.
         """
         git = scratch.git.configured(**_DURABLE)
         store_packs.write(git, self.packs, [commit, *(f"^{tree}" for tree in known)])
         self._put_ref(self.state_ref(number), commit)
 
     def keep_commits(self, commits: Iterable[str]) -> None:
-        """Keep commits that the user made, whatever becomes of branches."""
+        """Keep the user's commits alive with refs, even if their branches change."""
         wanted = [one for one in set(commits) if not self.is_snapshot(one)]
-        # A symbolic ref in its place would have another ref moved.
+        # Without it, an update through a symbolic ref would move another ref.
         lines = "".join(f"option no-deref\nupdate {KEEP}{one} {one}\n" for one in wanted)
         if lines:
             self.user.run("update-ref", "--stdin", stdin=lines.encode())
 
     def is_snapshot(self, commit: str) -> bool:
-        """True for the commit of a snapshot that was loaded: it comes back from here."""
+        """Return whether a commit is a loaded snapshot, whose objects are in the store."""
         ref = f"refs/snapshots/{commit}"
         if self._packed_refs.exists():
             return ref in self._refs("refs/snapshots/")
         return (self.bare / ref).exists()
 
     def take_snapshot(self, commit: str, objects: Path) -> None:
-        """Bring a snapshot's commit, with all it needs, into the store and the user's objects."""
+        """Copy a snapshot's commit and its objects into the store and the user's repository."""
         git = replace(self.git, objects=(objects,))
         new, edge = self._new_commits(git, commit)
         self.keep_commits(edge if new else {commit})
@@ -236,19 +238,19 @@ class Store:
         return sorted({*listed.decode().split(), *([head] if head else [])})
 
     def _new_commits(self, git: Git, commit: str) -> tuple[bool, set[str]]:
-        """Whether the user lacks ``commit``, and which of the user's commits it grows from."""
-        # No ``--not``: before 2.42 git takes no option from there, and would seem to find holes.
+        """Return whether the user lacks ``commit``, and the user's commits that it is based on."""
+        # No ``--not``: git before 2.42 reads no options from stdin, and would report missing objects.
         asked = "".join(f"{one}\n" for one in (commit, *(f"^{tip}" for tip in self._tips())))
         try:
             answer = git.run("rev-list", "--boundary", "--stdin", stdin=asked.encode())
         except GitError:
-            return True, set()  # the user's own history has holes: take everything
+            return True, set()  # the user's history is incomplete: take everything
         found = answer.decode().split()
         edge = {one[1:] for one in found if one.startswith("-")}
         return len(found) > len(edge), edge
 
     def lend_snapshot(self, commit: str) -> None:
-        """Give the user's repository a snapshot's objects again, should ``gc`` have taken them."""
+        """Copy a snapshot's objects back to the user's repository, if ``gc`` removed them."""
         if not self.is_snapshot(commit):
             return
         walk = ("rev-list", "--objects", "--quiet", commit, "--not", "--all")
@@ -257,12 +259,12 @@ class Store:
             store_packs.write(self.git, self._their_packs, revisions)
 
     def kept(self) -> list[str]:
-        """The user's commits that our refs keep alive."""
+        """Return the user's commits that JellyML's refs keep alive."""
         listed = self.repository.git.run("for-each-ref", "--format=%(objectname)", KEEP)
         return listed.decode().split()
 
     def lend_objects(self, ids: Iterable[str]) -> None:
-        """Give the user's repository single objects again, should ``gc`` have taken them."""
+        """Copy single objects back to the user's repository, if ``gc`` removed them."""
         asked = "".join(f"{one}\n" for one in ids).encode()
         if not asked:
             return
@@ -272,31 +274,31 @@ class Store:
             store_packs.write_objects(self.git, self._their_packs, missing)
 
     def size(self) -> int:
-        """Bytes that the store's packs take."""
+        """Return the size of the store's packs in bytes."""
         return sum(one.stat().st_size for one in self.packs.iterdir())
 
     def drop_states(self, refs: Iterable[str], needed: Iterable[str]) -> None:
-        """Forget states (by ref), and the snapshots that are none of the ``needed`` commits."""
+        """Delete states (by ref), and snapshots that are not among the ``needed`` commits."""
         wanted = set(needed)
         snapshots = set(self._refs("refs/snapshots/"))
         gone = {*refs, *(snapshots - {f"refs/snapshots/{one}" for one in wanted})}
-        pack = self._pack_without(gone)  # the first, since the disk may be full
+        pack = self._pack_without(gone)  # first, because the disk may be full
         lines = "".join(f"delete {ref}\n" for ref in sorted(gone))
         self.git.run("update-ref", "--stdin", stdin=lines.encode())
         store_packs.drop_others(self.packs, pack)
         self._unkeep(wanted)
 
     def _unkeep(self, needed: Iterable[str]) -> None:
-        """Drop our refs on commits of the user's that no state grows from any more."""
+        """Delete keep refs whose commits no state is based on any more."""
         git = replace(self.user, objects=(self.bare / "objects",))
         others = [f"--no-merged={commit}" for commit in sorted(needed)]
         keep_refs.drop(self.repository, self.private, keep_refs.kept(git, *others))
 
     def _pack_without(self, gone: Container[str]) -> str:
-        """One pack of all that is needed but for the ``gone`` refs; returns its name.
+        """Write one pack of everything except the ``gone`` refs; return its name.
 
-        Not ``git repack``: it leaves out what the user's object store happens to hold, and
-        that may be gone tomorrow. Only what our refs keep alive there can be left out.
+        ``git repack`` would omit objects that the user's repository has now but may lose. Only
+        objects that keep refs hold alive there may be omitted.
         """
         listed = self.git.run("for-each-ref", "--format=%(objectname) %(refname)").decode()
         rows = (line.split(" ") for line in listed.splitlines())
@@ -305,25 +307,26 @@ class Store:
         return store_packs.write(self.git, self.packs, revisions)
 
     def remove(self) -> None:
-        """Take everything of ours out of the repository. Our lock is held, and no lock of git's.
+        """Remove all of JellyML's files. The caller holds JellyML's lock, and no git lock.
 
-        By one rename: what is killed has removed nothing yet, or all.
+        The folder is renamed first. So a killed removal has removed nothing, or is finished by the
+        next command.
         """
         keep_refs.drop(self.repository, self.private, keep_refs.kept(self.repository.git))
         keep_refs.remove_folders(self.repository.common_dir)
         worktrees.unmark_all(self.repository)
         self.finish_removal()
-        if os.name == "nt":  # nothing that holds an open file (our lock) can be renamed there
+        if os.name == "nt":  # a folder with an open file (the lock) cannot be renamed there
             shutil.rmtree(self.base, ignore_errors=True)
             return
         self.base.rename(self.removed)
         self.finish_removal()
 
     def finish_removal(self) -> None:
-        """What is left of a removal that was killed."""
+        """Delete the rest of a removal that was killed."""
         atomic.remove_tree(self.removed)
 
 
 def _is_litter(ref: str) -> bool:
-    """True for what a command that was killed left beside a ref, on whatever machine."""
-    return "/." in ref or ref.endswith(".lock")  # no ref is called so
+    """Return whether a ref file is a leftover of a killed command, on any machine."""
+    return "/." in ref or ref.endswith(".lock")  # valid refs never have such names

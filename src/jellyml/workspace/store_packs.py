@@ -1,4 +1,4 @@
-"""The packs of the store: written so that they last, lent to the user, put together when many."""
+"""The packs of the store: write them durably, copy them to the user, merge small ones."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -9,47 +9,47 @@ from jellyml.fs import atomic
 from jellyml.repo.git import Git
 
 _PACK = ("pack-objects", "--delta-base-offset", "-q")
-_MANY = 32  # git searches one after the other
-_SMALL = 1 << 20  # bytes: 32 of these are put together in no time, and larger ones stay
+_MANY = 32  # git searches packs one after the other
+_SMALL = 1 << 20  # bytes: merging 32 of these is quick, and larger ones stay
 _INDEX = b"\xfftOc\x00\x00\x00\x02"
-_FIRST = len(_INDEX) + 256 * 4  # ids follow their numbers by first byte; the last is of all
+_FIRST = len(_INDEX) + 256 * 4  # sorted ids follow a table of 256 counts; the last one is the total
 
 
 def write(git: Git, folder: Path, revisions: Iterable[str]) -> str:
-    """Write what these revisions reach into one pack; returns ``pack-<its name>``.
+    """Write the objects reachable from revisions into a pack; return ``pack-<its name>``.
 
-    Without deltas: a pack of few objects of different kinds is written in half the time.
+    Without deltas: a pack of few, dissimilar objects is written in half the time.
     """
     asked = "".join(f"{one}\n" for one in revisions)
     return _written(git, folder, "--revs", "--window=0", stdin=asked)
 
 
 def write_objects(git: Git, folder: Path, ids: Iterable[str]) -> str:
-    """Write just these objects into one pack."""
+    """Write exactly these objects into one pack."""
     return _written(git, folder, stdin="".join(f"{one}\n" for one in ids))
 
 
 def merge(git: Git, folder: Path) -> None:
-    """Put small packs together where there are many; what fails is tried again next time."""
+    """Merge small packs if there are many. An error is ignored, and the next call tries again."""
     small = [pack for pack in folder.glob("*.pack") if pack.stat().st_size < _SMALL]
     if len(small) < _MANY:
         return
     with suppress(GitError, OSError):
-        # One without its index is none: whoever wrote or removed it was killed.
+        # A pack without an index is incomplete: its writer or remover was killed.
         whole = [index for pack in small if (index := pack.with_suffix(".idx")).exists()]
-        # Not --stdin-packs: git would walk all the history that a commit in them grows from.
+        # Not --stdin-packs: git would walk the full history of every commit in them.
         new = write_objects(git, folder, sorted({oid for index in whole for oid in _ids(index)}))
         _drop(pack for pack in small if pack.stem != new)
 
 
 def drop_others(folder: Path, name: str) -> None:
-    """Remove all packs but one."""
+    """Delete all packs except one."""
     _drop(pack for pack in folder.glob("*.pack") if pack.stem != name)
     atomic.sync_folder(folder)
 
 
 def lend(name: str, folder: Path, theirs: Path) -> None:
-    """One pack to another repository: the same file under two names where that can be."""
+    """Copy a pack to another repository, by hard link if possible."""
     theirs.mkdir(exist_ok=True)
     for suffix in (".pack", ".rev", ".idx"):  # git looks for the index, so it comes last
         source, place = folder / f"{name}{suffix}", theirs / f"{name}{suffix}"
@@ -73,7 +73,7 @@ def _written(git: Git, folder: Path, *options: str, stdin: str) -> str:
 
 
 def _ids(index: Path) -> Iterator[str]:
-    """The objects that a pack's index (version 2) names. Raises OSError where it is another."""
+    """Return the objects in a pack index of version 2. Raises OSError for any other version."""
     content, size = index.read_bytes(), len(index.stem.removeprefix("pack-")) // 2
     if content[:8] != _INDEX or len(content) < _FIRST:
         raise OSError(f"{index} is no index of a pack.")

@@ -1,4 +1,4 @@
-"""One operation, from the intention to ``done``: carried out whole, or taken back."""
+"""Carry out one operation completely, or roll it back."""
 
 import os
 from collections.abc import Iterable
@@ -15,12 +15,12 @@ from jellyml.workspace.session import Drafted, Session, Wanted
 from jellyml.workspace.state import Head, State
 from jellyml.workspace.state_builder import Draft
 
-_LENGTHS = (8, 12, 64)  # of a commit's id in a branch's name
+_LENGTHS = (8, 12, 64)  # digits of the commit id in a branch name
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """All that an operation needs: staged, planned, and the state before it in a draft."""
+    """A prepared operation: staged and planned, with a draft of the state before it."""
 
     operation: Operation
     plan: Plan
@@ -28,7 +28,7 @@ class Ready:
 
 
 class StaleStat(Exception):
-    """Nothing was done: these files are not what git says of them."""
+    """Nothing was changed: git's status is wrong for these files, and they must be read."""
 
     def __init__(self, paths: Iterable[bytes]) -> None:
         super().__init__()
@@ -36,10 +36,12 @@ class StaleStat(Exception):
 
 
 def perform(session: Session, drafted: Drafted, ready: Ready, after: int = 0) -> list[str]:
-    """Keep the state before and do the operation; or take it all back.
+    """Save the state before and carry out the operation; on failure, roll it back.
 
-    ``after`` is the state that this leads to, 0 for a load: that leads to a commit. Raises
-    Strange where a draft that reads more is needed first.
+    Idea: the log entry is written before the first change, and marked done after the last one.
+    Invariant: an error before ``done`` leads to a rollback, and an error after it does not.
+    ``after`` is the resulting state, 0 for a load, whose result is a commit. Raises StaleStat if
+    the draft must be repeated with more files read.
     """
     if not drafted.is_sure:
         _check_as_said(session, drafted.draft, ready.plan)
@@ -61,10 +63,10 @@ def perform(session: Session, drafted: Drafted, ready: Ready, after: int = 0) ->
 
 
 def _check_as_said(session: Session, draft: Draft, plan: Plan) -> None:
-    """Raise Strange for a file that will be moved, and whose bytes the draft does not hold.
+    """Raise StaleStat for a file that moves, but whose bytes are not in the draft.
 
-    Git calls a file clean by its size and times: written under other rules (for line ends, of
-    a filter) than are there now, it is not what its blob would become.
+    Git considers a file clean by size and times. A file that was written under other attributes
+    (line ends, filters) than now can still differ from its blob.
     """
     read = draft.selection.overlay.keys() | draft.state.lfs
     root, object_format = session.repository.root, session.repository.object_format
@@ -79,7 +81,7 @@ def _check_as_said(session: Session, draft: Draft, plan: Plan) -> None:
 
 
 def _is_only_sweeping(session: Session, operation: Operation, error: BaseException) -> bool:
-    """True for a fault after ``done``: the operation stands."""
+    """Return whether an error occurred after ``done``: the operation is then complete."""
     try:
         return isinstance(error, OSError) and session.journal.is_done(operation.number)
     except (OSError, JellyError):
@@ -87,7 +89,7 @@ def _is_only_sweeping(session: Session, operation: Operation, error: BaseExcepti
 
 
 def _take_back(session: Session, operation: Operation, error: BaseException) -> None:
-    """Roll back at once; where that fails too, the next command does it."""
+    """Roll back immediately. If that fails too, the next command rolls back."""
     try:
         repaired = recovery.repair(session, own=True)
     except (OSError, JellyError) as second:
@@ -103,7 +105,7 @@ def _take_back(session: Session, operation: Operation, error: BaseException) -> 
 def _recorded(
     session: Session, ready: Ready, before: int, now: State, branch: str | None
 ) -> Operation:
-    """The entry as it is written before anything moves."""
+    """Return the log entry to write before anything moves."""
     plan, wanted = ready.plan, ready.wanted
     moves = tuple(_as_on_disk(session, move, now) for move in plan.moves)
     added = {parent for move in moves if not move.before for parent in parents(move.path)}
@@ -127,7 +129,7 @@ def _recorded(
 
 
 def _as_on_disk(session: Session, move: Move, now: State) -> Move:
-    """An LFS file's state holds its pointer; what recovery will find is its content."""
+    """Return an LFS file's move with its content on disk: the state contains only its pointer."""
     if move.path not in now.lfs:
         return move
     return replace(move, before=recovery.on_disk_now(session, move.path))
@@ -142,7 +144,7 @@ def _modes_now(root: Path, plan: Plan) -> dict[str, int]:
 
 
 def _branch_for_commits_on_top(session: Session, now: Head, wanted: Head) -> str | None:
-    """Commits that no branch holds get one before HEAD leaves them: its name."""
+    """Return a branch name for commits that no branch contains, before HEAD leaves them."""
     if now.ref or not now.commit or now.commit == wanted.commit:
         return None
     if session.store.is_snapshot(now.commit):

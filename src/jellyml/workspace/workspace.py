@@ -1,6 +1,6 @@
-"""A workspace as its user has it: one method for all that can be asked of it.
+"""The public class ``Workspace``: one method per operation.
 
-What does the work is imported when there is some: to find out that there is none is quicker.
+``operations`` is imported only if there is something to do: finding out is faster without it.
 """
 
 import stat
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Workspace:
-    """The repository and working tree that hold a folder.
+    """The repository and working tree that contain a folder.
 
-    Every method raises JellyError (NotARepository, GitError, BadSnapshot, UnsafeToContinue)
-    with the workspace as it was, and first rolls back what an interrupted one left behind.
+    Every method raises JellyError (NotARepository, GitError, BadSnapshot, UnsafeToContinue) with
+    the workspace unchanged. Every method first rolls back an interrupted operation.
     """
 
     def __init__(self, folder: "str | os.PathLike[str]" = ".") -> None:
@@ -37,14 +37,14 @@ class Workspace:
         max_unpacked: int = 4 << 30,
         unrelated: bool = False,
     ) -> Outcome:
-        """Bring back the code in a checkpoint, here or at an address such as ``s3://...``.
+        """Load the code of a checkpoint, a local path or an address such as ``s3://...``.
 
-        ``to`` names a missing or empty folder for it.
+        ``to`` names a missing or empty folder to load into. With ``dry_run`` nothing changes, and
+        the result lists the changes. ``max_unpacked`` (bytes) limits the unpacked size of an
+        untrusted snapshot.
 
-        With ``dry_run`` only say what would change. ``max_unpacked`` (bytes) bounds what a
-        stranger's snapshot may unpack to. Code that has neither a commit nor a path in common
-        with the repository would remove all that is in it: that raises Unrelated, and is done
-        with ``unrelated``.
+        Raises Unrelated if the code shares neither a commit nor a path with the repository, because
+        it would replace everything there. ``unrelated=True`` loads it anyway.
         """
         from jellyml.workspace import operations
 
@@ -67,7 +67,7 @@ class Workspace:
         return operations.undo(repository)
 
     def redo(self) -> Outcome:
-        """Go back to the state before the last undo, edits made there included."""
+        """Go back to the state before the last undo, with the edits made there."""
         repository = self._repository()
         if not has_any(repository):
             return results.nothing("redo", repository.root)
@@ -76,7 +76,7 @@ class Workspace:
         return operations.redo(repository)
 
     def restore(self, number: int) -> Outcome:
-        """Go to any state that ``history`` lists; that can be undone like a load."""
+        """Go to any state that ``history`` lists. This can be undone like a load."""
         repository = self._repository()
         if not has_any(repository):
             raise results.no_such_state(number)
@@ -85,7 +85,7 @@ class Workspace:
         return operations.restore(repository, number)
 
     def repair(self) -> Outcome | None:
-        """Roll back what an interrupted operation left behind; None where there is nothing."""
+        """Roll back an interrupted operation. Returns None if there is none."""
         repository = self._repository()
         if not has_any(repository):
             return None
@@ -94,7 +94,7 @@ class Workspace:
         return operations.repair(repository)
 
     def history(self) -> list[Entry]:
-        """Every state that can be gone back to, newest first."""
+        """Return every state that can be restored, newest first."""
         repository = self._repository()
         if not has_any(repository):
             return []
@@ -103,11 +103,11 @@ class Workspace:
         return operations.history(repository)
 
     def forget_last(self) -> Outcome:
-        """Take the last entry off the undo stack; its state stays reachable by ``restore``."""
+        """Remove the last entry from the undo stack; ``restore`` can still reach its state."""
         return self._forget(everything=False)
 
     def forget_all(self) -> Outcome:
-        """Empty the undo stack; the states stay reachable by ``restore``."""
+        """Empty the undo stack; ``restore`` can still reach the states."""
         return self._forget(everything=True)
 
     def _forget(self, *, everything: bool) -> Outcome:
@@ -125,9 +125,9 @@ class Workspace:
         larger_than: int | None = None,
         everything: bool = False,
     ) -> Outcome:
-        """Give up states: older than so many seconds, or until the store fits so many bytes.
+        """Delete states that are older than some seconds, or until the store fits some bytes.
 
-        With ``everything`` nothing of ours stays in the repository.
+        With ``everything``, all of JellyML's files in the repository are removed.
         """
         repository = self._repository()
         if not has_any(repository):
@@ -137,7 +137,7 @@ class Workspace:
         return operations.prune(repository, older_than, larger_than, everything=everything)
 
     def doctor(self) -> list[Finding]:
-        """Check store, journal, locks and leftovers; repair what is safe, and say the rest."""
+        """Check the store, log, locks and leftover files; repair what is safe, report the rest."""
         repository = self._repository()
         if not has_any(repository):
             return []
@@ -147,12 +147,12 @@ class Workspace:
 
     @property
     def history_path(self) -> Path:
-        """The folder of the operation log, whether anything is in it yet or not."""
+        """Return the folder of the operation log, which may not exist yet."""
         return folder_of(self._repository()) / "ops"
 
     @property
     def folder(self) -> Path:
-        """The same, by its name in JellyML 2.0."""
+        """Return ``history_path``, under its name in JellyML 2.0."""
         return self.history_path
 
     def _repository(self) -> Repository:
