@@ -147,7 +147,7 @@ def test_what_cannot_be_written_is_said_before_any_work(
     repo: Folder, victim: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jellyml.cli.commands.log.read_checkpoints", None)
-    monkeypatch.setattr("jellyml.cli.commands.diff.opened", None)
+    monkeypatch.setattr("jellyml.cli.commands.diff.open_endpoints", None)
     (repo.path / command.file).symlink_to(victim)
     status, said = command.typed(repo)
     assert status == 2, said

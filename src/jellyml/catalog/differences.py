@@ -117,7 +117,7 @@ class Comparing:
                     CheckpointReader(one.listed.path) as before,
                     CheckpointReader(other.listed.path) as after,
                 ):
-                    found: Weights | str = tensors.compared(before.arrays, after.arrays, watch)
+                    found: Weights | str = tensors.compare(before.arrays, after.arrays, watch)
             except _OutOfTime:
                 self.differences.late = True
                 return
@@ -147,7 +147,7 @@ class _Open:
 
 
 def _patch(one: Endpoint, other: Endpoint) -> Patch:
-    with code.compared(one, other) as both:
+    with code.compare(one, other) as both:
         files = list(islice(both.files(), _MOST_FILES + 1))
         patch = bytearray()
         for piece in both.patch():

@@ -11,7 +11,7 @@ from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
 from jellyml.cli.terminal import Terminal, has_colour, is_terminal, safe
 from jellyml.cli.views import tensors
 from jellyml.compare.diff import PARTS, Comparison, Parts, diff
-from jellyml.compare.endpoints import opened
+from jellyml.compare.endpoints import open_endpoints
 from jellyml.errors import UsageError, pasteable
 from jellyml.fs.paths import path_of
 from jellyml.tensors import to_numpy
@@ -64,7 +64,7 @@ def run(args: Namespace, terminal: Terminal) -> None:
         terminal.result(json.dumps(_as_json(comparison), indent=2))
         _plot(target, comparison.weights, comparison.before, comparison.after)
         return
-    with opened(args.a, args.b, args.code_dir, args.max_unpacked) as (before, after):
+    with open_endpoints(args.a, args.b, args.code_dir, args.max_unpacked) as (before, after):
         parts = Parts(before, after, args.only)
         with parts.code() as code:
             environment, weights = parts.environment(), parts.weights()

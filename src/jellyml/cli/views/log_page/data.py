@@ -93,7 +93,7 @@ class _Sections:
 
 def _facts(name: str, part: object) -> Facts:
     """Return the facts that ``jellyml diff`` compares: the difference to an empty section."""
-    differences = environment.compared({name: {}}, {name: part})
+    differences = environment.compare({name: {}}, {name: part})
     facts = [*differences.facts, *differences.packages][:_MOST_FACTS]
     return [(safe(each.name[:_LONGEST_FACT]), _short(each.after)) for each in facts]
 
