@@ -1,8 +1,8 @@
-"""Which checkpoints were made by a commit, or hold a version of a file.
+"""Select checkpoints that were made by a commit, or that hold a version of a file.
 
-A commit made what was captured as it, and what was captured with changes on top of it. A file's
-version is looked for at its path: in commits that are here by asking git, elsewhere in the
-checkpoint's own code, unpacked in a quarantine.
+A commit made the checkpoints whose code is the commit itself, or the commit with changes on top.
+A version of a file is searched at its path: with git if the user's repository has the commit, else
+in the checkpoint's code, unpacked in quarantine.
 """
 
 import os
@@ -25,10 +25,10 @@ _ID = re.compile(r"[0-9a-f]{4,64}")
 
 @dataclass
 class Wanted:
-    """What is asked for: a commit by the beginning of its id, or a file's version at its path.
+    """The criterion: a prefix of a commit's id, or a version of a file at its path.
 
-    ``blobs`` are the ids under which git may hold the file: one as it lies, one with its line
-    ends as git keeps them.
+    ``blobs`` are the possible ids of the file in git: of its bytes on disk, and of its bytes with
+    the line ends that git stores.
     """
 
     commit: str = ""
@@ -38,7 +38,7 @@ class Wanted:
     _known: dict[str, bool] = field(default_factory=dict)  # by the bundle's digest
 
     def made(self, one: Entry) -> bool:
-        """Raises BadSnapshot where only the code could tell, and it is damaged."""
+        """Return whether a checkpoint matches. Raises BadSnapshot if its damaged code is needed."""
         if self.commit:
             ids = (one.commit, one.base if one.dirty else None)
             return any(each and each.startswith(self.commit) for each in ids)
@@ -58,9 +58,9 @@ class Wanted:
 
 
 def wanted(text: str, folder: Path) -> Wanted:
-    """What ``text`` asks for, in the repository that holds ``folder``.
+    """Parse ``text`` in the repository of ``folder``. Raises UsageError.
 
-    A revision, the beginning of a commit's id that is not here, ``REVISION:PATH``, or a file.
+    It is a revision, a prefix of an id that the repository lacks, ``REVISION:PATH``, or a file.
     """
     file = folder / path_of(text)
     try:
@@ -107,7 +107,7 @@ def _version(repository: Repository, file: Path) -> Wanted:
 
 
 def _staged(git: Git, path: str) -> Iterable[str]:
-    """The blob in the index, where git calls the file unmodified."""
+    """Yield the blob in the index, if git reports the file as unmodified."""
     if git.succeeds("--literal-pathspecs", "diff-files", "--quiet", "--", path):
         for row in git.run("--literal-pathspecs", "ls-files", "-s", "-z", "--", path).split(b"\0"):
             fields = row.split(b"\t")[0].split()
@@ -116,7 +116,7 @@ def _staged(git: Git, path: str) -> Iterable[str]:
 
 
 def _resolved(git: Git, name: str) -> str:
-    """An object's id, empty where there is none of that name."""
+    """Return the id of an object, empty if there is none of that name."""
     if name.startswith("-"):
         return ""
     answer = git.run("rev-parse", "-q", "--verify", name, accept=(0, 1, 128))

@@ -50,7 +50,7 @@ class Endpoint:
             yield commit
 
     def manifest(self) -> Mapping[str, object] | None:
-        """Return the manifest that is recorded, or that a capture would record; None for a commit."""
+        """Return the recorded manifest, or the one a capture would record; None for a commit."""
         if self.model:
             return self.model.manifest
         if self.kind == "commit" or not self.repository:

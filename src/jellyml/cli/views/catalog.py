@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jellyml.catalog.entry import Entry, Without, look
-from jellyml.catalog.find import places
+from jellyml.catalog.find import find_candidates
 from jellyml.catalog.graph import Point
 from jellyml.cli.terminal import Terminal
 from jellyml.errors import JellyError
@@ -37,7 +37,7 @@ def read_checkpoints(paths: Iterable[Path | Remote], terminal: Terminal) -> Foun
     """Return the checkpoints at and below these paths, with a progress bar."""
     result = Found()
     candidates: list[Candidate] = []
-    for place in places(paths):
+    for place in find_candidates(paths):
         if isinstance(place, JellyError):
             result.wrong.append(place)
         else:
