@@ -10,7 +10,7 @@ from jellyml.cli.terminal import ReaderGone, Terminal
 from jellyml.errors import UsageError
 from jellyml.fs.paths import path_of
 from jellyml.recorder.fill_outputs import Result
-from jellyml.recorder.process import NotStarted, end_likewise
+from jellyml.recorder.process import NotStarted, end_by_same_signal
 from jellyml.recorder.recorder import Recorded, record, resume
 from jellyml.snapshot.facts import format_size
 
@@ -76,7 +76,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
     with suppress(OSError, ReaderGone):  # the reader of the pipe may have ended with the command
         _tell(recorded, terminal)
         terminal.flush()
-    return end_likewise(recorded.status)
+    return end_by_same_signal(recorded.status)
 
 
 def _resume(args: Namespace, terminal: Terminal) -> int:
