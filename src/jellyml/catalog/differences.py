@@ -52,7 +52,7 @@ class Differences:
 class _OutOfTime(Exception): ...
 
 
-class Comparing:
+class NeighbourComparison:
     """Compare pairs of neighbours, until a limit of time or size is reached."""
 
     def __init__(
@@ -97,9 +97,7 @@ class Comparing:
         """Prefer the commit in the user's repository: it needs no unpacking."""
         if self._repository and member.commit in self._here:
             return Endpoint(member.commit, "commit", repository=self._repository)
-        return Endpoint(
-            str(member.listed.path), "checkpoint", model=models.model(member.listed.path)
-        )
+        return Endpoint(str(member.entry.path), "checkpoint", model=models.model(member.entry.path))
 
     def _compare_weights(self) -> Iterator[Pair]:
         deadline = time.monotonic() + _WEIGHTS_SECONDS
@@ -109,14 +107,14 @@ class Comparing:
                 raise _OutOfTime
 
         for one, other in self._weights:
-            far = [each for each in (one, other) if isinstance(each.listed.path, Remote)]
+            far = [each for each in (one, other) if isinstance(each.entry.path, Remote)]
             try:
                 watch(0, 0)
                 if far:
-                    raise JellyError(f"The weights at {far[0].listed.path} are not fetched.")
+                    raise JellyError(f"The weights at {far[0].entry.path} are not fetched.")
                 with (
-                    CheckpointReader(one.listed.path) as before,
-                    CheckpointReader(other.listed.path) as after,
+                    CheckpointReader(one.entry.path) as before,
+                    CheckpointReader(other.entry.path) as after,
                 ):
                     weights: Weights | str = tensors.compare(before.arrays, after.arrays, watch)
             except _OutOfTime:

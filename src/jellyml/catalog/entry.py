@@ -115,21 +115,21 @@ def look(candidate: Candidate) -> Entry | Without | JellyError | None:
 
 def _look(candidate: Candidate) -> Entry | Without | JellyError | None:
     try:
-        if not candidate.asked and isinstance(candidate.path, Path) and _is_text(candidate.path):
+        if not candidate.named and isinstance(candidate.path, Path) and _is_text(candidate.path):
             return None
         checkpoint = Checkpoint.glance(candidate.path)
         manifest = checkpoint.manifest or {}
     except NotSearched as problem:
-        return problem if candidate.asked else _without(candidate, searched=False)
+        return problem if candidate.named else _without(candidate, searched=False)
     except NoSnapshot as problem:
-        return problem if candidate.asked else _without(candidate, searched=True)
+        return problem if candidate.named else _without(candidate, searched=True)
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
         return JellyError(f"{candidate.path} could not be read: {reason}.")
     except JellyError as problem:
         return problem
     size = candidate.size
-    if isinstance(candidate.path, Remote) and candidate.asked:
+    if isinstance(candidate.path, Remote) and candidate.named:
         size = candidate.path.file().size
     return Entry(candidate.path, checkpoint.format, size, checkpoint, manifest)
 

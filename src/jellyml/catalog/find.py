@@ -19,13 +19,13 @@ _OURS = (SIDECAR, MANIFEST_SIDECAR)
 class Candidate:
     """A file or folder that may be a checkpoint.
 
-    ``size`` in bytes is that of all files below a folder. ``asked`` if the user named it, and
+    ``size`` in bytes is that of all files below a folder. ``named`` if the user named it, and
     ``covered`` if a folder above it carries the code.
     """
 
     path: Path | Remote
     size: int
-    asked: bool = False
+    named: bool = False
     covered: bool = False
 
 
@@ -47,7 +47,7 @@ def find_candidates(paths: Iterable[Path | Remote]) -> Iterator[Candidate | Jell
         if stat.S_ISDIR(status.st_mode):
             yield from _below(path)
         else:
-            yield Candidate(path, status.st_size, asked=True)
+            yield Candidate(path, status.st_size, named=True)
 
 
 def _below(folder: Path) -> Iterator[Candidate | JellyError]:
@@ -86,7 +86,7 @@ def _file(entry: "os.DirEntry[str]", *, covered: bool) -> Iterator[Candidate | J
 def _remote(remote: Remote) -> Iterator[Candidate | JellyError]:
     """Yield a remote file, or the files below a remote folder. HTTP cannot list folders."""
     if remote.is_http:
-        yield Candidate(remote, 0, asked=True)
+        yield Candidate(remote, 0, named=True)
         return
     from jellyml.remote.fsspec import files_below
 
@@ -96,7 +96,7 @@ def _remote(remote: Remote) -> Iterator[Candidate | JellyError]:
         yield error
         return
     if [str(each) for each, _ in files] == [str(remote)]:
-        yield Candidate(remote, files[0][1], asked=True)
+        yield Candidate(remote, files[0][1], named=True)
         return
     folders = {each.parent.address: each.parent for each, _ in files if each.name == SIDECAR}
     for address, folder in folders.items():

@@ -17,7 +17,7 @@ class Member:
     """A checkpoint. ``commit`` is None if it is not recorded and the code was not read."""
 
     number: int
-    listed: Entry
+    entry: Entry
     commit: str | None
     parents: tuple[Parent, ...]
 
@@ -55,7 +55,7 @@ class Lineage:
         by_commit: dict[str | None, list[Member]] = {}
         for member in self.members:
             by_commit.setdefault(member.commit, []).append(member)
-        marked = {name for one in self.members for name in (one.commit, one.listed.base) if name}
+        marked = {name for one in self.members for name in (one.commit, one.entry.base) if name}
         nodes = reduced(self.known, marked)
         dates = _dates(nodes, by_commit)
         order = sorted(nodes, key=lambda key: (dates[key], key))
@@ -84,7 +84,7 @@ class Lineage:
         groups: dict[object, list[Member]] = {}
         for one in self.members:
             alone = one.number if one.number in taken else None
-            groups.setdefault((one.listed.run, one.parents, alone), []).append(one)
+            groups.setdefault((one.entry.run, one.parents, alone), []).append(one)
         keys = {one.number: str(group[0].number) for group in groups.values() for one in group}
         above: dict[str, str | None] = {
             _key(each, keys): None
@@ -98,12 +98,12 @@ class Lineage:
         by_key = {keys[group[0].number]: group for group in groups.values()}
         return [_by_parent(row, by_key.get(row.key, ()), keys) for row in rows(above)]
 
-    def called(self, parent: Parent) -> str:
+    def describe(self, parent: Parent) -> str:
         """Return a recorded parent as text."""
         if parent.number is None:
             return f"{parent.named} (none of these)"
         more = f" (or {parent.alike - 1} more)" if parent.alike > 1 else ""
-        return f"{self.members[parent.number].listed.path}{more}"
+        return f"{self.members[parent.number].entry.path}{more}"
 
 
 def _by_parent(row: Row, members: Sequence[Member], keys: Mapping[int, str]) -> Point:
@@ -122,7 +122,7 @@ def _dates(
 ) -> dict[str, str]:
     """Return for each node the earliest capture at or below it."""
     first = {
-        key: min((one.listed.created or "" for one in by_commit.get(key, ())), default="~")
+        key: min((one.entry.created or "" for one in by_commit.get(key, ())), default="~")
         for key in nodes
     }
     dates: dict[str, str] = {}

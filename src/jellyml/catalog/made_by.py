@@ -24,7 +24,7 @@ _ID = re.compile(r"[0-9a-f]{4,64}")
 
 
 @dataclass
-class Wanted:
+class Criterion:
     """The criterion: a prefix of a commit's id, or a version of a file at its path.
 
     ``blobs`` are the possible ids of the file in git: of its bytes on disk, and of its bytes with
@@ -37,7 +37,7 @@ class Wanted:
     repository: Repository | None = None
     _known: dict[str, bool] = field(default_factory=dict)  # by the bundle's digest
 
-    def made(self, one: Entry) -> bool:
+    def matches(self, one: Entry) -> bool:
         """Return whether a checkpoint matches. Raises BadSnapshot if its damaged code is needed."""
         if self.commit:
             ids = (one.commit, one.base if one.dirty else None)
@@ -57,7 +57,7 @@ class Wanted:
             return _resolved(incoming.git, f"{incoming.tree}:{self.path}") in self.blobs
 
 
-def wanted(text: str, folder: Path) -> Wanted:
+def parse_criterion(text: str, folder: Path) -> Criterion:
     """Parse ``text`` in the repository of ``folder``. Raises UsageError.
 
     It is a revision, a prefix of an id that the repository lacks, ``REVISION:PATH``, or a file.
@@ -67,21 +67,21 @@ def wanted(text: str, folder: Path) -> Wanted:
         repository = Repository.find(folder)
     except JellyError:
         if _ID.fullmatch(text):
-            return Wanted(commit=text)
+            return Criterion(commit=text)
         raise
     commit = _resolved(repository.git, f"{text}^{{commit}}")
     if commit and not _names_a_file(text):
-        return Wanted(commit=commit)
+        return Criterion(commit=commit)
     if stat.S_ISREG(mode_of(file)):
         return _version(repository, file)
     _, colon, path = text.partition(":")
     blob = _resolved(repository.git, text) if colon else ""
     if blob and repository.git.run("cat-file", "-t", blob) == b"blob\n":
-        return Wanted(path=normpath(path), blobs=frozenset([blob]), repository=repository)
+        return Criterion(path=normpath(path), blobs=frozenset([blob]), repository=repository)
     if _ID.fullmatch(text):
-        return Wanted(commit=text)
+        return Criterion(commit=text)
     raise UsageError(
-        f"{text!r} is no commit that is known here, and no file.",
+        f"{text!r} is neither a commit that is known here nor a file.",
         "name a commit, the beginning of its id, or a file: jellyml list --made-by train.py",
     )
 
@@ -90,16 +90,16 @@ def _names_a_file(text: str) -> bool:
     return text.startswith((f".{os.sep}", f"..{os.sep}", os.sep))
 
 
-def _version(repository: Repository, file: Path) -> Wanted:
+def _version(repository: Repository, file: Path) -> Criterion:
     root, place = repository.root.resolve(), file.parent.resolve() / file.name
     if not place.is_relative_to(root):
         raise UsageError(
-            f"{file} lies outside the repository {repository.root}.",
+            f"{file} is outside the repository {repository.root}.",
             "name its repository with -c.",
         )
     path = place.relative_to(root).as_posix()
     plain = repository.git.run("hash-object", "--no-filters", "--", str(place)).decode().strip()
-    return Wanted(
+    return Criterion(
         path=path,
         blobs=frozenset([plain, *_staged(repository.git, path)]),
         repository=repository,

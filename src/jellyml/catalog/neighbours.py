@@ -63,7 +63,7 @@ def _descended(points: Sequence[Point]) -> Iterator[Pair]:
 def _of_one_run(tree: Lineage) -> Iterator[Pair]:
     runs: dict[str, list[Member]] = {}
     for member in tree.members:
-        runs.setdefault(member.listed.run, []).append(member)
+        runs.setdefault(member.entry.run, []).append(member)
     for run in runs.values():
         yield from pairwise(run)
         yield run[0], run[-1]

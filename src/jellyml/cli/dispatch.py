@@ -204,7 +204,7 @@ def explain(problem: Exception) -> int:
     else:
         error = JellyError(
             f"JellyML made a mistake of its own ({type(problem).__name__}: {problem}).",
-            "please report it, with what this command prints after JELLYML_TRACEBACK=1 is set "
+            "please report it, with the output of this command when JELLYML_TRACEBACK=1 is set "
             "in the environment.",
         )
         error.exit_code = 70

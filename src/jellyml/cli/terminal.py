@@ -164,7 +164,7 @@ class Terminal:
     def findings(self, findings: "Sequence[Finding]") -> None:
         """Print what ``jellyml doctor`` found, repaired or not."""
         for finding in findings:
-            mark, colour = ("Mended:", _GREEN) if finding.repaired else ("Open:", _RED)
+            mark, colour = ("Repaired:", _GREEN) if finding.repaired else ("Open:", _RED)
             if finding.expected:
                 mark, colour = "Kept:", _YELLOW
             self.result(f"{_painted(mark, colour, self.out)} {_indented(finding.problem)}")

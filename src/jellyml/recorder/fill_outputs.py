@@ -23,10 +23,10 @@ from jellyml.snapshot.snapshot import Snapshot
 
 MOST_ADDED = 2_000_000_000  # bytes, so that a run with a thousand files does not fill the disk
 
-_CLOCK = 5.0  # seconds of difference between the clocks of two machines
+_CLOCK_SKEW = 5.0  # seconds of difference between the clocks of two machines
 
 ResultKind = Literal["filled", "own", "not filled"]
-Whose = Literal["ours", "run", "earlier"]
+Origin = Literal["record", "run", "earlier"]
 
 EVERY = 5.0  # seconds between scans; a file unchanged for this long is complete
 _SHARE = 20  # scans take at most one part in this many of the time
@@ -57,9 +57,9 @@ def fill_written(
             yield Result(one.path, "not filled", why)
     selected = (one for one in outputs if isinstance(one, Candidate))
     for one in sorted(selected, key=lambda one: (-one.size, one.path)):
-        whose = carried(one, run)
-        if whose:
-            yield _left_alone(one.path, whose)
+        origin = origin_of(one, run)
+        if origin:
+            yield _unchanged(one.path, origin)
         elif mixed:
             yield Result(one.path, "not filled", mixed)
         elif added + len(run.snapshot.filling) > most:
@@ -111,20 +111,20 @@ def fill_by_copy(path: Path, mark: Mark, run: RunState) -> int:
             copy.unlink()
 
 
-def carried(one: Candidate, run: RunState) -> Whose | None:
+def origin_of(one: Candidate, run: RunState) -> Origin | None:
     """Return whose snapshot a checkpoint carries, None if it may be filled.
 
-    ``ours`` is of this record, ``run`` of the command itself, ``earlier`` of an earlier run.
+    ``record`` is of this record, ``run`` of the command itself, ``earlier`` of an earlier run.
     """
     try:
         manifest = Checkpoint.open(one.path).manifest
         if manifest is None:  # JellyML 1.0 wrote no manifest
             return "run"
-        ours = serialization.parse_manifest(run.snapshot.manifest)
-        if manifest | {"bundle_sha256": None} == ours | {"bundle_sha256": None}:
-            return "ours"
+        own = serialization.parse_manifest(run.snapshot.manifest)
+        if manifest | {"bundle_sha256": None} == own | {"bundle_sha256": None}:
+            return "record"
         created = datetime.fromisoformat(str(manifest["created"])).timestamp()
-        earlier = created < run.began - _CLOCK
+        earlier = created < run.began - _CLOCK_SKEW
     except BadSnapshot:
         return "run"  # unknown content is not replaced
     except (JellyError, OSError):
@@ -136,10 +136,10 @@ def carried(one: Candidate, run: RunState) -> Whose | None:
     return "earlier" if earlier else "run"
 
 
-def _left_alone(path: Path, whose: Whose) -> Result:
-    if whose == "ours":
+def _unchanged(path: Path, origin: Origin) -> Result:
+    if origin == "record":
         return Result(path, "filled")
-    if whose == "run":
+    if origin == "run":
         return Result(path, "own")
     why = f"it carries an earlier run's code. Fix: jellyml fill --replace {pasteable(path)}"
     return Result(path, "not filled", why)
@@ -213,7 +213,7 @@ class Live:
 
     def _fill(self, one: Candidate) -> None:
         """Fill one checkpoint. An error is ignored here: the end tries again and reports it."""
-        if carried(one, self._run_state):
+        if origin_of(one, self._run_state):
             return
         try:
             if one.folder:

@@ -142,8 +142,8 @@ def _prepare(
         files = look(places)
         if not files.whole:
             recorded.problems.append(
-                f"More than {len(files.files)} files lie below; name where the checkpoints go "
-                "with --watch."
+                f"More than {len(files.files)} files are below these folders; name the folder of "
+                "the checkpoints with --watch."
             )
         return RunState(mask_arguments(command), places, snapshot, files.marks())
     except Exception as error:  # noqa: BLE001 (the command runs anyway)
@@ -158,7 +158,7 @@ def _keep_state(
         repository = Repository.find(code_dir)
         stack.enter_context(run.kept(repository))
     except (JellyError, OSError) as error:
-        recorded.problems.append(f"Should this be killed, it cannot be resumed: {error}")
+        recorded.problems.append(f"If this is killed, it cannot be resumed: {error}")
         return None
     return repository
 
@@ -189,7 +189,9 @@ def _finish(run: RunState, recorded: Recorded, within: Sequence[Path] | None = N
     try:
         files = look(run.folders)
         if not files.whole:
-            recorded.problems.append("Not all files could be looked at; --watch names where to.")
+            recorded.problems.append(
+                "Not all files could be scanned; name the folder of the checkpoints with --watch."
+            )
         mixed = _MIXED if run.mixed else ""
         written = run.of_the_run(files)
         outside = {path for path in written if within and not run_state.is_below(path, within)}

@@ -70,15 +70,12 @@ def _tell(checked: Checked, model: Path | Remote, terminal: Terminal) -> None:
         terminal.done(f"{looked}: nothing was found that should stay here.")
     if not checked.is_installed:
         terminal.warnings(
-            [
-                "Only keys with a form of their own were looked for."
-                " Fix: pip install 'jellyml[secrets]'"
-            ]
+            ["Only keys with a known form were searched for. Fix: pip install 'jellyml[secrets]'"]
         )
     elif checked.by_form:
         terminal.note(
-            f"In {checked.by_form} of them only keys with a form of their own: they are no text,"
-            " are large, or the time was up (--seconds)."
+            f"In {checked.by_form} of them keys with a known form alone: they are not text, large,"
+            " or the time was up (--seconds)."
         )
 
 
@@ -94,4 +91,4 @@ def _remedies(checked: Checked, model: str) -> Iterator[str]:
     yield f"To take all of the code out: jellyml strip {model}"
     if any(place.earlier for place in checked.places):
         yield f"What an earlier version was: jellyml git {model} log --find-object=ID"
-    yield "A key that was ever on another machine is to be revoked, whatever is done here."
+    yield "Revoke every key that was ever on another machine, whatever you do here."

@@ -55,12 +55,12 @@ def _add_bundle(parser: Parser) -> None:
 
 
 def _forget_last(args: Namespace, terminal: Terminal) -> None:
-    if terminal.agrees("Take the newest entry off the undo stack?", yes=args.yes):
+    if terminal.agrees("Remove the newest entry from the undo stack?", yes=args.yes):
         terminal.outcome(Workspace(args.code_dir).forget_last())
 
 
 def _forget_all(args: Namespace, terminal: Terminal) -> None:
-    if terminal.agrees("Take all entries off the undo stack?", yes=args.yes):
+    if terminal.agrees("Remove all entries from the undo stack?", yes=args.yes):
         terminal.outcome(Workspace(args.code_dir).forget_all())
 
 

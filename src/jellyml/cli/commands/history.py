@@ -79,7 +79,7 @@ def run(args: Namespace, terminal: Terminal) -> None:
     terminal.history(entries)
     for entry in entries:
         for name, place in entry.aside.items():
-            terminal.note(f"{name} of state {entry.number} is set aside; it lies at {place}.")
+            terminal.note(f"{name} of state {entry.number} is set aside at {place}.")
 
 
 def _prune(workspace: Workspace, args: Namespace, terminal: Terminal) -> None:
@@ -90,7 +90,7 @@ def _prune(workspace: Workspace, args: Namespace, terminal: Terminal) -> None:
             "jellyml history --prune 30d, or --prune 2GB, or --prune --all",
         )
     what = "Everything that JellyML keeps here" if args.all else "Old states"
-    if terminal.agrees(f"{what} will be gone for good. Go ahead?", yes=args.yes):
+    if terminal.agrees(f"{what} will be deleted permanently. Go ahead?", yes=args.yes):
         terminal.outcome(
             workspace.prune(older_than=limit.age, larger_than=limit.size, everything=args.all)
         )

@@ -7,10 +7,17 @@ from itertools import groupby
 from pathlib import Path
 
 from jellyml.catalog.entry import Entry
-from jellyml.catalog.made_by import wanted
+from jellyml.catalog.made_by import parse_criterion
 from jellyml.cli.parser import Parser, add_code_dir
 from jellyml.cli.terminal import Terminal, is_terminal, safe
-from jellyml.cli.views.catalog import Found, changes, read_checkpoints, record, show_problems, when
+from jellyml.cli.views.catalog import (
+    Listing,
+    changes,
+    read_checkpoints,
+    record,
+    show_problems,
+    when,
+)
 from jellyml.errors import JellyError
 from jellyml.remote.address import place_of
 from jellyml.snapshot.facts import format_size
@@ -53,25 +60,25 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, terminal: Terminal) -> int:
-    criterion = wanted(args.made_by, args.code_dir) if args.made_by else None
-    result = read_checkpoints(args.paths, terminal)
+    criterion = parse_criterion(args.made_by, args.code_dir) if args.made_by else None
+    listing = read_checkpoints(args.paths, terminal)
     if criterion:
         matching = []
-        for one in terminal.progress(result.listed, len(result.listed), "Comparing"):
+        for one in terminal.progress(listing.listed, len(listing.listed), "Comparing"):
             try:
-                matching += [one] if criterion.made(one) else []
+                matching += [one] if criterion.matches(one) else []
             except JellyError as problem:
-                result.wrong.append(problem)
-        result = Found(matching, [], result.wrong)
+                listing.wrong.append(problem)
+        listing = Listing(matching, [], listing.wrong)
     if args.json:
-        terminal.result(json.dumps([record(one) for one in result.listed], indent=2))
+        terminal.result(json.dumps([record(one) for one in listing.listed], indent=2))
     elif is_terminal(terminal.out):
-        _show_runs(result.listed, terminal)
+        _show_runs(listing.listed, terminal)
     else:
-        for one in result.listed:
+        for one in listing.listed:
             terminal.result("\t".join(map(safe, _row(one))))
-    show_problems(result, terminal)
-    return int(bool(result.wrong or (criterion and not result.listed)))
+    show_problems(listing, terminal)
+    return int(bool(listing.wrong or (criterion and not listing.listed)))
 
 
 def _show_runs(entries: Iterable[Entry], terminal: Terminal) -> None:

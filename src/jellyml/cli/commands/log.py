@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from jellyml.catalog.differences import Comparing, Differences
+from jellyml.catalog.differences import Differences, NeighbourComparison
 from jellyml.catalog.graph import Lineage, Member, Point, lineage
 from jellyml.catalog.lanes import Row
 from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
@@ -59,12 +59,12 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace, terminal: Terminal) -> int:
     target = _target(args.html, force=args.force) if args.html else None
-    result = read_checkpoints(args.paths, terminal)
-    oldest_first = sorted(result.listed, key=lambda one: one.created or "")
+    listing = read_checkpoints(args.paths, terminal)
+    oldest_first = sorted(listing.listed, key=lambda one: one.created or "")
     repository = _repository(args.code_dir)
     tree = lineage(oldest_first, repository, args.max_unpacked)
     if target:
-        differences = _compared(Comparing(tree, repository, args.max_unpacked), terminal)
+        differences = _compared(NeighbourComparison(tree, repository, args.max_unpacked), terminal)
         text = page(tree, data_of(tree, differences))
         target.write(each.encode() for each in text)
         report = terminal.note if args.json else terminal.done
@@ -75,25 +75,25 @@ def run(args: Namespace, terminal: Terminal) -> int:
         points = tree.by_code() if args.by == "code" else tree.by_parent()
         for line in _Drawing(tree, args.by, terminal).lines(points):
             terminal.result(line)
-    result.wrong += tree.problems
-    show_problems(result, terminal)
+    listing.wrong += tree.problems
+    show_problems(listing, terminal)
     if tree.unread:
         terminal.note(
             f"The code of {tree.unread} checkpoints was not read, since there are so many: which "
             "commits it descends from is not shown. In its repository all of it is: -c DIR"
         )
-    return int(bool(result.wrong))
+    return int(bool(listing.wrong))
 
 
-def _compared(comparing: Comparing, terminal: Terminal) -> Differences:
-    for _ in terminal.progress(iter(comparing), len(comparing), "Comparing"):
+def _compared(comparison: NeighbourComparison, terminal: Terminal) -> Differences:
+    for _ in terminal.progress(iter(comparison), len(comparison), "Comparing"):
         pass
-    if comparing.differences.late:
+    if comparison.differences.late:
         terminal.note(
             "Not all neighbours are compared in the page: it would have taken too long. "
             "jellyml diff A B compares any two."
         )
-    return comparing.differences
+    return comparison.differences
 
 
 def _target(path: Path, *, force: bool) -> Output:
@@ -157,18 +157,18 @@ class _Drawing:
     def _by_parent(self, point: Point) -> tuple[str, str]:
         if not point.members:
             return point.named, "  (none of these)"
-        one = point.members[0].listed
+        one = point.members[0].entry
         others = point.members[0].parents[1:]
-        more = "".join(f"  also from {self._made.called(each)}" for each in others)
+        more = "".join(f"  also from {self._made.describe(each)}" for each in others)
         count = len(point.members)
         head = str(one.path) if count == 1 else f"{count} checkpoints"
         return head, f"  {when(one)}  {(point.commit or '-')[:8]}{more}"
 
     def _named(self, member: Member) -> str:
         if self._by == "parent":
-            return str(member.listed.path)
-        parents = "".join(f"  <- {self._made.called(each)}" for each in member.parents)
-        return f"{member.listed.path}{parents}"
+            return str(member.entry.path)
+        parents = "".join(f"  <- {self._made.describe(each)}" for each in member.parents)
+        return f"{member.entry.path}{parents}"
 
 
 def as_json(tree: Lineage) -> dict[str, object]:
@@ -182,13 +182,13 @@ def _member(tree: Lineage, one: Member) -> dict[str, object]:
     parents = [
         {
             "named": each.named,
-            "path": None if each.number is None else str(tree.members[each.number].listed.path),
+            "path": None if each.number is None else str(tree.members[each.number].entry.path),
             "alike": each.alike,
         }
         for each in one.parents
     ]
-    more = {"commit": one.commit, "bundle_sha256": one.listed.bundle, "parents": parents}
-    return record(one.listed) | more
+    more = {"commit": one.commit, "bundle_sha256": one.entry.bundle, "parents": parents}
+    return record(one.entry) | more
 
 
 def _commit(tree: Lineage, point: Point) -> dict[str, object]:
@@ -200,7 +200,7 @@ def _commit(tree: Lineage, point: Point) -> dict[str, object]:
         "others": list(point.others),
         "subject": point.subject,
         "claimed": commit is None or commit.claimed,
-        "checkpoints": [str(member.listed.path) for member in point.members],
+        "checkpoints": [str(member.entry.path) for member in point.members],
     }
 
 

@@ -80,7 +80,7 @@ def _describe(checkpoint: Checkpoint, args: Namespace, terminal: Terminal) -> No
         for name, value in _facts(checkpoint):
             terminal.fact(name, value)
     if checkpoint.passed_over:
-        terminal.warnings([f"A likelier place was passed over. {checkpoint.passed_over.problem}"])
+        terminal.warnings([f"A more likely snapshot was skipped. {checkpoint.passed_over.problem}"])
 
 
 def _everything(checkpoint: Checkpoint) -> dict[str, object]:

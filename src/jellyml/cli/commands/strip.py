@@ -30,7 +30,7 @@ def run(args: Namespace, terminal: Terminal) -> None:
         terminal.done(f"{stripped.path} is again what it was before jellyml fill, byte for byte.")
     else:
         terminal.done(
-            f"{stripped.path} holds no code any more.",
+            f"{stripped.path} no longer contains code.",
             "It had been saved with the model, so its bytes are zeros now; all else is as it was.",
         )
     if stripped.more:

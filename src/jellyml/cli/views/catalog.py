@@ -22,7 +22,7 @@ _AT_ONCE = 8
 
 
 @dataclass
-class Found:
+class Listing:
     """Checkpoints sorted by run, the newest run first, and the errors.
 
     ``listed`` carry code, ``without`` hold weights and no code.
@@ -33,9 +33,9 @@ class Found:
     wrong: list[JellyError] = field(default_factory=list)
 
 
-def read_checkpoints(paths: Iterable[Path | Remote], terminal: Terminal) -> Found:
+def read_checkpoints(paths: Iterable[Path | Remote], terminal: Terminal) -> Listing:
     """Return the checkpoints at and below these paths, with a progress bar."""
-    result = Found()
+    result = Listing()
     candidates: list[Candidate] = []
     for place in find_candidates(paths):
         if isinstance(place, JellyError):
@@ -79,7 +79,7 @@ def changes(one: Entry) -> str:
 
 def about(point: Point) -> Iterator[str]:
     """Yield the facts of a commit, and of the run that made the first of its checkpoints."""
-    one = point.members[0].listed if point.members else None
+    one = point.members[0].entry if point.members else None
     if one and one.dirty:
         yield changes(one)
     elif point.subject:
@@ -112,21 +112,21 @@ def record(one: Entry) -> dict[str, object]:
     }
 
 
-def show_problems(found: Found, terminal: Terminal) -> None:
+def show_problems(listing: Listing, terminal: Terminal) -> None:
     """Print how many files carry no code, and which could not be read."""
-    searched = sum(one.searched for one in found.without)
-    if not found.listed:
+    searched = sum(one.searched for one in listing.without)
+    if not listing.listed:
         terminal.note("No checkpoint that carries code was found.")
     if searched:
         terminal.note(
             f"{_files(searched)} with weights carry no code; jellyml fill MODEL puts it in."
         )
-    if unsearched := len(found.without) - searched:
+    if unsearched := len(listing.without) - searched:
         terminal.note(
             f"{_files(unsearched)} with weights carry no code in the last 16 MB; "
             "jellyml show MODEL searches one to its beginning."
         )
-    for problem in found.wrong:
+    for problem in listing.wrong:
         terminal.error(problem)
 
 

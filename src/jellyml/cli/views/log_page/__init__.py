@@ -32,7 +32,7 @@ PAGE = OutputKind("page", _is_own)
 def page(tree: Lineage, data: Data) -> Iterator[str]:
     """Yield the text of the page. All text from checkpoints is escaped."""
     style, script = _part("page.css"), _part("page.js")
-    runs = len({one.listed.run for one in tree.members})
+    runs = len({one.entry.run for one in tree.members})
     commits = len({one.commit for one in tree.members if one.commit})
     about = f"{_counted(runs, 'run')}, {_counted(commits, 'commit')}; by JellyML {__version__}"
     parts = {
@@ -75,12 +75,12 @@ def _counted(count: int, thing: str) -> str:
 
 
 def _row(tree: Lineage, member: Member) -> str:
-    one = member.listed
+    one = member.entry
     cells = (
         ("mono", str(one.path)),
         ("mono", (member.commit or "-")[:8]),
         ("", ", ".join(filter(None, (one.branch, changes(one))))),
-        ("mono", ", ".join(chain(tree.called(each) for each in member.parents))),
+        ("mono", ", ".join(chain(tree.describe(each) for each in member.parents))),
         ("", when(one)),
         ("number", format_size(one.size)),
         ("mono command", one.command or ""),

@@ -40,18 +40,18 @@ class Data:
         return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def data_of(made: Lineage, differences: Differences) -> Data:
+def data_of(tree: Lineage, differences: Differences) -> Data:
     """Return the data of the page."""
-    commits = {name: at for at, name in enumerate({one.commit: 0 for one in made.members})}
+    commits = {name: at for at, name in enumerate({one.commit: 0 for one in tree.members})}
     sections = _Sections()
     checkpoints: list[dict[str, object]] = [
         {
-            "path": safe(str(one.listed.path)),
-            "quoted": safe(pasteable(one.listed.path)),
+            "path": safe(str(one.entry.path)),
+            "quoted": safe(pasteable(one.entry.path)),
             "commit": None if one.commit is None else commits[one.commit],
-            "environment": sections.of(one.listed.run, one.listed.manifest),
+            "environment": sections.of(one.entry.run, one.entry.manifest),
         }
-        for one in made.members
+        for one in tree.members
     ]
     code: dict[str, object] = {
         f"{commits[one]} {commits[other]}": _code(each)
@@ -102,17 +102,17 @@ def _short(text: str | None) -> str:
     return safe((text or "")[:_LONGEST_FACT])
 
 
-def _code(found: Patch | str) -> dict[str, object]:
-    if isinstance(found, str):
-        return {"problem": safe(found)}
+def _code(patch: Patch | str) -> dict[str, object]:
+    if isinstance(patch, str):
+        return {"problem": safe(patch)}
     # Credentials are masked, since pages are shared. jellyml diff shows the code unmasked.
-    lines = masked(found.patch).decode("utf-8", "surrogateescape").split("\n")
+    lines = masked(patch.patch).decode("utf-8", "surrogateescape").split("\n")
     files = [
         (each.status, safe(f"{each.before} -> {each.path}" if each.before else each.path))
-        for each in found.files
+        for each in patch.files
     ]
-    patch = "\n".join("\t".join(map(safe, line.split("\t"))) for line in lines)
-    return {"files": files, "patch": patch, "cut": found.cut}
+    text = "\n".join("\t".join(map(safe, line.split("\t"))) for line in lines)
+    return {"files": files, "patch": text, "cut": patch.cut}
 
 
 def _all_weights(differences: Differences) -> dict[str, object]:

@@ -91,7 +91,7 @@ def _node(point: Point, number: int) -> tuple[int, str]:
 
 
 def _choice(member: Member, x: int, y: int, radius: int, colour: str) -> str:
-    path = _text(str(member.listed.path))
+    path = _text(str(member.entry.path))
     return (
         f'<circle class="node full {colour}" cx="{x}" cy="{y}" r="{radius}"'
         f' data-i="{member.number}" tabindex="0" role="button" aria-label="{path}">'
@@ -114,7 +114,7 @@ def _words(point: Point, by: str) -> tuple[str, str]:
 def _files(members: Sequence[Member]) -> str:
     if not members:
         return ""
-    path = str(members[-1].listed.path)
+    path = str(members[-1].entry.path)
     short = path if len(path) <= _LONGEST_PATH else "…" + path[-_LONGEST_PATH:]
     return short if len(members) == 1 else f"{short} and {len(members) - 1} more"
 

@@ -59,11 +59,11 @@ function absent(a, b, only) {
 }
 
 function environment(a, b) {
-  const [mine, theirs] = [a, b].map(each => data.environments[each.environment]);
-  if (!mine || !theirs) return [make("p", "Not recorded on both sides.", "faint")];
+  const [left, right] = [a, b].map(each => data.environments[each.environment]);
+  if (!left || !right) return [make("p", "Not recorded on both sides.", "faint")];
   const rows = [];
   // As maps: a section may have the name of a property that every object has.
-  const [known, compared] = [mine, theirs].map(each => new Map(Object.entries(each)));
+  const [known, compared] = [left, right].map(each => new Map(Object.entries(each)));
   for (const section of [...compared.keys()].filter(name => known.has(name))) {
     const [before, after] = [known, compared].map(each => data.sections[each.get(section)]);
     if (before === after) continue;
