@@ -27,7 +27,7 @@ _CONFIG = {
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
+class StoredCommit:
     """A commit and the folders of its objects; ``limits`` are set if they are untrusted."""
 
     oid: str
@@ -36,12 +36,14 @@ class Commit:
     limits: Limits | None = None
 
 
-def of_checkpoint(incoming: VerifiedCode) -> Commit:
+def of_checkpoint(incoming: VerifiedCode) -> StoredCommit:
     """Return the commit of unpacked and verified code."""
-    return Commit(incoming.commit, (incoming.objects,), incoming.object_format, incoming.limits)
+    return StoredCommit(
+        incoming.commit, (incoming.objects,), incoming.object_format, incoming.limits
+    )
 
 
-def of_repository(repository: Repository, name: str) -> Commit:
+def of_repository(repository: Repository, name: str) -> StoredCommit:
     """Return the commit of this name. Raises UsageError if there is none."""
     words = ("rev-parse", "-q", "--verify", "--end-of-options", f"{name}^{{commit}}")
     oid = repository.git.run(*words, accept=(0, 1, 128)).decode().strip()
@@ -49,21 +51,21 @@ def of_repository(repository: Repository, name: str) -> Commit:
         raise UsageError(
             f"There is no file and no commit {name!r}.", "name a checkpoint, or a commit: git log"
         )
-    return Commit(oid, (repository.objects,), repository.object_format)
+    return StoredCommit(oid, (repository.objects,), repository.object_format)
 
 
 @contextmanager
-def of_working_tree(repository: Repository) -> Iterator[Commit]:
+def of_working_tree(repository: Repository) -> Iterator[StoredCommit]:
     """Yield the commit that a capture would make now, without filters. Nothing is changed."""
     selection = selected(scan(repository), Options())
     with scratch(selection.scan) as place:
         oid = commit_of(place, selection, Contents(selection), {})
         places = (place.directory / "objects", *place.git.objects)
-        yield Commit(oid, places, repository.object_format)
+        yield StoredCommit(oid, places, repository.object_format)
 
 
 @contextmanager
-def shared_git(commits: list[Commit]) -> Iterator[Git]:
+def shared_git(commits: list[StoredCommit]) -> Iterator[Git]:
     """Yield a git for all commits, without the user's configuration. Raises JellyError."""
     formats = {each.object_format for each in commits}
     if len(formats) > 1:

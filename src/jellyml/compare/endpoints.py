@@ -14,7 +14,7 @@ from jellyml.fs.paths import mode_of
 from jellyml.remote.address import place_of
 
 if TYPE_CHECKING:
-    from jellyml.compare.commits import Commit
+    from jellyml.compare.commits import StoredCommit
     from jellyml.repo.repository import Repository
     from jellyml.tensors.readers import Arrays
 
@@ -35,7 +35,7 @@ class Endpoint:
         return self.model is not None and not isinstance(self.model.path, Path)
 
     @contextmanager
-    def commit(self) -> "Iterator[Commit]":
+    def commit(self) -> "Iterator[StoredCommit]":
         """Yield its code. Raises NoSnapshot, BadSnapshot, GitError, UsageError."""
         from jellyml.compare import commits
 

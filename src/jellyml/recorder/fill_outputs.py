@@ -16,7 +16,14 @@ from jellyml.checkpoint.checkpoint import Checkpoint
 from jellyml.checkpoint.fill import fill
 from jellyml.errors import BadSnapshot, JellyError, pasteable
 from jellyml.fs import atomic, locks
-from jellyml.recorder.outputs import Candidate, Doubtful, Mark, candidates, look, mark_of
+from jellyml.recorder.outputs import (
+    Mark,
+    PossibleData,
+    WrittenCheckpoint,
+    find_checkpoints,
+    look,
+    mark_of,
+)
 from jellyml.recorder.run_state import RunState
 from jellyml.snapshot import serialization
 from jellyml.snapshot.snapshot import Snapshot
@@ -50,12 +57,12 @@ def fill_written(
     ``mixed``, if not empty, is the reason why none can be attributed to this run. Raises nothing.
     """
     added = 0
-    outputs = list(candidates(written))
+    outputs = list(find_checkpoints(written))
     for one in outputs:
-        if isinstance(one, Doubtful):
+        if isinstance(one, PossibleData):
             why = f"it may be data. Fix: jellyml fill {pasteable(one.path)}"
             yield Result(one.path, "not filled", why)
-    selected = (one for one in outputs if isinstance(one, Candidate))
+    selected = (one for one in outputs if isinstance(one, WrittenCheckpoint))
     for one in sorted(selected, key=lambda one: (-one.size, one.path)):
         origin = origin_of(one, run)
         if origin:
@@ -111,7 +118,7 @@ def fill_by_copy(path: Path, mark: Mark, run: RunState) -> int:
             copy.unlink()
 
 
-def origin_of(one: Candidate, run: RunState) -> Origin | None:
+def origin_of(one: WrittenCheckpoint, run: RunState) -> Origin | None:
     """Return whose snapshot a checkpoint carries, None if it may be filled.
 
     ``record`` is of this record, ``run`` of the command itself, ``earlier`` of an earlier run.
@@ -201,17 +208,17 @@ class Live:
         ]
         self._marks = written
         unstable = {path.parent for path, mark in written.items() if path not in stable}
-        for one in candidates(stable):
+        for one in find_checkpoints(stable):
             if self._ended.is_set():
                 return
-            if isinstance(one, Candidate) and not (one.folder and one.path in unstable):
+            if isinstance(one, WrittenCheckpoint) and not (one.folder and one.path in unstable):
                 try:
                     self._fill(one)
                 except BeingWritten:  # the next scan tries it again
                     stable = [path for path in stable if path != one.path]
         self._done.update(written[path] for path in stable)
 
-    def _fill(self, one: Candidate) -> None:
+    def _fill(self, one: WrittenCheckpoint) -> None:
         """Fill one checkpoint. An error is ignored here: the end tries again and reports it."""
         if origin_of(one, self._run_state):
             return

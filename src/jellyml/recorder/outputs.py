@@ -129,7 +129,7 @@ def _mark(status: os.stat_result) -> Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class WrittenCheckpoint:
     """A file or folder to fill. ``size`` is that of the written files, in bytes."""
 
     path: Path
@@ -138,13 +138,13 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubtful:
+class PossibleData:
     """A file that may be data: it is reported, not filled."""
 
     path: Path
 
 
-def candidates(written: Iterable[Path]) -> Iterator[Candidate | Doubtful]:
+def find_checkpoints(written: Iterable[Path]) -> Iterator[WrittenCheckpoint | PossibleData]:
     """Yield the checkpoints among the files that a run wrote, not sorted by size."""
     by_folder: dict[Path, list[Path]] = {}
     for path in written:
@@ -152,7 +152,7 @@ def candidates(written: Iterable[Path]) -> Iterator[Candidate | Doubtful]:
     for folder, paths in by_folder.items():
         new = [path for path in paths if path.name not in _OURS and not _is_fetched(path)]
         if new and _is_whole(folder):
-            yield Candidate(folder, sum(map(_size, new)), folder=True)
+            yield WrittenCheckpoint(folder, sum(map(_size, new)), folder=True)
         else:
             for path in new:
                 if output := _classify(path):
@@ -180,7 +180,7 @@ def _is_whole(folder: Path) -> bool:
     return any(name in _WHOLE or name.endswith(_WHOLE_ENDING) for name in names)
 
 
-def _classify(path: Path) -> Candidate | Doubtful | None:
+def _classify(path: Path) -> WrittenCheckpoint | PossibleData | None:
     if _COMPANION.fullmatch(path.name):
         return None
     try:
@@ -192,8 +192,8 @@ def _classify(path: Path) -> Candidate | Doubtful | None:
     if form is unknown or form is compressed or not size:
         return None
     if form in _DATA_FORMATS and size < _LARGE and not _TYPICAL_NAME.search(path.name):
-        return Doubtful(path)
-    return Candidate(path, size)
+        return PossibleData(path)
+    return WrittenCheckpoint(path, size)
 
 
 def _size(path: Path) -> int:

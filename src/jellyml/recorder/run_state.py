@@ -49,9 +49,7 @@ class RunState:
     began: float = field(default_factory=time.time)
     place: Path | None = None  # None if nothing could be written
     child: tuple[int, str] | None = None  # process id, and its identity, since ids are reused
-    ended: float | None = (
-        None  # when the command ended; files written long after are not its output
-    )
+    ended: float | None = None  # time; files written long after are not of the run
 
     @contextmanager
     def kept(self, repository: Repository) -> Iterator[None]:

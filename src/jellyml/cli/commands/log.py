@@ -119,7 +119,7 @@ class _Drawing:
     """The tree as lines of text, in ASCII if the encoding of the stream has no line characters."""
 
     def __init__(self, tree: Lineage, by: str, terminal: Terminal) -> None:
-        self._made = tree
+        self._tree = tree
         self._by = by
         self._terminal = terminal
         self._grew = False  # whether the previous tree has more than one row
@@ -159,7 +159,7 @@ class _Drawing:
             return point.named, "  (none of these)"
         one = point.members[0].entry
         others = point.members[0].parents[1:]
-        more = "".join(f"  also from {self._made.describe(each)}" for each in others)
+        more = "".join(f"  also from {self._tree.describe(each)}" for each in others)
         count = len(point.members)
         head = str(one.path) if count == 1 else f"{count} checkpoints"
         return head, f"  {when(one)}  {(point.commit or '-')[:8]}{more}"
@@ -167,7 +167,7 @@ class _Drawing:
     def _named(self, member: Member) -> str:
         if self._by == "parent":
             return str(member.entry.path)
-        parents = "".join(f"  <- {self._made.describe(each)}" for each in member.parents)
+        parents = "".join(f"  <- {self._tree.describe(each)}" for each in member.parents)
         return f"{member.entry.path}{parents}"
 
 

@@ -41,8 +41,8 @@ def page(tree: Lineage, data: Data) -> Iterator[str]:
         "script": script,
         "count": _counted(len(tree.members), "checkpoint"),
         "about": about,
-        "by_code": graph.drawn(tree.by_code(), "code"),
-        "by_parent": graph.drawn(tree.by_parent(), "parent"),
+        "by_code": graph.draw(tree.by_code(), "code"),
+        "by_parent": graph.draw(tree.by_parent(), "parent"),
         "rows": "\n".join(_row(tree, member) for member in tree.members),
         "data": data.as_json(),
     }

@@ -17,7 +17,7 @@ _LONGEST = 110  # characters of a label
 _LONGEST_PATH = 48
 
 
-def drawn(points: Sequence[Point], by: str) -> str:
+def draw(points: Sequence[Point], by: str) -> str:
     """Return an SVG element; its colours and fonts come from the page's style sheet."""
     numbers = {point.row.key: number for number, point in enumerate(points)}
     links = [_link(points, number) for number in range(len(points))]
