@@ -1,11 +1,11 @@
-"""The code that made a model, inside the model's checkpoint.
+"""Save the code that made a model inside the model's checkpoint.
 
-Everything here is found on first use, so that importing the package costs nothing.
+All names are imported on first use, so that ``import jellyml`` is fast.
 """
 
 from importlib import import_module
 
-# Type checkers know it by its name; importing ``typing`` would double the time to start.
+# Type checkers recognise this name. Importing ``typing`` would double the start-up time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jellyml._version import __version__ as __version__
@@ -50,9 +50,9 @@ _HOME = {
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = found
-    return found
+    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""``jellyml.delete_last_history_item``: take the newest entry off the undo stack."""
+"""``jellyml.delete_last_history_item``: remove the newest entry from the undo stack."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from jellyml.workspace.workspace import Workspace
 
 
 class DeleteLastHistoryItemArgs:
-    """What ``delete_last_history_item`` reads; any object with this attribute will do."""
+    """The argument of ``delete_last_history_item``; any object with this attribute works."""
 
     code_dir: str | None
 
@@ -18,6 +18,6 @@ class DeleteLastHistoryItemArgs_dataclass(DeleteLastHistoryItemArgs):  # noqa: N
 
 
 def delete_last_history_item(args: DeleteLastHistoryItemArgs) -> int:
-    """Its states stay reachable by ``restore``; 0, or a JellyError is raised."""
+    """Remove the entry and return 0; ``restore`` still reaches its states. Raises JellyError."""
     Terminal().outcome(Workspace(args.code_dir or ".").forget_last())
     return 0

@@ -1,4 +1,4 @@
-"""``jellyml.eat``: bring the code of a checkpoint back."""
+"""``jellyml.eat``: restore the code of a checkpoint."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class EatArgs:
 
 
 class EatArgsWithModel(EatArgs):
-    """What ``eat`` reads; any object with these attributes will do."""
+    """The argument of ``eat``; any object with these attributes works."""
 
     model: str
 
@@ -27,7 +27,7 @@ class EatArgsWithModel_dataclass(EatArgsWithModel):  # noqa: N801 - the name of 
 
 
 def eat(args: EatArgsWithModel) -> int:
-    """Load the code of ``args.model`` into ``args.code_dir``; 0, or a JellyError is raised."""
+    """Load the code of ``args.model`` into ``args.code_dir``. Returns 0 or raises JellyError."""
     outcome = Workspace(args.code_dir or ".").load(args.model)
     Terminal(quiet=args.quiet).outcome(outcome)
     return 0

@@ -1,26 +1,26 @@
-"""Every error this package raises on purpose.
+"""The errors and the warning that this package raises.
 
-JellyError                something the user can act on
+JellyError                an error with a message and a fix for the user
 ├── UsageError            an argument is wrong
 ├── NoSnapshot            the checkpoint carries no code
-├── BadSnapshot           it carries something that is not to be trusted
-├── SecretsFound          what is to be saved holds what looks like a credential
-├── CannotCarry           a file that a snapshot cannot be put into, or taken out of, safely
+├── BadSnapshot           the snapshot is damaged or unsafe
+├── SecretsFound          the code to be saved contains what looks like a credential
+├── CannotCarry           a snapshot cannot be put into, or taken out of, a file safely
 ├── NotARepository        the folder is in no git repository
 ├── GitError              git refused
-│   ├── TookTooLong       git did not finish in the time it was given
-│   └── ForeignRepository git finds a repository that is not this folder's own
-└── UnsafeToContinue      going on could lose the user's work
+│   ├── TookTooLong       git exceeded its time limit
+│   └── ForeignRepository git finds a repository that is not this folder's
+└── UnsafeToContinue      continuing could lose the user's work
     └── Unrelated         the code has nothing in common with the repository
 
-JellyWarning              a capture that left something out, or a file that was mended
+JellyWarning              a capture left something out, or a file was repaired
 """
 
 import os
 
 
 def pasteable(path: "str | os.PathLike[str]") -> str:
-    """A path as it can be pasted into a command, where it is no option."""
+    """Return a path quoted for a shell, and never taken for an option."""
     import shlex
 
     text = os.fspath(path)
@@ -28,10 +28,10 @@ def pasteable(path: "str | os.PathLike[str]") -> str:
 
 
 class JellyError(Exception):
-    """A problem and, when we know it, its fix.
+    """A problem and, if it is known, its fix.
 
-    Subclasses keep this constructor: errors cross between training processes,
-    and pickle rebuilds them by calling it.
+    Subclasses keep this constructor: errors are sent between training processes,
+    and pickle calls it to rebuild them.
     """
 
     exit_code = 1
@@ -46,7 +46,7 @@ class JellyError(Exception):
 
 
 class UsageError(JellyError):
-    """Named so that a wrong argument is told from a broken environment."""
+    """A wrong argument, as distinct from a broken environment."""
 
     exit_code = 2
 
@@ -73,7 +73,7 @@ class TookTooLong(GitError): ...
 
 
 class ForeignRepository(GitError):
-    """A stranger's folder can lead git to any repository; none but the folder's own is used."""
+    """An untrusted folder can point git at any repository; only the folder's own is used."""
 
 
 class UnsafeToContinue(JellyError):
@@ -84,4 +84,4 @@ class Unrelated(UnsafeToContinue): ...
 
 
 class JellyWarning(UserWarning):
-    """Something was left out, or could not be done exactly; the message says what."""
+    """Something was left out, or was not done exactly; the message says what."""

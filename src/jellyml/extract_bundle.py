@@ -1,4 +1,4 @@
-"""``jellyml.extract_bundle``: write the git bundle inside a checkpoint into a file."""
+"""``jellyml.extract_bundle``: write the git bundle inside a checkpoint to a file."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from jellyml.remote.address import given_place
 
 
 class ExtractBundleArgs:
-    """What ``extract_bundle`` reads; any object with these attributes will do."""
+    """The argument of ``extract_bundle``; any object with these attributes works."""
 
     model: str
     output_path: str | None
@@ -21,6 +21,7 @@ class ExtractBundleArgs_dataclass(ExtractBundleArgs):  # noqa: N801 - the name o
 
 
 def extract_bundle(args: ExtractBundleArgs) -> int:
+    """Write the bundle and return 0. Raises JellyError."""
     output = None if args.output_path is None else given("output_path", args.output_path)
     write_bundle(given_place("model", args.model, given), output)
     return 0

@@ -1,4 +1,4 @@
-"""``jellyml.git``: git, with the code inside a checkpoint as a repository."""
+"""``jellyml.git``: run git with the code inside a checkpoint as a repository."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from jellyml.remote.address import place_of
 
 
 class GitArgs:
-    """What ``git`` reads: the path of the checkpoint, then git's own arguments."""
+    """The argument of ``git``: the path of the checkpoint, then git's arguments."""
 
     args: list[str]
 
@@ -19,7 +19,7 @@ class GitArgs_dataclass(GitArgs):  # noqa: N801 - the name of 1.0
 
 
 def git(args: GitArgs) -> int:
-    """Run git and return its exit status."""
+    """Run git and return its exit status. Raises JellyError."""
     if not args.args:
         raise UsageError("The first of args is the path of the checkpoint.")
     return run_git(place_of(args.args[0]), args.args[1:])

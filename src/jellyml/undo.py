@@ -1,4 +1,4 @@
-"""``jellyml.undo``: go back to how things were before the last load."""
+"""``jellyml.undo``: restore the state before the last load."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from jellyml.workspace.workspace import Workspace
 
 
 class UndoArgs:
-    """What ``undo`` reads; any object with these attributes will do."""
+    """The argument of ``undo``; any object with these attributes works."""
 
     quiet: bool
     code_dir: str | None
@@ -22,7 +22,7 @@ class UndoArgs_dataclass(UndoArgs):  # noqa: N801 - the name of 1.0
 
 
 def undo(args: UndoArgs) -> int:
-    """Undo the last load in ``args.code_dir``; 0, or a JellyError is raised."""
+    """Undo the last load in ``args.code_dir``. Returns 0 or raises JellyError."""
     outcome = Workspace(args.code_dir or ".").undo()
     Terminal(quiet=args.quiet).outcome(outcome)
     return 0

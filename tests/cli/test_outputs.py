@@ -146,8 +146,8 @@ def test_with_force_the_link_itself_is_replaced(
 def test_what_cannot_be_written_is_said_before_any_work(
     repo: Folder, victim: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jellyml.cli.commands.log.looked_at", None)
-    monkeypatch.setattr("jellyml.cli.commands.diff.opened", None)
+    monkeypatch.setattr("jellyml.cli.commands.log.read_checkpoints", None)
+    monkeypatch.setattr("jellyml.cli.commands.diff.open_endpoints", None)
     (repo.path / command.file).symlink_to(victim)
     status, said = command.typed(repo)
     assert status == 2, said

@@ -18,7 +18,7 @@ from captures import untouched
 from conftest import Folder
 from jellyml.cli.views.tensors import by_module, module_of
 from jellyml.compare import magnitude as amounts
-from jellyml.compare.tensors import Difference, Weights, compared
+from jellyml.compare.tensors import Difference, Weights, compare
 from jellyml.errors import BadSnapshot
 from jellyml.tensors import arrays_of, to_numpy
 
@@ -29,7 +29,7 @@ State = dict[str, torch.Tensor]
 def weights(tmp_path: Path, one: object, other: object) -> Weights:
     torch.save(one, tmp_path / "one.pt")
     torch.save(other, tmp_path / "other.pt")
-    return compared(arrays_of(tmp_path / "one.pt"), arrays_of(tmp_path / "other.pt"))
+    return compare(arrays_of(tmp_path / "one.pt"), arrays_of(tmp_path / "other.pt"))
 
 
 def only(found: Weights) -> Difference:
@@ -148,7 +148,7 @@ def test_across_formats(tmp_path: Path) -> None:
     files = [arrays_of(tmp_path / name) for name in ("a.pt", "l.pt", "s")]
     for one in files:
         for other in files:
-            assert compared(one, other) == Weights((), 2, 2, 2)
+            assert compare(one, other) == Weights((), 2, 2, 2)
 
 
 def test_without_numpy_bytes_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ def test_the_same_bytes_of_another_type_are_no_renaming(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_no_difference_and_no_equality(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(safetensors({"w": W, "v": W}))
     (tmp_path / "b").write_bytes(safetensors({"w": W, "v": W})[:-8])
-    found = compared(arrays_of(tmp_path / "a"), arrays_of(tmp_path / "b"))
+    found = compare(arrays_of(tmp_path / "a"), arrays_of(tmp_path / "b"))
     assert (only(found).kind, only(found).name, found.same) == ("unreadable", "v", 1)
     assert "not in the file" in only(found).problem
 
@@ -209,8 +209,8 @@ _ALONE = """
 import json, sys
 from pathlib import Path
 from jellyml.tensors import arrays_of, to_numpy as as_numpy
-from jellyml.compare.tensors import compared
-found = compared(*(arrays_of(Path(name)) for name in sys.argv[1:]))
+from jellyml.compare.tensors import compare
+found = compare(*(arrays_of(Path(name)) for name in sys.argv[1:]))
 peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 print(json.dumps([[each.kind for each in found.differences], found.same, peak]))
 """

@@ -19,7 +19,7 @@ from conftest import Folder
 from jellyml.checkpoint import SIDECAR, Checkpoint
 from jellyml.errors import JellyError, NoSnapshot, UnsafeToContinue
 from jellyml.recorder import recorder as recording
-from jellyml.recorder.fill_outputs import Live, fill_written, put_beside
+from jellyml.recorder.fill_outputs import Live, fill_by_copy, fill_written
 from jellyml.recorder.outputs import look, mark_of
 from jellyml.recorder.run_state import RunState
 
@@ -639,15 +639,15 @@ def test_a_file_that_changed_while_it_was_copied_is_not_replaced(
     mark = mark_of(path)
     assert mark
     with pytest.raises(JellyError):
-        put_beside(path, (mark[0], mark[1], mark[2] - 1, mark[3]), plan)
+        fill_by_copy(path, (mark[0], mark[1], mark[2] - 1, mark[3]), plan)
     assert path.read_bytes() == weights.read_bytes()
     assert not list(project.path.glob(".jellyml-record*"))
     path.chmod(0o640)
     os.link(path, project.path / "last.pth")
     with pytest.raises(UnsafeToContinue, match="2 names"):
-        put_beside(path, mark, plan)
+        fill_by_copy(path, mark, plan)
     (project.path / "last.pth").unlink()
-    put_beside(path, mark, plan)
+    fill_by_copy(path, mark, plan)
     assert carried(path)
     assert path.stat().st_mode & 0o777 == 0o640
 
@@ -677,7 +677,7 @@ def test_live_tries_again_what_was_written_when_its_turn_came(
     project: Folder, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Still at the look, opened again while it is copied, closed before the look is over."""
-    real = put_beside
+    real = fill_by_copy
     opened = list[str]()
 
     def interfering(path: Path, mark: object, plan: object) -> int:
@@ -687,7 +687,7 @@ def test_live_tries_again_what_was_written_when_its_turn_came(
         with path.open("r+b"):
             return real(path, mark, plan)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("jellyml.recorder.fill_outputs.put_beside", interfering)
+    monkeypatch.setattr("jellyml.recorder.fill_outputs.fill_by_copy", interfering)
     with Live(snapshot_of(project), every=0.05).meanwhile():
         shutil.copy(weights, project.path / "one.pth")
         assert waited_for(lambda: carried(project.path / "one.pth"))

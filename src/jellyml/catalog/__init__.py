@@ -1,1 +1,1 @@
-"""Checkpoints below some folders: find them, list them, and draw how they descend."""
+"""Find the checkpoints below some folders, list them, and draw how they descend."""

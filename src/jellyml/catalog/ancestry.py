@@ -1,4 +1,4 @@
-"""Which commit descends from which, by bundles, the user's repository and records."""
+"""The history of commits, read from bundles, the user's repository and manifests."""
 
 import re
 import time
@@ -14,13 +14,14 @@ from jellyml.repo.git import Git
 from jellyml.repo.repository import Repository
 from jellyml.snapshot.manifest import commit_texts
 
-# Of one history, newest first: what lies beyond is not asked for.
+# Of one history, newest first. Older commits are not read.
 _MOST_COMMITS = 100_000
-# Bundles are unpacked only for what nothing else tells, the newest first; and no more of them.
+# Bundles are unpacked only for commits that no other source has: the newest first, up to this
+# number.
 _MOST_BUNDLES = 64
 _SECONDS = 30.0
-_MOST_KNOWN = 400_000  # commits; then no more bundles are unpacked
-_MOST_BYTES = 64 << 20  # that git may print of one history
+_MOST_KNOWN = 400_000  # commits, after which no more bundles are unpacked
+_MOST_BYTES = 64 << 20  # of git's output for one history
 _MOST_PARENTS = 16
 _SUBJECT = 72  # characters
 _LONGEST_ROW = 1 << 16
@@ -39,7 +40,7 @@ _MOST_OTHERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """``claimed``: a checkpoint's record says what it was made upon, and no history shows it."""
+    """A commit; ``claimed`` if only a manifest states its parents, and no history has it."""
 
     parents: tuple[str, ...] = ()
     subject: str = ""
@@ -48,10 +49,10 @@ class Commit:
 
 @dataclass
 class Commits:
-    """All that is known, and which commit the code of each checkpoint is.
+    """All known commits, and in ``of`` the commit of each checkpoint's code.
 
-    ``here`` are those that the user's repository has as well. ``unread`` is how many bundles
-    were left as they are, since there were too many.
+    ``here`` are the commits that the user's repository has too. ``unread`` counts the bundles
+    that were not unpacked because of the limits.
     """
 
     known: dict[str, Commit] = field(default_factory=dict)
@@ -62,32 +63,36 @@ class Commits:
 
 
 def commits_of(
-    found: Sequence[Entry], repository: Repository | None, max_unpacked: int = MAX_UNPACKED
+    entries: Sequence[Entry], repository: Repository | None, max_unpacked: int = MAX_UNPACKED
 ) -> Commits:
-    """What is known of the history of the code of these, in their order."""
-    made = Commits(of=[one.commit for one in found])
-    for one in found:
-        if one.commit not in made.known:
+    """Return the known history of the code of these checkpoints; ``of`` is in their order."""
+    commits = Commits(of=[one.commit for one in entries])
+    for one in entries:
+        if one.commit not in commits.known:
             for text in commit_texts(one.code):
-                made.known.update(_from_text(text, {one.commit, one.base}))
+                commits.known.update(_from_text(text, {one.commit, one.base}))
     if repository:
-        _ask(repository, made, {name for one in found for name in (one.commit, one.base) if name})
-    _unpack(found, made, max_unpacked)
-    for number, one in enumerate(found):
-        commit = made.of[number]
+        _add_from_repository(
+            repository,
+            commits,
+            {name for one in entries for name in (one.commit, one.base) if name},
+        )
+    _add_from_bundles(entries, commits, max_unpacked)
+    for number, one in enumerate(entries):
+        commit = commits.of[number]
         for name in filter(None, (one.base, commit)):
-            made.known.setdefault(name, _claimed(name, commit, one.base))
-    return made
+            commits.known.setdefault(name, _claimed(name, commit, one.base))
+    return commits
 
 
 def _claimed(name: str, commit: str | None, base: str | None) -> Commit:
-    """A commit that no history shows: it was made upon its base, the record says."""
+    """Return a commit that no history has: by its manifest, its parent is its base."""
     upon = (base,) if base and name == commit != base else ()
     return Commit(upon, claimed=True)
 
 
 def _from_text(text: bytes, wanted: set[str | None]) -> Iterator[tuple[str, Commit]]:
-    """A commit whose history was cut off, by its true text, whose digest is its id."""
+    """Yield a commit whose history was cut, from its original text; the id is the digest of it."""
     head, _, message = text.partition(b"\n\n")
     parents = tuple(each.decode() for each in _PARENT.findall(head))
     subject = message.lstrip(b"\n").split(b"\n", 1)[0].decode("utf-8", "replace")[:_SUBJECT]
@@ -95,54 +100,54 @@ def _from_text(text: bytes, wanted: set[str | None]) -> Iterator[tuple[str, Comm
         yield commit_id(text, "0" * like), Commit(parents, subject)
 
 
-def _ask(repository: Repository, made: Commits, names: set[str]) -> None:
-    """What the user's repository has of these commits, and all below them."""
+def _add_from_repository(repository: Repository, commits: Commits, names: set[str]) -> None:
+    """Add those of these commits that the user's repository has, and all their ancestors."""
     words = ("cat-file", "--batch-check=%(objectname) %(objecttype)")
     try:
         rows = repository.git.run(*words, stdin=_lines(names)).decode("ascii", "replace")
         here = frozenset(row.split()[0] for row in rows.splitlines() if row.endswith(" commit"))
         if here:
-            made.known.update(_history(repository.git, here))
-            made.here = here
+            commits.known.update(_history(repository.git, here))
+            commits.here = here
     except JellyError as problem:
-        made.problems.append(problem)
+        commits.problems.append(problem)
 
 
-def _unpack(found: Sequence[Entry], made: Commits, max_unpacked: int) -> None:
-    """Read bundles, as long as there is one whose place no history shows."""
+def _add_from_bundles(entries: Sequence[Entry], commits: Commits, max_unpacked: int) -> None:
+    """Unpack bundles of commits that are in no known history, within the limits."""
     newest_first = sorted(
-        range(len(found)), key=lambda number: found[number].created or "", reverse=True
+        range(len(entries)), key=lambda number: entries[number].created or "", reverse=True
     )
-    until = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + _SECONDS
     tried: set[object] = set()
     for number in newest_first:
-        one = found[number]
+        one = entries[number]
         code = one.commit or one.path
-        if code in tried or one.checkpoint.header.stands_for or _is_placed(one, made):
+        if code in tried or one.checkpoint.header.stands_for or _is_placed(one, commits):
             continue
-        full = len(tried) >= _MOST_BUNDLES or len(made.known) > _MOST_KNOWN
-        if full or time.monotonic() > until:
-            made.unread += 1
+        full = len(tried) >= _MOST_BUNDLES or len(commits.known) > _MOST_KNOWN
+        if full or time.monotonic() > deadline:
+            commits.unread += 1
             continue
         tried.add(code)
         try:
             with unpacked(one.checkpoint, max_unpacked) as incoming:
-                made.of[number] = incoming.commit
+                commits.of[number] = incoming.commit
                 git = replace(incoming.git, hold=incoming.limits.hold)
-                made.known.update(_history(git, [incoming.commit]))
+                commits.known.update(_history(git, [incoming.commit]))
         except JellyError as problem:
-            made.problems.append(problem)
+            commits.problems.append(problem)
 
 
-def _is_placed(one: Entry, made: Commits) -> bool:
-    return any(name in made.known for name in (one.commit, one.base))
+def _is_placed(one: Entry, commits: Commits) -> bool:
+    return any(name in commits.known for name in (one.commit, one.base))
 
 
 def _history(git: Git, tips: Iterable[str]) -> Iterator[tuple[str, Commit]]:
     with git.start(*_LOG) as process:
         assert process.stdin
         assert process.stdout
-        process.stdin.write(_lines(tips))  # all is read before anything is answered
+        process.stdin.write(_lines(tips))  # git reads all input before it prints
         process.stdin.close()
         room = _MOST_BYTES
         while row := process.stdout.readline(_LONGEST_ROW):
@@ -167,8 +172,10 @@ def _lines(names: Iterable[str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """``parent`` is the nearest that is kept, by first parents, ``between`` how many commits lie
-    between the two; ``others`` are what it descends from besides, by merges.
+    """A commit of the reduced graph.
+
+    ``parent`` is the nearest retained ancestor by first parents, ``between`` the number of commits
+    between the two. ``others`` are further retained ancestors, by merges.
     """
 
     parent: str | None
@@ -177,10 +184,10 @@ class Node:
 
 
 def reduced(known: Mapping[str, Commit], marked: Collection[str]) -> dict[str, Node]:
-    """The marked commits and those at which their lines of first parents part, linked."""
-    kept = {*marked, *_forks(known, marked)}
-    up = {key: _up(known, key, kept) for key in kept}
-    nearest = _Nearest(known, kept)
+    """Return the graph of the marked commits, and of those where their first-parent lines fork."""
+    retained = {*marked, *_forks(known, marked)}
+    up = {key: _up(known, key, retained) for key in retained}
+    nearest = _Nearest(known, retained)
     nodes = {}
     for key, (parent, between) in up.items():
         others = nearest.above(key) - {parent}
@@ -207,17 +214,17 @@ def _forks(known: Mapping[str, Commit], marked: Collection[str]) -> Iterator[str
             yield key
 
 
-def _up(known: Mapping[str, Commit], start: str, kept: set[str]) -> tuple[str | None, int]:
+def _up(known: Mapping[str, Commit], start: str, retained: set[str]) -> tuple[str | None, int]:
     between = 0
     key = _first(known, start)
-    while key is not None and key not in kept:
+    while key is not None and key not in retained:
         between += 1
         key = _first(known, key)
     return key, between if key else 0
 
 
 def _line(up: Mapping[str, tuple[str | None, int]], start: str) -> Iterator[str]:
-    """A node and all that it descends from by first parents."""
+    """Yield a node and its ancestors by first parents."""
     seen: set[str] = set()
     key: str | None = start
     while key is not None and key not in seen:
@@ -227,39 +234,47 @@ def _line(up: Mapping[str, tuple[str | None, int]], start: str) -> Iterator[str]
 
 
 class _Nearest:
-    """The nearest kept commits above one, through every parent."""
+    """Find the nearest retained ancestors of a commit, through all parents.
 
-    def __init__(self, known: Mapping[str, Commit], kept: set[str]) -> None:
+    A depth-first walk with its own stack, since histories exceed the recursion limit. The result of
+    a commit is the union of the results of its parents, so each commit is computed once.
+    """
+
+    def __init__(self, known: Mapping[str, Commit], retained: set[str]) -> None:
         self._known = known
-        self._kept = kept
-        self._found: dict[str, frozenset[str]] = {}
+        self._retained = retained
+        self._results: dict[str, frozenset[str]] = {}
 
     def above(self, key: str) -> frozenset[str]:
         waiting = [key]
-        began: set[str] = set()
+        expanded: set[str] = set()
         while waiting:
             one = waiting[-1]
-            missing = [] if one in began else [p for p in self._passed(one) if p not in self._found]
-            began.add(one)
+            missing = (
+                []
+                if one in expanded
+                else [p for p in self._unretained(one) if p not in self._results]
+            )
+            expanded.add(one)
             if missing:
                 waiting += missing
                 continue
             waiting.pop()
-            if one not in self._found:
-                self._found[one] = self._joined(one)
-        return self._found[key]
+            if one not in self._results:
+                self._results[one] = self._union(one)
+        return self._results[key]
 
     def _parents(self, key: str) -> tuple[str, ...]:
         commit = self._known.get(key)
         return commit.parents if commit else ()
 
-    def _passed(self, key: str) -> list[str]:
-        """Parents beyond which the nearest is to be looked for."""
-        return [each for each in self._parents(key) if each not in self._kept]
+    def _unretained(self, key: str) -> list[str]:
+        """Return the parents that are not retained: the search continues above them."""
+        return [each for each in self._parents(key) if each not in self._retained]
 
-    def _joined(self, key: str) -> frozenset[str]:
+    def _union(self, key: str) -> frozenset[str]:
         sets = [
-            frozenset([each]) if each in self._kept else self._found.get(each, frozenset())
+            frozenset([each]) if each in self._retained else self._results.get(each, frozenset())
             for each in self._parents(key)
         ]
         if len(sets) == 1:

@@ -1,4 +1,4 @@
-"""One checkpoint as a line of a list: what its records say, read without reading the code."""
+"""The record of one checkpoint, read without unpacking its code."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from jellyml.formats.registry import format_of
 from jellyml.remote.address import Remote
 
 _HEAD = 8 << 10
-# What text has none of. Weights begin with lengths and numbers, whose bytes are such.
+# Bytes that text does not contain. Weights begin with lengths and numbers, which have them.
 _NEVER_IN_TEXT = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})
 _WEIGHTS = 1_000_000  # bytes from which a file in a format for weights is called a checkpoint
 _RUN = 12
@@ -29,7 +29,7 @@ _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 @dataclass(frozen=True)
 class Entry:
-    """A checkpoint that carries code. What it says is a stranger's text, of any length."""
+    """A checkpoint that carries code. Its texts are untrusted and of any length."""
 
     path: Path | Remote
     format: str
@@ -39,18 +39,18 @@ class Entry:
 
     @property
     def created(self) -> str | None:
-        """When the code was captured, in UTC."""
+        """Return when the code was captured, in UTC."""
         return _text(self.manifest, "created")
 
     @cached_property
     def commit(self) -> str | None:
-        """The snapshot's; the true one where the history was cut."""
+        """Return the snapshot's commit; the original one if its history was cut."""
         header = self.checkpoint.header
         return header.stands_for or header.commit or _id(self.code, "commit")
 
     @property
     def base(self) -> str | None:
-        """The commit that HEAD stood at."""
+        """Return the commit of HEAD at the time of the capture."""
         return _id(self.code, "base")
 
     @property
@@ -59,7 +59,7 @@ class Entry:
 
     @property
     def changed(self) -> int | None:
-        """How many paths differed from ``base``; None where that was not recorded."""
+        """Return how many paths differed from ``base``; None if that is not recorded."""
         count = self.code.get("changed")
         if isinstance(count, int):
             return count
@@ -82,68 +82,68 @@ class Entry:
 
     @cached_property
     def run(self) -> str:
-        """Alike for what one run saved with the code of its start."""
+        """Return an id that is equal for all checkpoints of one run."""
         marks = (self.created, self.host, self.command, self.commit)
         return hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:_RUN]
 
     @property
     def code(self) -> Mapping[str, object]:
-        """What is recorded of the code."""
+        """Return the section of the manifest about the code."""
         return _dict(self.manifest, "code")
 
     @property
     def bundle(self) -> str | None:
-        """The digest of the bundle that carries the code."""
+        """Return the digest of the bundle with the code."""
         return self.checkpoint.header.sha256 or _text(self.manifest, "bundle_sha256")
 
 
 @dataclass(frozen=True, slots=True)
 class Without:
-    """What holds weights and no code; ``searched`` where that is sure."""
+    """A checkpoint without code; ``searched`` if the whole file was searched for it."""
 
     path: Path | Remote
     searched: bool = True
 
 
-def look(place: Candidate) -> Entry | Without | JellyError | None:
-    """What a place turns out to be; None for what is no checkpoint. Raises nothing."""
-    seen = _look(place)
-    if isinstance(place.path, Remote):
-        place.path.forget()
-    return seen
+def look(candidate: Candidate) -> Entry | Without | JellyError | None:
+    """Read a candidate. Returns None if it is not a checkpoint, errors as values."""
+    entry = _look(candidate)
+    if isinstance(candidate.path, Remote):
+        candidate.path.forget()
+    return entry
 
 
-def _look(place: Candidate) -> Entry | Without | JellyError | None:
+def _look(candidate: Candidate) -> Entry | Without | JellyError | None:
     try:
-        if not place.asked and isinstance(place.path, Path) and _is_text(place.path):
+        if not candidate.named and isinstance(candidate.path, Path) and _is_text(candidate.path):
             return None
-        checkpoint = Checkpoint.glance(place.path)
+        checkpoint = Checkpoint.glance(candidate.path)
         manifest = checkpoint.manifest or {}
     except NotSearched as problem:
-        return problem if place.asked else _without(place, searched=False)
+        return problem if candidate.named else _without(candidate, searched=False)
     except NoSnapshot as problem:
-        return problem if place.asked else _without(place, searched=True)
+        return problem if candidate.named else _without(candidate, searched=True)
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
-        return JellyError(f"{place.path} could not be read: {reason}.")
+        return JellyError(f"{candidate.path} could not be read: {reason}.")
     except JellyError as problem:
         return problem
-    size = place.size
-    if isinstance(place.path, Remote) and place.asked:
-        size = place.path.file().size
-    return Entry(place.path, checkpoint.format, size, checkpoint, manifest)
+    size = candidate.size
+    if isinstance(candidate.path, Remote) and candidate.named:
+        size = candidate.path.file().size
+    return Entry(candidate.path, checkpoint.format, size, checkpoint, manifest)
 
 
-def _without(place: Candidate, *, searched: bool) -> Without | None:
-    if place.covered or place.size < _WEIGHTS:
+def _without(candidate: Candidate, *, searched: bool) -> Without | None:
+    if candidate.covered or candidate.size < _WEIGHTS:
         return None
     with suppress(JellyError):
-        if isinstance(place.path, Remote):
-            known = format_of(cast("BinaryIO", place.path.file())) is not unknown
+        if isinstance(candidate.path, Remote):
+            known = format_of(cast("BinaryIO", candidate.path.file())) is not unknown
         else:
-            with place.path.open("rb", buffering=0) as file:
+            with candidate.path.open("rb", buffering=0) as file:
                 known = format_of(file) is not unknown
-        return Without(place.path, searched) if known else None
+        return Without(candidate.path, searched) if known else None
     return None
 
 
@@ -156,16 +156,16 @@ def _is_text(path: Path) -> bool:
 
 
 def _dict(mapping: Mapping[str, object], name: str) -> Mapping[str, object]:
-    found = mapping.get(name)
-    return found if isinstance(found, dict) else {}
+    value = mapping.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _text(mapping: Mapping[str, object], name: str) -> str | None:
-    found = mapping.get(name)
-    return found if isinstance(found, str) and found else None
+    value = mapping.get(name)
+    return value if isinstance(value, str) and value else None
 
 
 def _id(mapping: Mapping[str, object], name: str) -> str | None:
-    """A commit's id: nothing else may come to git as a name."""
-    found = _text(mapping, name)
-    return found if found and _ID.fullmatch(found) else None
+    """Return the id of a commit, or None: no other text is passed to git as a name."""
+    value = _text(mapping, name)
+    return value if value and _ID.fullmatch(value) else None

@@ -1,4 +1,4 @@
-"""Which files and folders below some places may be checkpoints, as far as a walk can tell."""
+"""Find files and folders that may be checkpoints, by name and size only."""
 
 import os
 import stat
@@ -11,41 +11,43 @@ from jellyml.fs.atomic import NOTHING_THERE
 from jellyml.remote.address import Remote
 from jellyml.snapshot.serialization import MANIFEST_SIDECAR, SIDECAR
 
-_SMALLEST = 1024  # bytes; a snapshot's header alone has as many
+_SMALLEST = 1024  # bytes; the header of a snapshot alone has this size
 _OURS = (SIDECAR, MANIFEST_SIDECAR)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What may be a checkpoint.
+    """A file or folder that may be a checkpoint.
 
-    ``size`` in bytes is all that lies below a folder. ``asked`` where the user named it, and
-    ``covered`` where a folder above it carries the code.
+    ``size`` in bytes is that of all files below a folder. ``named`` if the user named it, and
+    ``covered`` if a folder above it carries the code.
     """
 
     path: Path | Remote
     size: int
-    asked: bool = False
+    named: bool = False
     covered: bool = False
 
 
-def places(paths: Iterable[Path | Remote]) -> Iterator[Candidate | JellyError]:
-    """All below these paths, in the order of their names; errors take the place of what is not
-    to be read. Links to files are followed, links to folders only where they are named.
+def find_candidates(paths: Iterable[Path | Remote]) -> Iterator[Candidate | JellyError]:
+    """Yield all candidates at and below these paths, in the order of their names.
+
+    An unreadable path yields an error. Links to files are followed, links to folders only if the
+    user named them.
     """
     for path in paths:
         if isinstance(path, Remote):
-            yield from _far(path)
+            yield from _remote(path)
             continue
         try:
-            seen = path.stat()
+            status = path.stat()
         except OSError as error:
             yield _unreadable(path, error)
             continue
-        if stat.S_ISDIR(seen.st_mode):
+        if stat.S_ISDIR(status.st_mode):
             yield from _below(path)
         else:
-            yield Candidate(path, seen.st_size, asked=True)
+            yield Candidate(path, status.st_size, named=True)
 
 
 def _below(folder: Path) -> Iterator[Candidate | JellyError]:
@@ -70,36 +72,36 @@ def _below(folder: Path) -> Iterator[Candidate | JellyError]:
 def _file(entry: "os.DirEntry[str]", *, covered: bool) -> Iterator[Candidate | JellyError]:
     path = Path(entry.path)
     try:
-        seen = entry.stat()
+        status = entry.stat()
     except OSError as error:
-        if error.errno in NOTHING_THERE:  # a link that leads nowhere, or gone since
+        if error.errno in NOTHING_THERE:  # a dangling link, or deleted meanwhile
             return
         yield _unreadable(path, error)
         return
-    wanted = stat.S_ISREG(seen.st_mode) and seen.st_size >= _SMALLEST
-    if wanted and entry.name not in _OURS:
-        yield Candidate(path, seen.st_size, covered=covered)
+    is_candidate = stat.S_ISREG(status.st_mode) and status.st_size >= _SMALLEST
+    if is_candidate and entry.name not in _OURS:
+        yield Candidate(path, status.st_size, covered=covered)
 
 
-def _far(remote: Remote) -> Iterator[Candidate | JellyError]:
-    """A file, or what lies below a folder; a plain web server lists nothing."""
+def _remote(remote: Remote) -> Iterator[Candidate | JellyError]:
+    """Yield a remote file, or the files below a remote folder. HTTP cannot list folders."""
     if remote.is_http:
-        yield Candidate(remote, 0, asked=True)
+        yield Candidate(remote, 0, named=True)
         return
     from jellyml.remote.fsspec import files_below
 
     try:
-        found = list(files_below(remote))
+        files = list(files_below(remote))
     except JellyError as error:
         yield error
         return
-    if [str(each) for each, _ in found] == [str(remote)]:
-        yield Candidate(remote, found[0][1], asked=True)
+    if [str(each) for each, _ in files] == [str(remote)]:
+        yield Candidate(remote, files[0][1], named=True)
         return
-    folders = {each.parent.address: each.parent for each, _ in found if each.name == SIDECAR}
+    folders = {each.parent.address: each.parent for each, _ in files if each.name == SIDECAR}
     for address, folder in folders.items():
-        yield Candidate(folder, sum(size for each, size in found if each.lies_in(address)))
-    for each, size in found:
+        yield Candidate(folder, sum(size for each, size in files if each.lies_in(address)))
+    for each, size in files:
         if size >= _SMALLEST and each.name not in _OURS:
             yield Candidate(each, size, covered=any(map(each.lies_in, folders)))
 

@@ -1,4 +1,4 @@
-"""Checkpoints and how they come from one another, put together."""
+"""Build the tree of checkpoints from commits and recorded parents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,20 +14,20 @@ from jellyml.repo.repository import Repository
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A checkpoint. ``commit`` is None where no record says it and the code was not read."""
+    """A checkpoint. ``commit`` is None if it is not recorded and the code was not read."""
 
     number: int
-    listed: Entry
+    entry: Entry
     commit: str | None
     parents: tuple[Parent, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What stands in a row: a commit, or checkpoints of the same, or a name that is none of these.
+    """The content of a row: a commit with its checkpoints, or a parent that was not found.
 
-    ``members`` are empty where a commit is there for others' sake. ``between`` counts the commits
-    that lie between this and its parent; ``others`` are keys of further parents.
+    ``members`` is empty for a commit that only links others. ``between`` counts the commits
+    between this and its parent; ``others`` are keys of further parents.
     """
 
     row: Row
@@ -42,7 +42,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Lineage:
-    """All members, in the order given; ``here`` are commits that the user has as well."""
+    """All members, in the given order; ``here`` are commits of the user's repository."""
 
     members: tuple[Member, ...]
     known: Mapping[str, Commit]
@@ -51,18 +51,18 @@ class Lineage:
     problems: tuple[JellyError, ...] = field(default=())
 
     def by_code(self) -> list[Point]:
-        """A row for each commit that checkpoints hold or were made upon, or where lines part."""
-        held: dict[str | None, list[Member]] = {}
+        """Return a row for each commit or base of a checkpoint, and for each fork between them."""
+        by_commit: dict[str | None, list[Member]] = {}
         for member in self.members:
-            held.setdefault(member.commit, []).append(member)
-        marked = {name for one in self.members for name in (one.commit, one.listed.base) if name}
+            by_commit.setdefault(member.commit, []).append(member)
+        marked = {name for one in self.members for name in (one.commit, one.entry.base) if name}
         nodes = reduced(self.known, marked)
-        dates = _dates(nodes, held)
+        dates = _dates(nodes, by_commit)
         order = sorted(nodes, key=lambda key: (dates[key], key))
         points = [
             Point(
                 row,
-                tuple(held.get(row.key, ())),
+                tuple(by_commit.get(row.key, ())),
                 row.key,
                 self.known[row.key].subject if row.key in self.known else "",
                 parent=nodes[row.key].parent,
@@ -71,39 +71,39 @@ class Lineage:
             )
             for row in rows({key: nodes[key].parent for key in order})
         ]
-        if without := held.get(None):
+        if without := by_commit.get(None):
             points.append(Point(Row("", 0, None, False, False), tuple(without)))
         return points
 
     def by_parent(self) -> list[Point]:
-        """A row for each checkpoint, and for each recorded parent that is none of them.
+        """Return a row for each checkpoint, and for each recorded parent that was not found.
 
-        What one run saved of the same parents stands in one row, but for what is a parent itself.
+        Checkpoints of one run with the same parents share a row, unless one is a parent itself.
         """
         taken = {each.number for one in self.members for each in one.parents}
-        rooms: dict[object, list[Member]] = {}
+        groups: dict[object, list[Member]] = {}
         for one in self.members:
             alone = one.number if one.number in taken else None
-            rooms.setdefault((one.listed.run, one.parents, alone), []).append(one)
-        keys = {one.number: str(room[0].number) for room in rooms.values() for one in room}
+            groups.setdefault((one.entry.run, one.parents, alone), []).append(one)
+        keys = {one.number: str(group[0].number) for group in groups.values() for one in group}
         above: dict[str, str | None] = {
             _key(each, keys): None
             for one in self.members
             for each in one.parents
             if each.number is None
         }
-        for room in rooms.values():
-            mine = room[0].parents
-            above[keys[room[0].number]] = _key(mine[0], keys) if mine else None
-        held = {keys[room[0].number]: room for room in rooms.values()}
-        return [_by_parent(row, held.get(row.key, ()), keys) for row in rows(above)]
+        for group in groups.values():
+            mine = group[0].parents
+            above[keys[group[0].number]] = _key(mine[0], keys) if mine else None
+        by_key = {keys[group[0].number]: group for group in groups.values()}
+        return [_by_parent(row, by_key.get(row.key, ()), keys) for row in rows(above)]
 
-    def called(self, parent: Parent) -> str:
-        """What a recorded parent is, in words."""
+    def describe(self, parent: Parent) -> str:
+        """Return a recorded parent as text."""
         if parent.number is None:
             return f"{parent.named} (none of these)"
         more = f" (or {parent.alike - 1} more)" if parent.alike > 1 else ""
-        return f"{self.members[parent.number].listed.path}{more}"
+        return f"{self.members[parent.number].entry.path}{more}"
 
 
 def _by_parent(row: Row, members: Sequence[Member], keys: Mapping[int, str]) -> Point:
@@ -118,11 +118,11 @@ def _key(parent: Parent, keys: Mapping[int, str]) -> str:
 
 
 def _dates(
-    nodes: Mapping[str, Node], held: Mapping[str | None, Sequence[Member]]
+    nodes: Mapping[str, Node], by_commit: Mapping[str | None, Sequence[Member]]
 ) -> dict[str, str]:
-    """When the first was captured of all that stands at or below a node."""
+    """Return for each node the earliest capture at or below it."""
     first = {
-        key: min((one.listed.created or "" for one in held.get(key, ())), default="~")
+        key: min((one.entry.created or "" for one in by_commit.get(key, ())), default="~")
         for key in nodes
     }
     dates: dict[str, str] = {}
@@ -135,13 +135,13 @@ def _dates(
 
 
 def lineage(
-    found: Sequence[Entry], repository: Repository | None, max_unpacked: int = MAX_UNPACKED
+    entries: Sequence[Entry], repository: Repository | None, max_unpacked: int = MAX_UNPACKED
 ) -> Lineage:
-    """How these come from one another; what cannot be read is among the problems."""
-    commits = commits_of(found, repository, max_unpacked)
-    names = Names(found, commits.of)
+    """Return the tree of these checkpoints. ``problems`` are the errors of those not read."""
+    commits = commits_of(entries, repository, max_unpacked)
+    names = Names(entries, commits.of)
     members = tuple(
         Member(number, one, commits.of[number], names.parents(number))
-        for number, one in enumerate(found)
+        for number, one in enumerate(entries)
     )
     return Lineage(members, commits.known, commits.here, commits.unread, tuple(commits.problems))

@@ -1,4 +1,4 @@
-"""Rows and lanes: where each thing of a tree stands when it is drawn, parents above children."""
+"""Lay out a tree for drawing: rows and lanes, parents above children."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One that ``turns`` off stands a lane right of its parent's, any other below it in the same.
+    """The place of a node. One that ``turns`` is a lane right of its parent, others below it.
 
-    ``parent`` is the number of the parent's row; ``goes_on`` says that something stands below in
-    the same lane. All lanes left of a row go on below it.
+    ``parent`` is the number of the parent's row. ``goes_on`` says that a row below is in the same
+    lane. All lanes left of a row continue below it.
     """
 
     key: str
@@ -20,35 +20,35 @@ class Row:
 
 
 def rows(parents: Mapping[str, str | None]) -> list[Row]:
-    """A row for each key; those that stand side by side come in the order of the mapping.
+    """Return a row for each key; siblings are in the order of the mapping.
 
-    The child with the most below it, or the last such, goes on in its parent's lane, after all
-    others: so there are never more lanes than the logarithm of the rows. Of a circle one link is
-    passed over.
+    The child with the most descendants, the last of equals, comes after its siblings and continues
+    its parent's lane. The number of lanes is then at most the logarithm of the number of rows. One
+    link of a cycle is dropped.
     """
-    above = _without_circles(parents)
+    above = _without_cycles(parents)
     below: dict[str | None, list[str]] = {}
     for key, parent_key in above.items():
         below.setdefault(parent_key, []).append(key)
     weights = _weights(above, below)
-    made: list[Row] = []
-    waiting: list[tuple[str, int, int | None, bool]] = [
+    result: list[Row] = []
+    stack: list[tuple[str, int, int | None, bool]] = [
         (key, 0, None, False) for key in reversed(below.get(None, []))
     ]
-    while waiting:
-        key, lane, parent, turns = waiting.pop()
+    while stack:
+        key, lane, parent, turns = stack.pop()
         children = below.get(key, [])
-        number = len(made)
-        made.append(Row(key, lane, parent, turns, bool(children)))
+        number = len(result)
+        result.append(Row(key, lane, parent, turns, bool(children)))
         main = max(reversed(children), key=lambda child: weights[child], default=None)
         if main is not None:
-            waiting.append((main, lane, number, False))
-        waiting += [(each, lane + 1, number, True) for each in reversed(children) if each != main]
-    return made
+            stack.append((main, lane, number, False))
+        stack += [(each, lane + 1, number, True) for each in reversed(children) if each != main]
+    return result
 
 
-def _without_circles(parents: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Records may say anything: whoever closes a circle has no parent."""
+def _without_cycles(parents: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return the mapping without cycles. Untrusted records may have them; the closing link goes."""
     above: dict[str, str | None] = {}
     sound: set[str | None] = {None}
     for start in parents:
@@ -66,7 +66,7 @@ def _without_circles(parents: Mapping[str, str | None]) -> dict[str, str | None]
 def _weights(
     above: Mapping[str, str | None], below: Mapping[str | None, Sequence[str]]
 ) -> dict[str, int]:
-    """How many stand at or below each."""
+    """Return the number of nodes at or below each node."""
     weights = dict.fromkeys(above, 1)
     waiting = list(below.get(None, []))
     for key in waiting:

@@ -1,8 +1,8 @@
-"""Which checkpoints were made by a commit, or hold a version of a file.
+"""Select checkpoints that were made by a commit, or that hold a version of a file.
 
-A commit made what was captured as it, and what was captured with changes on top of it. A file's
-version is looked for at its path: in commits that are here by asking git, elsewhere in the
-checkpoint's own code, unpacked in a quarantine.
+A commit made the checkpoints whose code is the commit itself, or the commit with changes on top.
+A version of a file is searched at its path: with git if the user's repository has the commit, else
+in the checkpoint's code, unpacked in quarantine.
 """
 
 import os
@@ -24,11 +24,11 @@ _ID = re.compile(r"[0-9a-f]{4,64}")
 
 
 @dataclass
-class Wanted:
-    """What is asked for: a commit by the beginning of its id, or a file's version at its path.
+class Criterion:
+    """The criterion: a prefix of a commit's id, or a version of a file at its path.
 
-    ``blobs`` are the ids under which git may hold the file: one as it lies, one with its line
-    ends as git keeps them.
+    ``blobs`` are the possible ids of the file in git: of its bytes on disk, and of its bytes with
+    the line ends that git stores.
     """
 
     commit: str = ""
@@ -37,8 +37,8 @@ class Wanted:
     repository: Repository | None = None
     _known: dict[str, bool] = field(default_factory=dict)  # by the bundle's digest
 
-    def made(self, one: Entry) -> bool:
-        """Raises BadSnapshot where only the code could tell, and it is damaged."""
+    def matches(self, one: Entry) -> bool:
+        """Return whether a checkpoint matches. Raises BadSnapshot if its damaged code is needed."""
         if self.commit:
             ids = (one.commit, one.base if one.dirty else None)
             return any(each and each.startswith(self.commit) for each in ids)
@@ -57,31 +57,31 @@ class Wanted:
             return _resolved(incoming.git, f"{incoming.tree}:{self.path}") in self.blobs
 
 
-def wanted(text: str, folder: Path) -> Wanted:
-    """What ``text`` asks for, in the repository that holds ``folder``.
+def parse_criterion(text: str, folder: Path) -> Criterion:
+    """Parse ``text`` in the repository of ``folder``. Raises UsageError.
 
-    A revision, the beginning of a commit's id that is not here, ``REVISION:PATH``, or a file.
+    It is a revision, a prefix of an id that the repository lacks, ``REVISION:PATH``, or a file.
     """
     file = folder / path_of(text)
     try:
         repository = Repository.find(folder)
     except JellyError:
         if _ID.fullmatch(text):
-            return Wanted(commit=text)
+            return Criterion(commit=text)
         raise
     commit = _resolved(repository.git, f"{text}^{{commit}}")
     if commit and not _names_a_file(text):
-        return Wanted(commit=commit)
+        return Criterion(commit=commit)
     if stat.S_ISREG(mode_of(file)):
         return _version(repository, file)
     _, colon, path = text.partition(":")
     blob = _resolved(repository.git, text) if colon else ""
     if blob and repository.git.run("cat-file", "-t", blob) == b"blob\n":
-        return Wanted(path=normpath(path), blobs=frozenset([blob]), repository=repository)
+        return Criterion(path=normpath(path), blobs=frozenset([blob]), repository=repository)
     if _ID.fullmatch(text):
-        return Wanted(commit=text)
+        return Criterion(commit=text)
     raise UsageError(
-        f"{text!r} is no commit that is known here, and no file.",
+        f"{text!r} is neither a commit that is known here nor a file.",
         "name a commit, the beginning of its id, or a file: jellyml list --made-by train.py",
     )
 
@@ -90,16 +90,16 @@ def _names_a_file(text: str) -> bool:
     return text.startswith((f".{os.sep}", f"..{os.sep}", os.sep))
 
 
-def _version(repository: Repository, file: Path) -> Wanted:
+def _version(repository: Repository, file: Path) -> Criterion:
     root, place = repository.root.resolve(), file.parent.resolve() / file.name
     if not place.is_relative_to(root):
         raise UsageError(
-            f"{file} lies outside the repository {repository.root}.",
+            f"{file} is outside the repository {repository.root}.",
             "name its repository with -c.",
         )
     path = place.relative_to(root).as_posix()
     plain = repository.git.run("hash-object", "--no-filters", "--", str(place)).decode().strip()
-    return Wanted(
+    return Criterion(
         path=path,
         blobs=frozenset([plain, *_staged(repository.git, path)]),
         repository=repository,
@@ -107,7 +107,7 @@ def _version(repository: Repository, file: Path) -> Wanted:
 
 
 def _staged(git: Git, path: str) -> Iterable[str]:
-    """The blob in the index, where git calls the file unmodified."""
+    """Yield the blob in the index, if git reports the file as unmodified."""
     if git.succeeds("--literal-pathspecs", "diff-files", "--quiet", "--", path):
         for row in git.run("--literal-pathspecs", "ls-files", "-s", "-z", "--", path).split(b"\0"):
             fields = row.split(b"\t")[0].split()
@@ -116,7 +116,7 @@ def _staged(git: Git, path: str) -> Iterable[str]:
 
 
 def _resolved(git: Git, name: str) -> str:
-    """An object's id, empty where there is none of that name."""
+    """Return the id of an object, empty if there is none of that name."""
     if name.startswith("-"):
         return ""
     answer = git.run("rev-parse", "-q", "--verify", name, accept=(0, 1, 128))

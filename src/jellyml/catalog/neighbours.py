@@ -1,19 +1,19 @@
-"""Which two are worth comparing first: those that stand next to each other."""
+"""Choose which pairs of checkpoints to compare first: neighbours in the tree."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise, zip_longest
 
 from jellyml.catalog.graph import Lineage, Member, Point
 
-_FAR = 12  # how far apart in order are those that are compared after all neighbours
+_FAR = 12  # distance in order of the pairs that follow after all neighbours
 
 Pair = tuple[Member, Member]
 
 
-def of_code(made: Lineage) -> Iterator[Pair]:
-    """One checkpoint for each of two commits, the older first; each two commits once."""
+def of_code(tree: Lineage) -> Iterator[Pair]:
+    """Yield each pair of commits once, as a checkpoint of each, the older first."""
     seen: set[tuple[str, str]] = set()
-    for pair in _nearest(made):
+    for pair in _nearest(tree):
         one, other = sorted(pair, key=lambda each: each.number)
         if one.commit and other.commit and one.commit != other.commit:
             names = (one.commit, other.commit)
@@ -22,35 +22,35 @@ def of_code(made: Lineage) -> Iterator[Pair]:
                 yield one, other
 
 
-def of_weights(made: Lineage) -> Iterator[Pair]:
-    """Two checkpoints, the older first; each two once."""
+def of_weights(tree: Lineage) -> Iterator[Pair]:
+    """Yield each pair of checkpoints once, the older first."""
     seen: set[tuple[int, int]] = set()
-    for pair in _nearest(made):
+    for pair in _nearest(tree):
         one, other = sorted(pair, key=lambda each: each.number)
         if one.number != other.number and (one.number, other.number) not in seen:
             seen.add((one.number, other.number))
             yield one, other
 
 
-def _nearest(made: Lineage) -> Iterator[Pair]:
-    points = made.by_code()
-    kinds = (_recorded(made), _descended(points), _of_one_run(made), _beside(points))
+def _nearest(tree: Lineage) -> Iterator[Pair]:
+    points = tree.by_code()
+    kinds = (_recorded(tree), _descended(points), _of_one_run(tree), _siblings(points))
     for pairs in zip_longest(*kinds):
         yield from filter(None, pairs)
     for far in range(1, _FAR):
-        yield from zip(made.members, made.members[far:], strict=False)
-    yield from combinations(made.members, 2)
+        yield from zip(tree.members, tree.members[far:], strict=False)
+    yield from combinations(tree.members, 2)
 
 
-def _recorded(made: Lineage) -> Iterator[Pair]:
-    for member in made.members:
+def _recorded(tree: Lineage) -> Iterator[Pair]:
+    for member in tree.members:
         for parent in member.parents:
             if parent.number is not None:
-                yield made.members[parent.number], member
+                yield tree.members[parent.number], member
 
 
 def _descended(points: Sequence[Point]) -> Iterator[Pair]:
-    """The last checkpoint of a commit and the first and last of the next that has any."""
+    """Yield the last checkpoint of a commit with the last and first of the next commit."""
     for point in points:
         above = point.row.parent
         while above is not None and not points[above].members:
@@ -60,17 +60,17 @@ def _descended(points: Sequence[Point]) -> Iterator[Pair]:
             yield points[above].members[-1], point.members[0]
 
 
-def _of_one_run(made: Lineage) -> Iterator[Pair]:
+def _of_one_run(tree: Lineage) -> Iterator[Pair]:
     runs: dict[str, list[Member]] = {}
-    for member in made.members:
-        runs.setdefault(member.listed.run, []).append(member)
+    for member in tree.members:
+        runs.setdefault(member.entry.run, []).append(member)
     for run in runs.values():
         yield from pairwise(run)
         yield run[0], run[-1]
 
 
-def _beside(points: Sequence[Point]) -> Iterator[Pair]:
-    """What was made upon the same commit, one after the other."""
+def _siblings(points: Sequence[Point]) -> Iterator[Pair]:
+    """Yield successive checkpoints that are based on the same commit."""
     below: dict[int | None, list[Point]] = {}
     for point in points:
         if point.members:

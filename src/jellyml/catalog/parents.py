@@ -1,4 +1,4 @@
-"""Which checkpoint the recorded parent of another is; ``docs/manifest.md`` is the rule."""
+"""Find the checkpoint that a recorded parent names, by the rules of ``docs/manifest.md``."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,10 @@ _LONGEST = 1024  # characters of a name
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """``named``: what is recorded. ``number``: of the checkpoint it is, None if it is none of
-    those looked at; ``alike``: how many bear the name.
+    """A recorded parent: ``named`` is the recorded text.
+
+    ``number`` is that of the checkpoint, None if none of the listed ones matches. ``alike`` is how
+    many match the name.
     """
 
     named: str
@@ -27,30 +29,30 @@ class Parent:
 
 
 def names(manifest: Mapping[str, object]) -> list[str]:
-    """What a manifest records as its parents, a text each; whatever else stands there is not."""
+    """Return the parents that a manifest records. Values that are not text are ignored."""
     notes = manifest.get("notes")
     recorded = notes.get("parent") if isinstance(notes, dict) else None
-    given = recorded if isinstance(recorded, list) else [recorded]
-    texts = [each[:_LONGEST] for each in given if isinstance(each, str) and each.strip()]
+    values = recorded if isinstance(recorded, list) else [recorded]
+    texts = [each[:_LONGEST] for each in values if isinstance(each, str) and each.strip()]
     return list(dict.fromkeys(texts))[:_MOST]
 
 
 class Names:
-    """All checkpoints, to be found by what they are called."""
+    """An index of all checkpoints by path and by id."""
 
-    def __init__(self, found: Sequence[Entry], commits: Sequence[str | None]) -> None:
-        self._found = found
-        self._paths = [_parts(_whole(one.path)) for one in found]
+    def __init__(self, entries: Sequence[Entry], commits: Sequence[str | None]) -> None:
+        self._entries = entries
+        self._paths = [_parts(_whole(one.path)) for one in entries]
         self._last: dict[str, list[int]] = {}
         self._ids: list[tuple[str, int]] = []
         for number, path in enumerate(self._paths):
             self._last.setdefault(path[-1] if path else "", []).append(number)
-            header = found[number].checkpoint.header
-            ids = {commits[number], header.commit, header.sha256, found[number].bundle}
+            header = entries[number].checkpoint.header
+            ids = {commits[number], header.commit, header.sha256, entries[number].bundle}
             self._ids += [(each, number) for each in ids if each]
 
     def parents(self, child: int) -> tuple[Parent, ...]:
-        return tuple(self._parent(child, name) for name in names(self._found[child].manifest))
+        return tuple(self._parent(child, name) for name in names(self._entries[child].manifest))
 
     def _parent(self, child: int, name: str) -> Parent:
         alike = self._earlier(child, self._by_id(name)) or self._earlier(child, self._by_path(name))
@@ -61,12 +63,12 @@ class Names:
         return Parent(name, max(nearest, key=self._order), len(alike))
 
     def _earlier(self, child: int, numbers: Sequence[int]) -> list[int]:
-        """Without itself, and without what was captured after it."""
-        when = self._found[child].created
+        """Return the numbers without the child itself and without later captures."""
+        when = self._entries[child].created
         return [
             each
             for each in dict.fromkeys(numbers)
-            if each != child and not (when and (self._found[each].created or "") > when)
+            if each != child and not (when and (self._entries[each].created or "") > when)
         ]
 
     def _by_id(self, name: str) -> list[int]:
@@ -75,7 +77,7 @@ class Names:
         return [number for each, number in self._ids if each.startswith(name)]
 
     def _by_path(self, name: str) -> list[int]:
-        """Those whose paths end alike, in as many parts as any does."""
+        """Return the checkpoints whose paths share the longest ending with the name."""
         path = _parts(name)
         if not path:
             return []
@@ -84,7 +86,7 @@ class Names:
         return [each for each, end in zip(alike, ends, strict=True) if end == max(ends)]
 
     def _order(self, number: int) -> tuple[object, ...]:
-        one = self._found[number]
+        one = self._entries[number]
         return one.created or "", natural_key(str(one.path))
 
 
@@ -93,7 +95,7 @@ def _whole(path: Path | Remote) -> str:
 
 
 def _parts(path: str) -> list[str]:
-    """``./runs/a/../b.pth`` is runs, b.pth; of a path that leads up, what follows."""
+    """Split ``./runs/a/../b.pth`` into runs, b.pth; leading ``..`` are dropped."""
     parts: list[str] = []
     for part in _SEPARATOR.split(path.strip()):
         if part == "..":
@@ -104,10 +106,10 @@ def _parts(path: str) -> list[str]:
 
 
 def _shared(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many parts are the same from the start."""
+    """Return the length of the common prefix."""
     count = 0
-    for mine, theirs in zip(one, other, strict=False):
-        if mine != theirs:
+    for left, right in zip(one, other, strict=False):
+        if left != right:
             break
         count += 1
     return count

@@ -1,4 +1,4 @@
-"""The command line: what the three programs ``jellyml``, ``jelly`` and ``jly`` start."""
+"""The command line: the entry point of ``jellyml``, ``jelly`` and ``jly``."""
 
 import sys
 from collections.abc import Sequence
@@ -7,14 +7,15 @@ from jellyml._version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    # Not list(): the command of that name is a module in here.
+    """Run the command line and return its exit code."""
+    # Not list(): the command of that name is a module of this package.
     words = [*(sys.argv[1:] if argv is None else argv)]
     if words == ["--version"]:
-        try:  # asked for by scripts and prompts, so no other import
+        try:  # scripts and prompts run this, so nothing else is imported
             print(f"jellyml {__version__}", flush=True)  # noqa: T201
             return 0
         except OSError:
-            pass  # told below, as any other
+            pass  # run() below reports it like any other error
     from jellyml.cli.dispatch import run
 
     return run(words)

@@ -1,4 +1,4 @@
-"""From words to a command, and from whatever happens to an exit code."""
+"""Dispatch the words of the command line to a command; turn the result into an exit code."""
 
 import os
 import sys
@@ -17,14 +17,14 @@ from jellyml.errors import JellyError, JellyWarning, UsageError
 
 
 class Command(NamedTuple):
-    """A row of the table; its module in ``jellyml.cli.commands`` does the rest."""
+    """A row of the table of commands; the command itself is in ``jellyml.cli.commands``."""
 
     name: str
     aliases: tuple[str, ...]
     summary: str
 
     def module(self) -> "CommandModule":
-        # A module has the first word that a user would look for.
+        # A module is named for the word that a user looks for first.
         name = {"eat": "load", "undonut": "undo"}.get(self.name, self.name)
         return cast("CommandModule", import_module(f"jellyml.cli.commands.{name}"))
 
@@ -33,29 +33,29 @@ class CommandModule(Protocol):
     DESCRIPTION: str
 
     add_arguments: Callable[[Parser], None]
-    # None, or the exit status of another program to be passed on.
+    # Returns an exit status, or None for 0.
     run: Callable[[Namespace, Terminal], int | None]
 
 
 COMMANDS = (
-    Command("eat", ("load", "load-snapshot-from"), "bring the code of a checkpoint back"),
-    Command("undonut", ("undo", "return"), "go back to how things were before it"),
-    Command("redo", (), "take the last undo back"),
-    Command("restore", (), "go to any state of the history"),
-    Command("history", (), "show every state there was, or prune them"),
-    Command("doctor", (), "check what JellyML keeps, and mend it"),
+    Command("eat", ("load", "load-snapshot-from"), "restore the code of a checkpoint"),
+    Command("undonut", ("undo", "return"), "restore the state before the last load"),
+    Command("redo", (), "reverse the last undo"),
+    Command("restore", (), "restore any state of the history"),
+    Command("history", (), "list the recorded states, or prune them"),
+    Command("doctor", (), "check JellyML's own data, and repair it"),
     Command("show", (), "describe the code in a checkpoint"),
-    Command("list", (), "find checkpoints, and what code made each"),
+    Command("list", (), "find checkpoints and the code of each"),
     Command("diff", (), "compare code, environment and weights"),
-    Command("log", (), "show how checkpoints come from one another"),
+    Command("log", (), "show how checkpoints descend"),
     Command("fill", (), "put the code into a checkpoint"),
-    Command("record", (), "run a command, fill what it writes"),
-    Command("strip", (), "take the code out of a checkpoint"),
-    Command("check", (), "look for secrets before you publish"),
+    Command("record", (), "run a command, fill its checkpoints"),
+    Command("strip", (), "remove the code from a checkpoint"),
+    Command("check", (), "search for secrets before publishing"),
     Command("git", (), "use git on the code inside a checkpoint"),
-    Command("fix", (), "rarely needed: history and bundle files"),
+    Command("fix", (), "rarely needed: undo stack, bundle files"),
 )
-# ``git`` is not one of them: what it does is for the words after it to say.
+# ``git`` is not listed: the git command after it may write.
 _READ_ONLY = ("show", "list", "diff", "log", "check")
 
 ESSENTIALS = (
@@ -72,23 +72,26 @@ ESSENTIALS = (
 
 
 def run(words: Sequence[str]) -> int:
-    """Run what the words say and return the exit code; no exception leaves."""
+    """Run one command line and return its exit code. Raises nothing."""
     try:
         status = _status(words)
-    except ReaderGone:  # they have seen enough
+    except ReaderGone:  # the reader closed the pipe; that is not an error
         status = 0
-    _let_go()
+    _flush_at_exit()
     return status
 
 
-def _let_go() -> None:
-    """What cannot be written now would fail once more, and loudly, when Python ends."""
+def _flush_at_exit() -> None:
+    """Flush both streams; redirect them to the null device if that fails.
+
+    Python flushes them again at exit and would print the same failure as a traceback.
+    """
     try:
         Terminal().flush()
     except (ReaderGone, OSError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+        null = os.open(os.devnull, os.O_WRONLY)
         for stream in filter(None, (sys.stdout, sys.stderr)):
-            os.dup2(nowhere, stream.fileno())
+            os.dup2(null, stream.fileno())
 
 
 def _status(words: Sequence[str]) -> int:
@@ -106,9 +109,9 @@ def _status(words: Sequence[str]) -> int:
 
 
 def _command(words: list[str]) -> int:
-    drawn = art.command_drawn(words)
-    if drawn:
-        words = [drawn[0], *drawn[1]]
+    from_picture = art.command_drawn(words)
+    if from_picture:
+        words = [from_picture[0], *from_picture[1]]
     plain = any(word in NO_DONUT for word in words)
     while words and words[0] in NO_DONUT:
         words.pop(0)
@@ -124,20 +127,20 @@ def _command(words: list[str]) -> int:
     except SystemExit:  # argparse has shown the help
         return 0
     terminal = Terminal(quiet=arguments.quiet)
-    with _warnings_told(terminal):
+    with _show_warnings(terminal):
         return command.module().run(arguments, terminal) or 0
 
 
 @contextmanager
-def _warnings_told(terminal: Terminal) -> Iterator[None]:
-    """Our own warnings look like all that a command says, and each of them is told."""
-    shown = warnings.showwarning
+def _show_warnings(terminal: Terminal) -> Iterator[None]:
+    """Print each JellyWarning like the other messages of a command, repeated ones too."""
+    default = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
         if issubclass(category, JellyWarning):
             terminal.warnings([str(message)])
         else:
-            shown(message, category, *rest, **named)
+            default(message, category, *rest, **named)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", JellyWarning)
@@ -155,17 +158,22 @@ def parser_of(command: Command, *, plain: bool = False) -> Parser:
 
 
 def find(word: str) -> Command:
-    """The command of this name or alias; a UsageError may name one that only reads instead."""
+    """Return the command of this name or alias.
+
+    Raises UsageError, which suggests a similar command if that one only reads.
+    """
     names = {name: row for row in COMMANDS for name in (row.name, *row.aliases)}
     if word in names:
         return names[word]
     kind = "option" if word.startswith("-") else "command"
     from difflib import get_close_matches
 
-    meant = get_close_matches(word, names, n=1)
-    # A hint may be pasted unread: none changes anything.
-    harmless = bool(meant) and names[meant[0]].name in _READ_ONLY
-    raise UsageError(f"There is no {kind} {word!r}.", f"jellyml {meant[0] if harmless else '-h'}")
+    similar = get_close_matches(word, names, n=1)
+    # The user may paste a hint unread, so only commands that change nothing are suggested.
+    only_reads = bool(similar) and names[similar[0]].name in _READ_ONLY
+    raise UsageError(
+        f"There is no {kind} {word!r}.", f"jellyml {similar[0] if only_reads else '-h'}"
+    )
 
 
 def show_help(*, plain: bool) -> None:
@@ -173,7 +181,7 @@ def show_help(*, plain: bool) -> None:
     if plain or not shows_pictures():
         head: Sequence[str] = (*ESSENTIALS, "")
     else:
-        head = art.beside_donut(ESSENTIALS, colour=has_colour(sys.stdout))
+        head = art.join_donut(ESSENTIALS, colour=has_colour(sys.stdout))
     for line in (*head, "Commands (more with jellyml COMMAND -h; jelly and jly do the same):"):
         terminal.result(line)
     for row in COMMANDS:
@@ -183,7 +191,7 @@ def show_help(*, plain: bool) -> None:
 
 
 def explain(problem: Exception) -> int:
-    """Say what went wrong in the words a user can act on, and return the exit code."""
+    """Print an error with its fix, and return the exit code."""
     if os.environ.get("JELLYML_TRACEBACK"):
         import traceback
 
@@ -196,7 +204,7 @@ def explain(problem: Exception) -> int:
     else:
         error = JellyError(
             f"JellyML made a mistake of its own ({type(problem).__name__}: {problem}).",
-            "please report it, with what this command prints after JELLYML_TRACEBACK=1 is set "
+            "please report it, with the output of this command when JELLYML_TRACEBACK=1 is set "
             "in the environment.",
         )
         error.exit_code = 70

@@ -1,4 +1,4 @@
-"""The words after a command: options that many commands share, and help worth reading."""
+"""The argument parser of a command, and the options that several commands share."""
 
 import argparse
 import re
@@ -19,7 +19,10 @@ NO_DONUT = ("--no_donut", "--no-donut")
 
 
 class Parser(argparse.ArgumentParser):
-    """Abbreviations off, errors as ours, and the command's picture above its help."""
+    """An ArgumentParser without abbreviations, whose errors are UsageErrors.
+
+    Its help shows the command's picture on a terminal.
+    """
 
     plain = False
 
@@ -41,13 +44,13 @@ class Parser(argparse.ArgumentParser):
         text = self.format_help()
         command = self.prog.split()[1]
         if not self.plain and shows_pictures():
-            drawn = art.picture(command, colour=has_colour(sys.stdout))
-            text = f"{drawn}\n\n{text}\n{art.clue(command)}\n"
+            picture = art.picture(command, colour=has_colour(sys.stdout))
+            text = f"{picture}\n\n{text}\n{art.clue(command)}\n"
         Terminal().result(text.rstrip("\n"))
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Options on one line each: ``-c, --code_dir DIR``, without the spelling variants."""
+    """Show each option on one line, ``-c, --code_dir DIR``, without its other spellings."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26)
@@ -60,17 +63,17 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 def shows_pictures() -> bool:
-    """True on a terminal that can draw them."""
+    """Return whether standard output is a terminal that can show the pictures."""
     return is_terminal(sys.stdout) and art.is_drawable(sys.stdout.encoding)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """What every command takes."""
+    """Add the options of every command."""
     parser.add_argument(
         "-q",
         "--quiet",
         action="store_true",
-        help="print only what was asked for, warnings and errors",
+        help="print only results, warnings and errors",
     )
     parser.add_argument(*NO_DONUT, action="store_true", help="no pictures in the help")
 
@@ -83,7 +86,7 @@ def add_code_dir(parser: argparse.ArgumentParser) -> None:
         type=path_of,
         default=Path(),
         metavar="DIR",
-        help="any folder in the repository of your code (default: here)",
+        help="a folder in the repository of your code (default: the current folder)",
     )
 
 
@@ -92,19 +95,19 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "model",
         type=place_of,
         metavar="model_file",
-        help="the checkpoint that carries the code: file, folder or address",
+        help="a checkpoint that carries code: file, folder or address",
     )
 
 
 def add_yes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-y", "--yes", action="store_true", help="do not ask, go ahead")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")
 
 
 def add_follow_links(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follow-links",
         action="store_true",
-        help="also through a symbolic link, or into a file that has several names",
+        help="also follow a symbolic link, or write to a file that has several hard links",
     )
 
 
@@ -122,12 +125,12 @@ def add_max_unpacked(parser: argparse.ArgumentParser) -> None:
         type=size,
         default=size("4GiB"),
         metavar="SIZE",
-        help="refuse a snapshot that would unpack to more (default: 4GiB)",
+        help="refuse a snapshot that unpacks to more than SIZE (default: 4GiB)",
     )
 
 
 def size(text: str) -> int:
-    """``500MB`` as bytes."""
+    """Return a size such as ``500MB`` in bytes. Raises ArgumentTypeError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(I?)B", text.upper())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB or 2GB")

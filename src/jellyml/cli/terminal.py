@@ -1,8 +1,8 @@
-"""Turn results into words: the only module that prints.
+"""Print results and messages: the only module that prints.
 
-Results go to standard output, all else to standard error. What comes from a checkpoint,
-a file name or git is never trusted to be harmless on a terminal: ``safe`` writes control
-and bidirectional characters out as escapes. Nothing printed to a pipe is wrapped or coloured.
+Results go to standard output, everything else to standard error. Text from a checkpoint, a file
+name or git may contain terminal escapes: ``safe`` replaces control and bidirectional characters
+with visible escapes. Output to a pipe is neither wrapped nor coloured.
 """
 
 import json
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from jellyml.workspace.results import Change, Entry, Finding, Outcome
 
 _RED, _YELLOW, _GREEN, _BOLD = "31", "33", "32", "1"
-_PATIENCE = 1.0  # seconds; what is done by then needs no bar
+_PATIENCE = 1.0  # seconds before a progress bar is shown
 _COLOUR_OF_CHANGE = {"add": _GREEN, "modify": _YELLOW, "delete": _RED, "move aside": _YELLOW}
-# Some scripts and most emoji need the two joiners; every other format character can only hide.
+# Some scripts and most emoji need the two joiners. Every other format character is escaped,
+# since it can hide text.
 _JOINERS = "\u200c\u200d"
 _ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -36,24 +37,24 @@ T = TypeVar("T")
 
 
 class ReaderGone(Exception):
-    """Whoever read our output has stopped reading (``jellyml history | head``)."""
+    """The reader of standard output closed the pipe (``jellyml history | head``)."""
 
 
 def safe(text: str) -> str:
-    """The text with all that could steer a terminal, or hide in it, written out as escapes."""
+    """Return the text with characters that control a terminal, or hide text, as escapes."""
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
 def _visible(character: str) -> str:
     if character in _JOINERS or unicodedata.category(character) not in _ESCAPED:
         return character
-    if "\udc80" <= character <= "\udcff":  # a byte of a file name that is no UTF-8
+    if "\udc80" <= character <= "\udcff":  # a byte of a file name that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
 
 
 class Terminal:
-    """Where one command speaks: two streams to write to and one to ask."""
+    """The terminal of one command: two streams to write to and one to read answers from."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class Terminal:
         err: TextIO | None = None,
         source: TextIO | None = None,
     ) -> None:
-        # Looked up now, not at import: tests and notebooks exchange these streams.
+        # Looked up now, not at import: tests and notebooks replace these streams.
         self.out = out or sys.stdout
         self.err = err or sys.stderr
         self.source = source or sys.stdin
@@ -72,11 +73,11 @@ class Terminal:
     # Results.
 
     def result(self, text: str = "") -> None:
-        """A line that was asked for, printed even with ``-q``."""
+        """Print a line of the result, with ``-q`` too."""
         _write(self.out, text + "\n")
 
     def path(self, path: Path) -> None:
-        """A path: byte for byte into a pipe, harmless on a terminal."""
+        """Print a path: its exact bytes to a pipe, escaped on a terminal."""
         raw = getattr(self.out, "buffer", None)
         if raw is None or is_terminal(self.out):
             self.result(safe(str(path)))
@@ -85,7 +86,7 @@ class Terminal:
             raw.write(os.fsencode(path) + b"\n")
 
     def exact(self, pieces: "Iterable[bytes]") -> None:
-        """Bytes as they are, for a pipe or a file; never for a terminal."""
+        """Write bytes unchanged to a pipe or a file. Callers never use it for a terminal."""
         raw = getattr(self.out, "buffer", None)
         for piece in pieces:
             if raw is None:
@@ -94,11 +95,11 @@ class Terminal:
                 _put(raw, piece)
 
     def painted(self, text: str, code: str) -> str:
-        """The text in a colour, where results go to a terminal that shows it."""
+        """Return the text in a colour if standard output is a terminal that shows colours."""
         return _painted(text, code, self.out)
 
     def paged(self, lines: "Iterable[str]") -> None:
-        """Many lines, made safe by who made them: as git would show them on a terminal."""
+        """Print many lines through git's pager on a terminal. The caller has made them safe."""
         if self.out is sys.stdout and is_terminal(self.out) and which("git"):
             from jellyml.repo.interactive import page
 
@@ -109,32 +110,32 @@ class Terminal:
                 self.result(line)
 
     def flush(self) -> None:
-        """Hand everything on, before another program writes to the same place or we end."""
+        """Flush both streams, before another program writes to them or this one exits."""
         _write(self.out, "", flush=True)
         _write(self.err, "", flush=True)
 
     def outcome(self, outcome: "Outcome") -> None:
-        """What a command did to the workspace."""
+        """Print what a command did to the workspace."""
         self.done(*outcome.message)
         self.warnings(outcome.warnings)
 
     def done(self, *sentences: str) -> None:
-        """What a command did; the first sentence is the news."""
+        """Print what a command did; the first sentence is bold."""
         if not self.quiet:
             for number, sentence in enumerate(sentences):
                 text = _indented(sentence)
                 self.result(_painted(text, _BOLD, self.out) if number == 0 else text)
 
     def heading(self, text: str) -> None:
-        """A line that names what follows."""
+        """Print a heading."""
         self.result(_painted(_indented(text), _BOLD, self.out))
 
     def fact(self, name: str, value: str) -> None:
-        """One line of a description."""
+        """Print one line of a description: a name and its value."""
         self.result(f"{_painted(f'{safe(name):<13}', _BOLD, self.out)} {_indented(value)}")
 
     def changes(self, outcome: "Outcome") -> None:
-        """What a command would do, and nothing else, on standard output."""
+        """Print what a command would do; only the changes go to standard output."""
         for change in outcome.changes:
             self.result(self._change(change))
         if not self.quiet:
@@ -147,7 +148,7 @@ class Terminal:
         return kind + safe(change.path)
 
     def history(self, entries: "Sequence[Entry]") -> None:
-        """The entries as a table; none at all is a note, so that a pipe gets nothing."""
+        """Print the entries as a table. No entries give a note, so that a pipe gets nothing."""
         if not entries:
             self.note("Nothing has been loaded here yet.")
         elif is_terminal(self.out):
@@ -161,9 +162,9 @@ class Terminal:
         self.result(json.dumps(records, indent=2))
 
     def findings(self, findings: "Sequence[Finding]") -> None:
-        """What the doctor found not to be as it should, mended or not."""
+        """Print what ``jellyml doctor`` found, repaired or not."""
         for finding in findings:
-            mark, colour = ("Mended:", _GREEN) if finding.repaired else ("Open:", _RED)
+            mark, colour = ("Repaired:", _GREEN) if finding.repaired else ("Open:", _RED)
             if finding.expected:
                 mark, colour = "Kept:", _YELLOW
             self.result(f"{_painted(mark, colour, self.out)} {_indented(finding.problem)}")
@@ -172,7 +173,7 @@ class Terminal:
         if not findings and not self.quiet:
             self.result("All is well.")
 
-    # All else.
+    # Messages.
 
     def note(self, sentence: str) -> None:
         if not self.quiet:
@@ -189,24 +190,24 @@ class Terminal:
         if error.fix:
             _write(self.err, f"Fix: {_indented(error.fix)}\n")
 
-    def progress(self, things: "Iterable[T]", total: int, doing: str) -> "Iterator[T]":
-        """The things one by one; on a terminal with a bar, from when it has taken a second."""
+    def progress(self, items: "Iterable[T]", total: int, label: str) -> "Iterator[T]":
+        """Yield the items; after one second show a progress bar, if this is a terminal."""
         if self.quiet or not is_terminal(self.err):
-            yield from things
+            yield from items
             return
-        began = time.monotonic()
+        start = time.monotonic()
         bar: Progress | None = None
         try:
-            for done, thing in enumerate(things, start=1):
-                yield thing
-                if bar is None and time.monotonic() - began > _PATIENCE:
+            for done, item in enumerate(items, start=1):
+                yield item
+                if bar is None and time.monotonic() - start > _PATIENCE:
                     bar = _bar(self.err)
-                    task = bar.add_task(doing, total=total)
+                    task = bar.add_task(label, total=total)
                     bar.start()
                 if bar:
                     bar.update(task, completed=done)
         finally:
-            if bar:  # or the cursor stays hidden
+            if bar:  # without this the cursor stays hidden
                 bar.stop()
 
     @property
@@ -214,7 +215,7 @@ class Terminal:
         return not self.quiet and is_terminal(self.source) and is_terminal(self.err)
 
     def agrees(self, question: str, *, yes: bool) -> bool:
-        """True to go ahead: told so beforehand, or nobody there to ask, or asked and agreed."""
+        """Return whether to go ahead: with ``yes``, without a terminal, or if the user agrees."""
         if yes or not self.can_ask:
             return True
         _write(self.err, f"{_indented(question)} [y/N] ", flush=True)
@@ -225,7 +226,7 @@ class Terminal:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    # A notebook's or a test's stand-in for a stream may lack the method; a closed stream raises.
+    # A replacement stream of a notebook or a test may lack the method; a closed stream raises.
     try:
         return stream is not None and stream.isatty()
     except (AttributeError, ValueError):
@@ -233,7 +234,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def has_colour(stream: TextIO | None) -> bool:
-    """A terminal that shows colours, whose user did not switch them off."""
+    """Return whether a stream is a terminal that shows colours, and NO_COLOR is not set."""
     if not is_terminal(stream) or os.environ.get("NO_COLOR"):
         return False
     if os.name == "nt":  # the old console prints the codes
@@ -246,17 +247,17 @@ def _painted(text: str, code: str, stream: TextIO | None) -> str:
 
 
 def _indented(text: str) -> str:
-    """Made safe; a second line is indented, so that none can pose as one of ours."""
+    """Return safe text with later lines indented, so that none can imitate a message."""
     return "\n    ".join(safe(line) for line in text.strip("\n").split("\n"))
 
 
 def _write(stream: TextIO | None, text: str, *, flush: bool = False) -> None:
-    if stream is None:  # a program without a console
+    if stream is None:  # a process without a console
         return
     try:
         try:
             stream.write(text)
-        except UnicodeEncodeError:  # a name that the stream's encoding lacks
+        except UnicodeEncodeError:  # a character that the stream's encoding lacks
             encoding = stream.encoding or "ascii"
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         if flush:
@@ -299,7 +300,7 @@ def _bar(stream: TextIO) -> "Progress":
 
 
 def _show_table(stream: TextIO, entries: "Sequence[Entry]") -> None:
-    """Only here a terminal's width matters, so only here rich is worth its start-up time."""
+    """Print a table as wide as the terminal. Only this needs rich, which is slow to import."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""What differs between two of: checkpoint, commit, working tree. Code, environment, tensors."""
+"""Compare code, environment and tensors of two checkpoints, commits or working trees."""
 
 from jellyml.compare.diff import Comparison, diff
 

@@ -1,4 +1,4 @@
-"""The difference of two commits, wherever they lie, as git shows it."""
+"""The patch and the changed files of two commits, which may be in different places."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from jellyml.compare.commits import seen_together
+from jellyml.compare.commits import shared_git
 from jellyml.compare.endpoints import Endpoint
 from jellyml.quarantine.reader import DIFF, answering
 from jellyml.repo.git import Git
@@ -20,7 +20,7 @@ Status = Literal["added", "deleted", "changed", "renamed"]
 
 @dataclass(frozen=True, slots=True)
 class ChangedFile:
-    """A file that differs; ``before`` is its old name where that is another."""
+    """A file that differs; ``before`` is its old name if it was renamed."""
 
     status: Status
     path: str
@@ -29,39 +29,39 @@ class ChangedFile:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Two commits in a git that sees both, for as long as the block lasts."""
+    """Two commits, and a git that reads the objects of both while the block runs."""
 
     git: Git
     before: str
     after: str
 
     def patch(self) -> Iterator[bytes]:
-        """As ``git diff`` prints it, a piece at a time; BadSnapshot where it takes too much."""
+        """Yield the output of ``git diff`` in pieces. Raises BadSnapshot if a limit is exceeded."""
         with answering(self.git, *DIFF, self.before, self.after) as stdout:
             while piece := stdout.read(_CHUNK):
                 yield piece
 
     def files(self) -> Iterator[ChangedFile]:
-        """The files that differ, in git's order; 100,000 at most."""
+        """Yield the files that differ, in git's order, 100,000 at most."""
         words = (*DIFF, "--raw", "-z", self.before, self.after)
         with answering(self.git, *words) as stdout:
             fields = _fields(iter(lambda: stdout.read(_CHUNK), b""))
             for _, row in zip(range(_MOST_FILES), fields, strict=False):
                 letter = row.rpartition(b" ")[2][:1].decode()
                 status = cast("Status", _STATUS.get(letter, "changed"))
-                first = os.fsdecode(next(fields))
+                path = os.fsdecode(next(fields))
                 if status == "renamed":
-                    yield ChangedFile(status, os.fsdecode(next(fields)), first)
+                    yield ChangedFile(status, os.fsdecode(next(fields)), path)
                 else:
-                    yield ChangedFile(status, first)
+                    yield ChangedFile(status, path)
 
 
 @contextmanager
-def compared(one: Endpoint, other: Endpoint) -> Iterator[Code]:
-    """NoSnapshot, BadSnapshot, UsageError where one of the two has no code."""
+def compare(one: Endpoint, other: Endpoint) -> Iterator[Code]:
+    """Yield both commits. Raises NoSnapshot, BadSnapshot or UsageError if one has no code."""
     with ExitStack() as stack:
         commits = [stack.enter_context(side.commit()) for side in (one, other)]
-        git = stack.enter_context(seen_together(commits))
+        git = stack.enter_context(shared_git(commits))
         yield Code(git, commits[0].oid, commits[1].oid)
 
 

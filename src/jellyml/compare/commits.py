@@ -1,4 +1,4 @@
-"""Commits from several places seen by one git: a checkpoint's, a repository's, a working tree's."""
+"""Read commits of a checkpoint, a repository and a working tree through one git."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from jellyml.working_tree.scan import scan
 from jellyml.working_tree.scratch import scratch
 
 _CONFIG = {
-    "core.bigFileThreshold": "16m",  # a larger file is never held in memory
+    "core.bigFileThreshold": "16m",  # git streams a larger file instead of loading it
     "core.deltaBaseCacheLimit": "32m",
     "core.packedGitLimit": "32m",
     "core.packedGitWindowSize": "8m",
@@ -27,8 +27,8 @@ _CONFIG = {
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
-    """A commit and where its objects lie; ``limits`` where a stranger made them."""
+class StoredCommit:
+    """A commit and the folders of its objects; ``limits`` are set if they are untrusted."""
 
     oid: str
     objects: tuple[Path, ...]
@@ -36,38 +36,41 @@ class Commit:
     limits: Limits | None = None
 
 
-def of_checkpoint(incoming: VerifiedCode) -> Commit:
-    return Commit(incoming.commit, (incoming.objects,), incoming.object_format, incoming.limits)
+def of_checkpoint(incoming: VerifiedCode) -> StoredCommit:
+    """Return the commit of unpacked and verified code."""
+    return StoredCommit(
+        incoming.commit, (incoming.objects,), incoming.object_format, incoming.limits
+    )
 
 
-def of_repository(repository: Repository, name: str) -> Commit:
-    """The commit of this name. Raises UsageError where there is none."""
+def of_repository(repository: Repository, name: str) -> StoredCommit:
+    """Return the commit of this name. Raises UsageError if there is none."""
     words = ("rev-parse", "-q", "--verify", "--end-of-options", f"{name}^{{commit}}")
-    found = repository.git.run(*words, accept=(0, 1, 128)).decode().strip()
-    if not found:
+    oid = repository.git.run(*words, accept=(0, 1, 128)).decode().strip()
+    if not oid:
         raise UsageError(
             f"There is no file and no commit {name!r}.", "name a checkpoint, or a commit: git log"
         )
-    return Commit(found, (repository.objects,), repository.object_format)
+    return StoredCommit(oid, (repository.objects,), repository.object_format)
 
 
 @contextmanager
-def of_working_tree(repository: Repository) -> Iterator[Commit]:
-    """What a capture would capture now, but that no filter is run. Nothing is changed."""
+def of_working_tree(repository: Repository) -> Iterator[StoredCommit]:
+    """Yield the commit that a capture would make now, without filters. Nothing is changed."""
     selection = selected(scan(repository), Options())
     with scratch(selection.scan) as place:
         oid = commit_of(place, selection, Contents(selection), {})
         places = (place.directory / "objects", *place.git.objects)
-        yield Commit(oid, places, repository.object_format)
+        yield StoredCommit(oid, places, repository.object_format)
 
 
 @contextmanager
-def seen_together(commits: list[Commit]) -> Iterator[Git]:
-    """Git on all of them, with nobody's configuration. JellyError where no git can."""
+def shared_git(commits: list[StoredCommit]) -> Iterator[Git]:
+    """Yield a git for all commits, without the user's configuration. Raises JellyError."""
     formats = {each.object_format for each in commits}
     if len(formats) > 1:
         raise JellyError("One of the two is in git's sha1 format, the other in sha256.")
-    strangers = [each.limits for each in commits if each.limits]
+    untrusted = [each.limits for each in commits if each.limits]
     with tempdirs.folder() as directory:
         make_bare(directory, formats.pop())
         places = tuple(dict.fromkeys(place for each in commits for place in each.objects))
@@ -77,7 +80,7 @@ def seen_together(commits: list[Commit]) -> Iterator[Git]:
             objects=places,
             config=_CONFIG,
             isolated=True,
-            hold=_largest(strangers).hold if strangers else None,
+            hold=_largest(untrusted).hold if untrusted else None,
         )
 
 

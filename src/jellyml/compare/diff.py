@@ -1,4 +1,4 @@
-"""All three differences as one record; a part that cannot be compared does not stop the rest."""
+"""Compare code, environment and weights. A part that fails does not stop the others."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from jellyml.checkpoint.reader import MAX_UNPACKED
-from jellyml.compare.endpoints import Endpoint, EndpointKind, opened
+from jellyml.compare.endpoints import Endpoint, EndpointKind, open_endpoints
 from jellyml.errors import JellyError, UsageError
 from jellyml.fs.paths import path_of
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class CodeDifference:
-    """The files that differ, and how; ``patch`` is cut after 16 MiB, and ``cut`` then true."""
+    """The changed files and the patch, which is cut after 16 MiB; ``cut`` is then True."""
 
     files: "tuple[ChangedFile, ...]"
     patch: bytes
@@ -36,7 +36,7 @@ class CodeDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs; a part that was not asked for, or is not there on both sides, is None."""
+    """The differences. A part that was not requested, or that one side lacks, is None."""
 
     before: str
     after: str
@@ -54,13 +54,13 @@ def diff(
     folder: "str | PathLike[str]" = ".",
     max_unpacked: int = MAX_UNPACKED,
 ) -> Comparison:
-    """Compare two checkpoints or commits; one is compared with the working tree of ``folder``.
+    """Compare two checkpoints or commits; without ``other``, the working tree of ``folder``.
 
-    Nothing is loaded, unpickled or run. Raises JellyError where a part that is asked for by
-    ``only`` cannot be compared.
+    Nothing is loaded, unpickled or run. Raises JellyError if the part in ``only`` cannot be
+    compared; without ``only``, the result's ``notes`` say why a part is missing.
     """
     names = fspath(one), None if other is None else fspath(other)
-    with opened(*names, path_of(folder, "folder"), max_unpacked) as (before, after):
+    with open_endpoints(*names, path_of(folder, "folder"), max_unpacked) as (before, after):
         parts = Parts(before, after, only)
         with parts.code() as changed:
             difference = _read(changed) if changed else None
@@ -75,7 +75,7 @@ def diff(
 
 
 class Parts:
-    """The parts that are asked for, each made when it is."""
+    """The requested parts; each method compares one when it is called."""
 
     def __init__(self, before: Endpoint, after: Endpoint, only: Part | None = None) -> None:
         self.before = before
@@ -85,19 +85,19 @@ class Parts:
 
     @contextmanager
     def code(self) -> "Iterator[Code | None]":
-        """Both commits, as long as the block lasts."""
+        """Yield both commits while the block runs, or None."""
         if not self._wanted("code"):
             yield None
             return
-        from jellyml.compare.code import compared
+        from jellyml.compare.code import compare
 
-        making = compared(self.before, self.after)
-        made = self._attempt(making.__enter__)
+        context = compare(self.before, self.after)
+        commits = self._attempt(context.__enter__)
         try:
-            yield made
+            yield commits
         finally:
-            if made:
-                making.__exit__(None, None, None)
+            if commits:
+                context.__exit__(None, None, None)
 
     def environment(self) -> "Environment | None":
         if not self._wanted("env") or not (self.only or self._has("checkpoint", "working tree")):
@@ -116,24 +116,24 @@ class Parts:
         return self._attempt(self._weights)
 
     def _environment(self) -> "Environment":
-        from jellyml.compare.environment import compared
+        from jellyml.compare.environment import compare
 
-        return compared(_manifest(self.before), _manifest(self.after))
+        return compare(_manifest(self.before), _manifest(self.after))
 
     def _weights(self) -> "Weights":
-        from jellyml.compare.tensors import compared
+        from jellyml.compare.tensors import compare
 
-        return compared(_arrays(self.before), _arrays(self.after))
+        return compare(_arrays(self.before), _arrays(self.after))
 
     def _has(self, *kinds: EndpointKind) -> bool:
-        """Whether both are of kinds that could have such a part: that others lack it is no news."""
+        """Return whether both kinds can have the part. If not, no note says that it is missing."""
         return self.before.kind in kinds and self.after.kind in kinds
 
     def _wanted(self, part: Part) -> bool:
         return self.only in (None, part)
 
     def _attempt(self, make: Callable[[], T]) -> T | None:
-        """What cannot be made is noted, unless it is all that is wanted."""
+        """Return the part, or None with a note if it fails. With ``only``, raise the error."""
         try:
             return make()
         except JellyError as problem:
@@ -155,18 +155,18 @@ def _read(changed: "Code") -> CodeDifference:
 
 
 def _manifest(side: Endpoint) -> Mapping[str, object]:
-    found = side.manifest()
-    if found is None:
+    manifest = side.manifest()
+    if manifest is None:
         fix = "name a checkpoint that records one: jellyml show MODEL --json"
         raise UsageError(f"{_capital(side.name)} does not record an environment.", fix)
-    return found
+    return manifest
 
 
 def _arrays(side: Endpoint) -> "Arrays":
-    found = side.arrays()
-    if found is None:
+    arrays = side.arrays()
+    if arrays is None:
         raise UsageError(f"{_capital(side.name)} has no weights.", "name two checkpoints.")
-    return found
+    return arrays
 
 
 def _capital(name: str) -> str:

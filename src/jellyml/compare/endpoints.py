@@ -1,4 +1,4 @@
-"""What is compared: a checkpoint, a commit, or the working tree, by what the user calls it."""
+"""Find the two endpoints of a comparison: checkpoint, commit or working tree."""
 
 import stat
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from jellyml.fs.paths import mode_of
 from jellyml.remote.address import place_of
 
 if TYPE_CHECKING:
-    from jellyml.compare.commits import Commit
+    from jellyml.compare.commits import StoredCommit
     from jellyml.repo.repository import Repository
     from jellyml.tensors.readers import Arrays
 
@@ -23,7 +23,7 @@ EndpointKind = Literal["checkpoint", "commit", "working tree"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One of the two. What it is asked for is read then; nothing of it is run."""
+    """One side of a comparison. Each part is read on demand; none of its code is run."""
 
     name: str
     kind: EndpointKind
@@ -35,8 +35,8 @@ class Endpoint:
         return self.model is not None and not isinstance(self.model.path, Path)
 
     @contextmanager
-    def commit(self) -> "Iterator[Commit]":
-        """Its code. NoSnapshot, BadSnapshot, GitError, UsageError."""
+    def commit(self) -> "Iterator[StoredCommit]":
+        """Yield its code. Raises NoSnapshot, BadSnapshot, GitError, UsageError."""
         from jellyml.compare import commits
 
         if self.model:
@@ -50,7 +50,7 @@ class Endpoint:
             yield commit
 
     def manifest(self) -> Mapping[str, object] | None:
-        """How it was made, or would be made here; None where nobody wrote that down."""
+        """Return the recorded manifest, or the one a capture would record; None for a commit."""
         if self.model:
             return self.model.manifest
         if self.kind == "commit" or not self.repository:
@@ -66,15 +66,15 @@ class Endpoint:
         }
 
     def arrays(self) -> "Arrays | None":
-        """Its weights; None for code alone. NoArrays, TooMuch."""
+        """Return its weights, None if it is only code. Raises NoArrays, TooMuch."""
         return self.model.arrays if self.model else None
 
 
 @contextmanager
-def opened(
+def open_endpoints(
     one: str, other: str | None, folder: Path, max_unpacked: int = MAX_UNPACKED
 ) -> Iterator[tuple[Endpoint, Endpoint]]:
-    """The two sides; ``other`` is the working tree of ``folder`` where it is None."""
+    """Yield both endpoints. ``other`` = None is the working tree of ``folder``."""
     sides = [_side(name, folder, max_unpacked) for name in (one, other)]
     try:
         yield sides[0], sides[1]
@@ -96,12 +96,12 @@ def _side(name: str | None, folder: Path, max_unpacked: int) -> Endpoint:
     from jellyml.compare import commits
 
     repository = _repository(folder, name)
-    commits.of_repository(repository, name)  # raises now, before anything else is looked at
+    commits.of_repository(repository, name)  # raises now, before anything else is read
     return Endpoint(name, "commit", repository=repository)
 
 
 def _is_checkpoint(folder: Path) -> bool:
-    """A folder may have the name of a branch: it has to hold what checkpoints hold."""
+    """Return whether a folder holds checkpoint files. Its name may be that of a branch too."""
     marks = (
         f"{KEY}.*",
         "*.index.json",

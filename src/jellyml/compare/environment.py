@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-# Sections whose entries are compared one by one, and how they are called.
+# Sections whose entries are compared one by one, and the prefix of their names.
 _SECTIONS = (
     ("python", "python "),
     ("torch", "torch "),
@@ -14,13 +14,13 @@ _SECTIONS = (
     ("lock_files", "lock file "),
     ("notes", "note "),
 )
-# What says which run it was and not how it was made, or is said better elsewhere.
+# These identify a run rather than describe how it was made, or repeat another fact.
 _PASSED_OVER = {("machine", "host"), ("python", "abi")}
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What was one thing and is another; None where it was not there."""
+    """A value that differs; None on the side that lacks it."""
 
     name: str
     before: str | None
@@ -29,34 +29,34 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What differs, and which packages do."""
+    """The facts that differ, and the packages that differ."""
 
     facts: tuple[Fact, ...]
     packages: tuple[Fact, ...]
 
 
-def compared(one: Mapping[str, object], other: Mapping[str, object]) -> Environment:
-    """Only what both record: what one does not say may be the same."""
+def compare(one: Mapping[str, object], other: Mapping[str, object]) -> Environment:
+    """Compare the sections that both manifests record; a section of only one may be equal."""
     return Environment(tuple(_facts(one, other)), tuple(_packages(one, other)))
 
 
 def _facts(one: Mapping[str, object], other: Mapping[str, object]) -> Iterator[Fact]:
     if "command" in one and "command" in other:
         yield from _differing("command", _command(one), _command(other))
-    for section, called in _SECTIONS:
+    for section, prefix in _SECTIONS:
         if section in one and section in other:
-            mine, theirs = _dict(one, section), _dict(other, section)
-            for name in dict.fromkeys((*mine, *theirs)):
+            left, right = _dict(one, section), _dict(other, section)
+            for name in dict.fromkeys((*left, *right)):
                 if (section, name) not in _PASSED_OVER:
-                    before, after = (_text(each.get(name)) for each in (mine, theirs))
-                    yield from _differing(f"{called}{name}", before, after)
+                    before, after = (_text(each.get(name)) for each in (left, right))
+                    yield from _differing(f"{prefix}{name}", before, after)
 
 
 def _packages(one: Mapping[str, object], other: Mapping[str, object]) -> Iterator[Fact]:
     if "distributions" in one and "distributions" in other:
-        mine, theirs = _dict(one, "distributions"), _dict(other, "distributions")
-        for name in sorted({*mine, *theirs}):
-            before, after = (_version(each.get(name)) for each in (mine, theirs))
+        left, right = _dict(one, "distributions"), _dict(other, "distributions")
+        for name in sorted({*left, *right}):
+            before, after = (_version(each.get(name)) for each in (left, right))
             yield from _differing(name, before, after)
 
 
@@ -71,7 +71,7 @@ def _command(manifest: Mapping[str, object]) -> str | None:
 
 
 def _version(facts: object) -> str | None:
-    """A version, and where it came from if that was not an index."""
+    """Return a version, with its origin if that is not a package index."""
     if not isinstance(facts, dict):
         return None
     origin = [str(facts[key]) for key in ("url", "commit", "path") if facts.get(key)]
@@ -87,5 +87,5 @@ def _text(value: object) -> str | None:
 
 
 def _dict(mapping: Mapping[str, object], name: str) -> Mapping[str, object]:
-    found = mapping.get(name)
-    return found if isinstance(found, dict) else {}
+    value = mapping.get(name)
+    return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""The difference of two sets of arrays: pairs, renames, then each pair exactly and by how much."""
+"""Compare two sets of arrays: find pairs and renames, then compare each pair bit by bit."""
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from jellyml.compare.magnitude import Amount, amount, can_tell
+from jellyml.compare.magnitude import Amount, amount, is_comparable
 from jellyml.tensors import to_numpy
 from jellyml.tensors.byte_range import Unreadable
 from jellyml.tensors.lazy_array import LazyArray
@@ -19,7 +19,7 @@ DifferenceKind = Literal[
 ]
 
 _ROUNDS = 8
-# Names that end alike are looked at two by two; of an ending that many share, only some.
+# Names with the same ending are compared in pairs; this limits the pairs of a common ending.
 _MOST_ALIKE = 64
 
 Arrays = Mapping[str, LazyArray]
@@ -27,8 +27,8 @@ Pair = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What an array is on one side. ``nbytes``: what its elements take."""
+class ArrayInfo:
+    """An array on one side of a comparison; ``nbytes`` is the size of its elements."""
 
     name: str
     shape: tuple[int, ...]
@@ -38,17 +38,17 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One array that is not the same. A renamed one that changed too has an ``amount``."""
+    """One array that differs. A renamed array has an ``amount`` if it changed too."""
 
     kind: DifferenceKind
-    before: Seen | None
-    after: Seen | None
+    before: ArrayInfo | None
+    after: ArrayInfo | None
     amount: Amount | None = None
     problem: str = ""
 
     @property
     def name(self) -> str:
-        """What it is called now, or was."""
+        """Return its new name, or its old one if it was removed."""
         seen = self.after or self.before
         assert seen
         return seen.name
@@ -56,7 +56,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """``differences`` in the order of the second, then what is gone. ``same``: how many are."""
+    """``differences`` in the order of the second set, then the removed; ``same`` is a count."""
 
     differences: tuple[Difference, ...]
     same: int
@@ -64,45 +64,45 @@ class Weights:
     after: int
 
 
-# Reading lets another thread compare.
+# Threads: one reads while the other compares.
 _TOGETHER = 2
 _AHEAD = 16
-_LARGE = 64 << 20  # bytes; it is worth while to get ready while reading
+_LARGE = 64 << 20  # bytes, from which preparing numpy while reading saves time
 
 Progress = Callable[[int, int], None]
-"""Bytes that are compared, and of how many."""
+"""Called with the bytes compared so far, and their total."""
 
 
-def compared(
+def compare(
     one: Mapping[str, LazyArray],
     other: Mapping[str, LazyArray],
     progress: Progress = lambda done, of: None,
 ) -> Weights:
-    """Every array of both, each read at most three times, and none that need not be."""
+    """Compare all arrays. Each is read at most three times, and only if that is necessary."""
     removed = {name: each for name, each in one.items() if name not in other}
     added = {name: each for name, each in other.items() if name not in one}
-    moved = {after: before for before, after in renamed(removed, added)}
+    old_names = {after: before for before, after in renamed(removed, added)}
     total = sum(each.nbytes for each in other.values())
     if total > _LARGE:
         to_numpy.prepare()
     done = same = 0
-    found: list[Difference] = []
-    sides = ((one.get(moved.get(name, name)), array) for name, array in other.items())
-    for array, difference in _in_turn(sides):
+    differences: list[Difference] = []
+    sides = ((one.get(old_names.get(name, name)), array) for name, array in other.items())
+    for array, difference in _in_order(sides):
         same += difference is None
         if difference:
-            found.append(difference)
+            differences.append(difference)
         done += array.nbytes
         progress(done, total)
-    gone = set(moved.values())
-    found += (_only(each, "removed") for name, each in removed.items() if name not in gone)
-    return Weights(tuple(found), same, len(one), len(other))
+    paired = set(old_names.values())
+    differences += (_only(each, "removed") for name, each in removed.items() if name not in paired)
+    return Weights(tuple(differences), same, len(one), len(other))
 
 
-def _in_turn(
+def _in_order(
     sides: Iterator[tuple[LazyArray | None, LazyArray]],
 ) -> Iterator[tuple[LazyArray, Difference | None]]:
-    """Two at a time, and in their order; not all are asked for before the first has come."""
+    """Compare two pairs at a time; yield in order, with a limited number of pairs queued."""
     waiting: deque[tuple[LazyArray, Future[Difference | None]]] = deque()
     pool = ThreadPoolExecutor(_TOGETHER)
     try:
@@ -123,46 +123,46 @@ def _difference(before: LazyArray | None, after: LazyArray) -> Difference | None
     try:
         return next(_kinds(before, after), None)
     except Unreadable as problem:
-        return Difference("unreadable", _seen(before), _seen(after), problem=problem.problem)
+        return Difference("unreadable", _info(before), _info(after), problem=problem.problem)
 
 
 def _kinds(before: LazyArray, after: LazyArray) -> Iterator[Difference]:
-    seen = _seen(before), _seen(after)
+    pair = _info(before), _info(after)
     if before.shape != after.shape:
-        yield Difference("reshaped", *seen)
+        yield Difference("reshaped", *pair)
     elif before.type != after.type:
-        by = amount(before, after) if can_tell(before, after) else None
-        yield Difference("retyped", *seen, by if by and by.share else None)
+        by = amount(before, after) if is_comparable(before, after) else None
+        yield Difference("retyped", *pair, by if by and by.share else None)
     elif before != after:
         kind: DifferenceKind = "changed" if before.name == after.name else "renamed"
-        yield Difference(kind, *seen, amount(before, after))
+        yield Difference(kind, *pair, amount(before, after))
     elif before.name != after.name:
-        yield Difference("renamed", *seen)
+        yield Difference("renamed", *pair)
 
 
 def _only(array: LazyArray, kind: DifferenceKind) -> Difference:
     if kind == "added":
-        return Difference(kind, None, _seen(array))
-    return Difference(kind, _seen(array), None)
+        return Difference(kind, None, _info(array))
+    return Difference(kind, _info(array), None)
 
 
-def _seen(array: LazyArray) -> Seen:
-    return Seen(array.name, array.shape, str(array.type), array.nbytes)
+def _info(array: LazyArray) -> ArrayInfo:
+    return ArrayInfo(array.name, array.shape, str(array.type), array.nbytes)
 
 
 def renamed(removed: Arrays, added: Arrays) -> list[Pair]:
-    """Old and new names of what is the same array, or stands in the same place of the model."""
+    """Return old and new names of arrays that are equal, or have the same place in the model."""
     gone, new = dict(removed), dict(added)
     pairs: list[Pair] = []
-    for find in (_moved, _alike):
+    for find in (_by_prefix, _by_digest):
         for before, after in find(gone, new):
             pairs.append((before, after))
             del gone[before], new[after]
     return pairs
 
 
-def _moved(gone: Arrays, new: Arrays) -> list[Pair]:
-    """``a.x.weight`` is ``b.x.weight`` where most that began with ``a`` now begin with ``b``."""
+def _by_prefix(gone: Arrays, new: Arrays) -> list[Pair]:
+    """Pair ``a.x.weight`` with ``b.x.weight`` if most names in ``a`` are now in ``b``."""
     gone, new = dict(gone), dict(new)
     pairs: list[Pair] = []
     for _ in range(_ROUNDS):
@@ -179,27 +179,27 @@ def _moved(gone: Arrays, new: Arrays) -> list[Pair]:
 
 
 def _prefixes(gone: Arrays, new: Arrays) -> Iterator[Pair]:
-    """What stands before the longest ending that two names share, for all that could be one."""
+    """Yield the prefixes before the longest shared ending, for all names that may be a pair."""
     ending: dict[tuple[object, ...], list[str]] = defaultdict(list)
     for name, array in new.items():
         ending[_place(name, array)].append(name)
     for name, array in gone.items():
         for other in ending.get(_place(name, array), ())[:_MOST_ALIKE]:
-            yield _apart(name, other)
+            yield _split_shared(name, other)
 
 
 def _place(name: str, array: LazyArray) -> tuple[object, ...]:
     return (name.rpartition(".")[2], array.shape, array.type)
 
 
-def _apart(name: str, other: str) -> Pair:
-    mine, theirs = name.split("."), other.split(".")
+def _split_shared(name: str, other: str) -> Pair:
+    left, right = name.split("."), other.split(".")
     shared = 0
-    while shared < min(len(mine), len(theirs)) and mine[-1 - shared] == theirs[-1 - shared]:
+    while shared < min(len(left), len(right)) and left[-1 - shared] == right[-1 - shared]:
         shared += 1
     return (
-        "".join(f"{part}." for part in mine[: len(mine) - shared]),
-        "".join(f"{part}." for part in theirs[: len(theirs) - shared]),
+        "".join(f"{part}." for part in left[: len(left) - shared]),
+        "".join(f"{part}." for part in right[: len(right) - shared]),
     )
 
 
@@ -207,8 +207,8 @@ def _one_kind(one: LazyArray, other: LazyArray) -> bool:
     return one.shape == other.shape and one.type == other.type
 
 
-def _alike(gone: Arrays, new: Arrays) -> list[Pair]:
-    """The same bytes under another name; only those are read that could have a like."""
+def _by_digest(gone: Arrays, new: Arrays) -> list[Pair]:
+    """Pair equal arrays with different names. Reads only arrays of a shape and dtype in both."""
     kinds = {_kind(array) for array in new.values()} & {_kind(array) for array in gone.values()}
     waiting: dict[str, list[str]] = defaultdict(list)
     for name, array in gone.items():
@@ -226,7 +226,7 @@ def _kind(array: LazyArray) -> tuple[object, ...]:
 
 
 def _digest(array: LazyArray) -> str:
-    """With the kind, since the bytes of two types can be the same; empty where it cannot be had."""
+    """Return a digest of bytes, dtype and shape; empty if the array is unreadable."""
     try:
         return f"{array.digest} {array.dtype} {array.shape}"
     except Unreadable:

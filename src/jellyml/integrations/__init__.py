@@ -1,1 +1,1 @@
-"""The code in what other people's trainers save; one module for each of them."""
+"""Put the code of a run into the checkpoints of trainers; one module a trainer."""

@@ -1,4 +1,4 @@
-"""``attach(accelerator)``: the code in every folder that ``save_state`` writes."""
+"""``attach(accelerator)``: put the code into every folder that ``save_state`` writes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ except ImportError:
 
 
 class Attached:
-    """What ``attach`` returns: ``fill`` for other folders, ``remove`` to stop."""
+    """The result of ``attach``: ``fill`` fills other folders, ``remove`` detaches."""
 
     def __init__(self, accelerator: Accelerator, code: RunCode) -> None:
         self._accelerator = accelerator
@@ -25,7 +25,7 @@ class Attached:
         self._handle = accelerator.register_save_state_pre_hook(self._saving)
 
     def fill(self, path: "str | os.PathLike[str]") -> None:
-        """After ``accelerator.save_model(model, path)``, by every rank: one of them writes."""
+        """Fill a folder after ``accelerator.save_model``. Every rank calls it; one writes."""
         if self._saves():
             self._code.fill(path)
 
@@ -38,7 +38,7 @@ class Attached:
         return bool(process.is_local_main_process if each_node else process.is_main_process)
 
     def _saving(self, models: Sequence[object], weights: Sequence[object], folder: str) -> None:
-        # accelerate has no hook after saving; the folder is there, and nobody reads it yet.
+        # accelerate has no hook after saving. The folder exists, and no process reads it yet.
         if self._saves():
             self._code.fill(folder)
 
@@ -48,8 +48,9 @@ def attach(
     git_repo_path: "str | os.PathLike[str] | None" = None,
     **options: Any,
 ) -> Attached:
-    """Capture now, on the main process; each ``save_state`` then gets a sidecar.
+    """Capture now, on the main process. Each folder of ``save_state`` then gets a sidecar.
 
-    Called by every rank, without a collective. Options are those of ``create_snapshot``.
+    Every rank calls it; it uses no collective operation. Options are those of
+    ``create_snapshot``.
     """
     return Attached(accelerator, RunCode(git_repo_path, **options))

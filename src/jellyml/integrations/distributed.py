@@ -22,10 +22,10 @@ except ImportError:
 
 
 class SnapshotWriter(FileSystemWriter):
-    """A FileSystemWriter that leaves the code beside the shards, before ``.metadata``.
+    """A FileSystemWriter that writes the code beside the shards, before ``.metadata``.
 
-    ``snapshot`` counts on the coordinator, rank 0; other ranks may pass None. Further arguments
-    are FileSystemWriter's.
+    Only the coordinator, rank 0, needs ``snapshot``; other ranks may pass None. Further arguments
+    are those of FileSystemWriter.
     """
 
     def __init__(

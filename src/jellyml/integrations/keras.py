@@ -22,10 +22,10 @@ _FIELD = re.compile(r"\{[^}]*\}")
 
 
 class JellyMLCallback(keras.callbacks.Callback):  # type: ignore[misc]
-    """Puts the code into what ModelCheckpoint saves at ``filepath``; list it after that one.
+    """Put the code into what ModelCheckpoint saves at ``filepath``; list it after that callback.
 
-    ``filepath`` may hold fields such as ``{epoch:02d}``, as ModelCheckpoint's may. ``.keras``
-    gets a member; ``.h5`` gets datasets, which later writes leave where they are.
+    ``filepath`` may contain fields such as ``{epoch:02d}``, as for ModelCheckpoint. ``.keras``
+    files get a member; ``.h5`` files get datasets, which later writes do not move.
     Options are those of ``create_snapshot``.
     """
 
@@ -42,7 +42,7 @@ class JellyMLCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: object = None) -> None:
         self.code.take()
-        self._seen = self._saved()  # what an earlier run left is not this code's
+        self._seen = self._saved()  # checkpoints of an earlier run are not filled
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         self._fill_new()
@@ -54,11 +54,11 @@ class JellyMLCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._fill_new()
 
     def _saved(self) -> dict[Path, tuple[int, int]]:
-        found = {}
+        stamps = {}
         for path in self._pattern.parent.glob(self._pattern.name):
-            seen = path.stat()
-            found[path] = (seen.st_mtime_ns, seen.st_size)
-        return found
+            status = path.stat()
+            stamps[path] = (status.st_mtime_ns, status.st_size)
+        return stamps
 
     def _fill_new(self) -> None:
         saved = self._saved()
@@ -75,7 +75,7 @@ def _is_hdf5(path: Path) -> bool:
 
 
 def into_hdf5(path: Path, snapshot: Snapshot) -> None:
-    """Two datasets of bytes; into a copy, as adding one changes bytes all over the file."""
+    """Add two datasets of bytes, in a copy, since adding one changes bytes all over the file."""
     import h5py
 
     path = apply_edit.refuse_links(path, follow=False)
@@ -87,5 +87,5 @@ def into_hdf5(path: Path, snapshot: Snapshot) -> None:
             for key, record in ((KEY, snapshot.filling), (MANIFEST_KEY, snapshot.manifest)):
                 if key in file:
                     del file[key]
-                # Contiguous and not compressed: found without h5py.
+                # Contiguous and not compressed, so that it is readable without h5py.
                 file[key] = memoryview(record)

@@ -1,6 +1,6 @@
 """``Trainer(plugins=[JellyMLLightningPlugin()])``: the code in every Lightning checkpoint.
 
-For ``lightning`` and for ``pytorch_lightning``: two packages whose classes do not know each other.
+It supports ``lightning`` and ``pytorch_lightning``, two packages with unrelated classes.
 """
 
 import sys
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     import os
 
 _PACKAGES = ("lightning.pytorch", "pytorch_lightning")
-# Only Lightning's own checkpoints have it. A bare state_dict, such as the one that ``ddp_spawn``
-# sends home through the plug-in, is loaded strictly and bears no further key.
+# Only Lightning's own checkpoints have this key. A bare state_dict, such as the one that
+# ``ddp_spawn`` returns through the plug-in, is loaded strictly and must not get another key.
 _MARK = "pytorch-lightning_version"
 
 
 class JellyMLLightningPlugin:
-    """Adds the code to what ``checkpoint_io`` saves, by default the strategy's own way to save.
+    """Add the code to what ``checkpoint_io`` saves, by default the strategy's CheckpointIO.
 
-    It captures when constructed, on rank 0 alone: construct it where training starts, beside the
-    Trainer. Options are those of ``create_snapshot``. It goes around another CheckpointIO or into
-    one, AsyncCheckpointIO for example. Sharded checkpoints of FSDP and ModelParallel are not saved
-    by plug-ins: use ``JellyMLCallback`` there.
+    It captures when constructed, only on rank 0: construct it where training starts, beside the
+    Trainer. Options are those of ``create_snapshot``. It can wrap another CheckpointIO, or be
+    wrapped, by AsyncCheckpointIO for example. Plug-ins do not save the sharded checkpoints of FSDP
+    and ModelParallel: use ``JellyMLCallback`` for these.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class JellyMLLightningPlugin:
 
     @property
     def checkpoint_io(self) -> Any:
-        """What saves; Lightning sets it, and may set it again."""
+        """The CheckpointIO that saves. Lightning sets it, and may set it again."""
         if self._inner is None:
             self._inner = import_module(f"{_packages()[0]}.plugins.io").TorchCheckpointIO()
         return self._inner
@@ -58,7 +58,7 @@ class JellyMLLightningPlugin:
 
     @property
     def _base_checkpoint_io_configured(self) -> bool:
-        """Lightning's word for it, asked by what wraps this."""
+        """Whether the base is set. Lightning's own name; a wrapper of this reads it."""
         return self._inner is not None and getattr(
             self._inner, "_base_checkpoint_io_configured", True
         )
@@ -83,27 +83,27 @@ class JellyMLLightningPlugin:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._register()  # a spawned process does not know yet
+        self._register()  # a spawned process has not registered it yet
 
     def _known_as(self) -> "type[JellyMLLightningPlugin]":
-        """What isinstance asks for; the other of the two packages may be imported by now."""
+        """Return the class, for isinstance; register with a package that was imported since."""
         self._register()
         return type(self)
 
     __class__ = property(_known_as)
 
     def _register(self) -> None:
-        """To Lightning this is a wrapper: it then hands over the strategy's own CheckpointIO."""
+        """Register as a wrapper: Lightning then passes the strategy's own CheckpointIO."""
         for package in _packages():
             wrapper = import_module(f"{package}.plugins.io.wrapper")._WrappingCheckpointIO
             wrapper.register(type(self))
 
 
 class JellyMLCallback:
-    """``Trainer(callbacks=[JellyMLCallback()])``, where the checkpoint plug-in is taken.
+    """Add the code by ``Trainer(callbacks=[JellyMLCallback()])``, if a plug-in cannot be used.
 
-    It captures when ``fit`` begins, on rank 0 alone. Sharded checkpoints get the code too; those
-    of ``save_weights_only=True`` do not, as Lightning asks no callback about them.
+    It captures when ``fit`` begins, only on rank 0. Sharded checkpoints get the code too; those of
+    ``save_weights_only=True`` do not, since Lightning calls no callback for them.
     Options are those of ``create_snapshot``.
     """
 
@@ -127,7 +127,7 @@ class JellyMLCallback:
     def __reduce__(self) -> "tuple[Callable[..., JellyMLCallback], tuple[Any, ...], Any]":
         return _new, (type(self)._written, type(self)._packages), self.__dict__
 
-    _written: "type[JellyMLCallback]"  # as its author wrote it, without Lightning's Callback
+    _written: "type[JellyMLCallback]"  # the original class, without Lightning's Callback
     _packages: tuple[str, ...]
 
 
@@ -138,25 +138,25 @@ def _new(written: Any, packages: tuple[str, ...]) -> JellyMLCallback:
 
 @cache
 def _with_base(written: Any, packages: tuple[str, ...]) -> Any:
-    """Lightning wants its own Callback inherited; which one is known when one is constructed."""
+    """Return a subclass of the Callbacks of the packages, which are known at construction."""
     bases = [import_module(package).Callback for package in packages]
     names = {"_written": written, "_packages": packages, "__module__": written.__module__}
     return type(written.__name__, (written, *bases), names)
 
 
 def _add(code: RunCode, checkpoint: MutableMapping[str, Any]) -> None:
-    """What somebody has put there already stays."""
+    """Add the snapshot to a checkpoint; existing keys stay."""
     for key, tensor in code.snapshot.items():
         checkpoint.setdefault(key, tensor)
 
 
 def _packages() -> tuple[str, ...]:
-    """Those that are imported, as importing takes seconds; else those that are installed."""
+    """Return the imported packages, since importing takes seconds; else the installed ones."""
     imported = tuple(package for package in _PACKAGES if package in sys.modules)
-    found = imported or tuple(_importable())
-    if not found:
+    packages = imported or tuple(_importable())
+    if not packages:
         raise missing("lightning", "lightning or pytorch_lightning")
-    return found
+    return packages
 
 
 def _importable() -> Iterator[str]:
@@ -169,6 +169,6 @@ def _importable() -> Iterator[str]:
 
 
 def _rank() -> int:
-    """What the launcher has said of this process; 0 where there is none."""
+    """Return the rank that the launcher gave this process; 0 without a launcher."""
     zero = import_module(f"{_packages()[0]}.utilities.rank_zero").rank_zero_only
     return int(getattr(zero, "rank", None) or 0)

@@ -1,6 +1,6 @@
-"""The code of one training run: captured when it starts, put into all that it saves.
+"""The code of one training run, captured at its start and put into all that it saves.
 
-Nothing here ends a run, but for wrong arguments and what was asked to be strict.
+No error ends a run, except wrong arguments and, with ``strict``, a failed capture.
 """
 
 import warnings
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RunCode:
-    """Takes one snapshot when told that training starts; ``options`` are ``create_snapshot``'s."""
+    """The snapshot of a run; ``options`` are those of ``create_snapshot``."""
 
     def __init__(self, git_repo_path: "str | os.PathLike[str] | None" = None, **options: Any):
         self.git_repo_path = git_repo_path
@@ -26,7 +26,7 @@ class RunCode:
         self._taken: Snapshot | None = None
 
     def take(self) -> Snapshot:
-        """Capture now. Raises UsageError, and with ``strict`` whatever stood in the way."""
+        """Capture now. Raises UsageError; with ``strict``, any error of the capture."""
         try:
             self._taken = create_snapshot(self.git_repo_path, **self.options)
         except NotARepository as error:
@@ -39,7 +39,7 @@ class RunCode:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The one of the start; late where nobody said that training starts."""
+        """Return the snapshot of the start; captured now if ``take`` was not called."""
         return self._taken if self._taken is not None else self.take()
 
     def fill(
@@ -47,11 +47,11 @@ class RunCode:
         path: "str | os.PathLike[str]",
         by: Callable[[Path, Snapshot], object] | None = None,
     ) -> None:
-        """Into a finished file, or beside the files of a folder; a warning where that fails."""
+        """Fill a finished file, or a folder by a sidecar. An error becomes a warning."""
         put(self.snapshot, Path(path), by)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A Snapshot pickles as a plain dictionary; here it has to stay one."""
+        """Return the state for pickle; a Snapshot alone would pickle as a plain dict."""
         state = dict(self.__dict__)
         if (taken := self._taken) is not None:
             facts = CodeFacts(
@@ -69,14 +69,14 @@ class RunCode:
 def put(
     snapshot: Snapshot, path: Path, by: Callable[[Path, Snapshot], object] | None = None
 ) -> None:
-    """Fill, with ``embed.fill`` or ``by``; whatever goes wrong is a warning."""
+    """Fill a checkpoint, with ``by`` if given. Any error becomes a warning."""
     if not snapshot.filling:
-        return  # it was said when the capture failed
+        return  # the failed capture has warned already
     from jellyml.checkpoint.fill import fill, fill_of_run
 
     try:
         (by or (fill_of_run if path.is_dir() else fill))(path, snapshot)
-    except Exception as error:  # noqa: BLE001 (the model is saved; the run goes on)
+    except Exception as error:  # noqa: BLE001 (the model is saved; the run continues)
         _warn(f"{path} carries no code: {error}")
 
 

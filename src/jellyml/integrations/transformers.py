@@ -17,20 +17,20 @@ _WEIGHTS = ("*.safetensors", "*.bin", "*.index.json")
 
 
 class JellyMLCallback(TrainerCallback):  # type: ignore[misc]
-    """Captures when training begins and leaves a sidecar in each ``checkpoint-N`` folder.
+    """Capture when training begins, and write a sidecar into each ``checkpoint-N`` folder.
 
-    ``output_dir`` itself gets one at the end and before a push to the hub, unless it holds the
+    ``output_dir`` itself gets one at the end and before a push to the hub, unless it contains the
     weights of an earlier run. After ``trainer.save_model("elsewhere")`` or
-    ``model.save_pretrained("elsewhere")``, say ``callback.fill("elsewhere")``.
+    ``model.save_pretrained("elsewhere")``, call ``callback.fill("elsewhere")``.
     Ranks that save nothing do nothing. Options are those of ``create_snapshot``.
     """
 
     def __init__(self, git_repo_path: "str | os.PathLike[str] | None" = None, **options: Any):
         self.code = RunCode(git_repo_path, **options)
-        self._before: dict[str, int] = {}  # the weights of an earlier run, and when written
+        self._before: dict[str, int] = {}  # the weights of an earlier run, and their times
 
     def fill(self, folder: "str | os.PathLike[str]") -> None:
-        """Put the run's code into a folder or file that something else has saved."""
+        """Put the run's code into a folder or file that was saved by other means."""
         self.code.fill(folder)
 
     def on_train_begin(
@@ -43,7 +43,7 @@ class JellyMLCallback(TrainerCallback):  # type: ignore[misc]
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        # A search over hyper-parameters saves below a folder of its own for each trial.
+        # A hyper-parameter search saves each trial below its own folder.
         name = f"checkpoint-{state.global_step}"
         if args.should_save:
             output = Path(args.output_dir)
@@ -54,7 +54,7 @@ class JellyMLCallback(TrainerCallback):  # type: ignore[misc]
     def on_push_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        # What is pushed is written now, over any earlier weights; the sidecar goes with it.
+        # Earlier weights were overwritten by the pushed ones; the sidecar is pushed with them.
         if args.should_save:
             self.code.fill(args.output_dir)
             folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
@@ -64,12 +64,12 @@ class JellyMLCallback(TrainerCallback):  # type: ignore[misc]
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        # This code must not stand beside weights that it did not make.
+        # The sidecar must not be beside weights that this code did not make.
         now = _weights(args.output_dir)
         if args.should_save and all(self._before.get(name) != when for name, when in now.items()):
             self.code.fill(args.output_dir)
 
 
 def _weights(folder: str | None) -> dict[str, int]:
-    found = [path for form in _WEIGHTS for path in Path(folder or ".").glob(form)]
-    return {path.name: path.stat().st_mtime_ns for path in found}
+    paths = [path for form in _WEIGHTS for path in Path(folder or ".").glob(form)]
+    return {path.name: path.stat().st_mtime_ns for path in paths}

@@ -1,4 +1,4 @@
-"""What a run wrote: files that are new or changed since it began, and which are checkpoints."""
+"""Find the checkpoints that a run wrote, by files that are new or changed since its start."""
 
 import os
 import re
@@ -14,34 +14,34 @@ from jellyml.formats import compressed, hdf5, npy, npz, pickle, unknown
 from jellyml.formats.registry import format_of
 from jellyml.snapshot.serialization import MANIFEST_SIDECAR, SIDECAR
 
-#: Device, inode, time of the last change in ns, size: a file that was only moved keeps them.
+#: Device, inode, time of the last change in ns, size. Moving a file does not change them.
 Mark: TypeAlias = tuple[int, int, int, int]
 
-MOST = 200_000  # files; the walk goes level by level, so the deepest are those left out
+MOST = 200_000  # files; the walk is breadth-first, so the deepest are left out
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
-_ENVIRONMENT = "pyvenv.cfg"  # lies at the top of every virtual environment
+_ENVIRONMENT = "pyvenv.cfg"  # at the top of every virtual environment
 
 _OURS = (SIDECAR, MANIFEST_SIDECAR, MANIFEST_COMING)
-_PERHAPS = (hdf5, npy, npz, pickle)
-_LARGE = 1_000_000  # bytes, as for what a capture leaves out
-_CALLED_SO = re.compile(
+_DATA_FORMATS = (hdf5, npy, npz, pickle)
+_LARGE = 1_000_000  # bytes, as in the limits of a capture
+_TYPICAL_NAME = re.compile(
     r"model|check_?point|ckpt|weight|epoch|step|best|last|final|estimator|classifier|\.joblib$"
     r"|\.keras$|\.h5$",
     re.IGNORECASE,
 )
-# What trainers put beside the weights: state of theirs that nobody loads alone.
+# State that trainers save beside the weights, and that is never loaded alone.
 _COMPANION = re.compile(
     r"training_args\.bin|(?:scheduler|scaler|optimizer|sampler)(?:_\d+)?\.(?:pt|bin)"
     r"|rng_state(?:_\d+)?\.pth|random_states_\d+\.pkl"
 )
-# What is called by the digest of its content lies in a cache, which a changed file would break:
-# those of Hugging Face, DVC, Weights & Biases.
+# A file named by the digest of its content is in a cache, which a changed file would break: those
+# of Hugging Face, DVC, Weights & Biases.
 _DIGEST = re.compile(r"[0-9a-f]{30,128}")
-# Where Hugging Face's hub notes what it has put into a folder; it was not made there.
+# Hugging Face's hub records here what it downloaded into a folder; the run did not make that.
 _FETCHED = Path(".cache", "huggingface", "download")
-_MOST_ABOVE = 4  # folders in which such notes are looked for
-# One of these names, or names that end so, in a folder that is one checkpoint. The last are
-# DeepSpeed's, a file for each process.
+_MOST_ABOVE = 4  # parent folders that are searched for these records
+# A folder with a file of such a name or ending is one checkpoint. The last ending is DeepSpeed's,
+# one file a process.
 _WHOLE = (
     "trainer_state.json",  # transformers
     "saved_model.pb",  # TensorFlow
@@ -52,11 +52,11 @@ _WHOLE_ENDING = (".safetensors.index.json", ".bin.index.json", ".distcp", "_opti
 
 
 @dataclass(slots=True)
-class Seen:
-    """The files below some folders, but for what is hidden and for environments."""
+class Scan:
+    """The files below some folders, without hidden ones and environments."""
 
     files: dict[str, Mark] = field(default_factory=dict)
-    whole: bool = True  # False where there were more than ``MOST``
+    whole: bool = True  # False if there are more than ``MOST``
 
     def marks(self) -> frozenset[Mark]:
         return frozenset(self.files.values())
@@ -65,41 +65,43 @@ class Seen:
         return {Path(path): mark for path, mark in self.files.items() if mark not in before}
 
 
-def look(folders: Iterable[Path], most: int = MOST) -> Seen:
-    """Links to folders are followed, as people put checkpoints on another disk; links to files
-    are not. What cannot be read is passed over.
+def look(folders: Iterable[Path], most: int = MOST) -> Scan:
+    """Return the files below these folders. Unreadable ones are skipped.
+
+    Links to folders are followed, since checkpoints are often on another disk. Links to files are
+    not.
     """
-    seen = Seen()
-    waiting = deque(folders)
-    walked: set[tuple[int, int]] = set()
-    while waiting:
-        folder = waiting.popleft()
+    files = Scan()
+    queue = deque(folders)
+    visited: set[tuple[int, int]] = set()
+    while queue:
+        folder = queue.popleft()
         try:
             here = folder.stat()
-            if (here.st_dev, here.st_ino) in walked:
+            if (here.st_dev, here.st_ino) in visited:
                 continue
-            walked.add((here.st_dev, here.st_ino))
+            visited.add((here.st_dev, here.st_ino))
             entries = list(os.scandir(folder))
         except OSError:
             continue
         if any(entry.name == _ENVIRONMENT for entry in entries):
             continue
-        waiting.extend(_folders(entries))
+        queue.extend(_folders(entries))
         for path, mark in _files(entries):
-            if len(seen.files) == most:
-                seen.whole = False
-                return seen
-            seen.files[path] = mark
-    return seen
+            if len(files.files) == most:
+                files.whole = False
+                return files
+            files.files[path] = mark
+    return files
 
 
 def mark_of(path: Path) -> Mark | None:
-    """None where there is no such file any more."""
+    """Return the mark of a file, None if it is gone or not a regular file."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         return None
-    return _mark(found) if stat.S_ISREG(found.st_mode) else None
+    return _mark(status) if stat.S_ISREG(status.st_mode) else None
 
 
 def _folders(entries: "Iterable[os.DirEntry[str]]") -> Iterator[Path]:
@@ -116,19 +118,19 @@ def _files(entries: "Iterable[os.DirEntry[str]]") -> Iterator[tuple[str, Mark]]:
     for entry in entries:
         try:
             if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
-                # Not the entry's own: on Windows that has no inode.
+                # Not DirEntry.stat(): on Windows it has no inode.
                 yield entry.path, _mark(os.lstat(entry.path))
         except OSError:
             continue
 
 
-def _mark(found: os.stat_result) -> Mark:
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+def _mark(status: os.stat_result) -> Mark:
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A file or folder that is to be filled. ``size`` is that of what was written, in bytes."""
+class WrittenCheckpoint:
+    """A file or folder to fill. ``size`` is that of the written files, in bytes."""
 
     path: Path
     size: int
@@ -136,36 +138,36 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubtful:
-    """A file that could be data as well: it is named, not filled."""
+class PossibleData:
+    """A file that may be data: it is reported, not filled."""
 
     path: Path
 
 
-def candidates(written: Iterable[Path]) -> Iterator[Candidate | Doubtful]:
-    """Those among the files that a run wrote; the largest is not the first."""
+def find_checkpoints(written: Iterable[Path]) -> Iterator[WrittenCheckpoint | PossibleData]:
+    """Yield the checkpoints among the files that a run wrote, not sorted by size."""
     by_folder: dict[Path, list[Path]] = {}
     for path in written:
         by_folder.setdefault(path.parent, []).append(path)
     for folder, paths in by_folder.items():
         new = [path for path in paths if path.name not in _OURS and not _is_fetched(path)]
         if new and _is_whole(folder):
-            yield Candidate(folder, sum(map(_size, new)), folder=True)
+            yield WrittenCheckpoint(folder, sum(map(_size, new)), folder=True)
         else:
             for path in new:
-                if found := _judged(path):
-                    yield found
+                if output := _classify(path):
+                    yield output
 
 
 def _is_fetched(path: Path) -> bool:
-    """Whether it is somebody else's, and was only brought here."""
+    """Return whether a file was downloaded rather than written by the run."""
     if _DIGEST.fullmatch(path.name):
         return True
-    notes = (
+    records = (
         above / _FETCHED / path.relative_to(above).with_name(f"{path.name}.metadata")
         for above in path.parents[:_MOST_ABOVE]
     )
-    return any(each.exists() for each in notes)
+    return any(each.exists() for each in records)
 
 
 def _is_whole(folder: Path) -> bool:
@@ -173,25 +175,25 @@ def _is_whole(folder: Path) -> bool:
         names = os.listdir(folder)  # noqa: PTH208 (names are enough)
     except OSError:
         return False
-    if ".git" in names:  # nothing is put beside code
+    if ".git" in names:  # a repository gets no sidecar
         return False
     return any(name in _WHOLE or name.endswith(_WHOLE_ENDING) for name in names)
 
 
-def _judged(path: Path) -> Candidate | Doubtful | None:
+def _classify(path: Path) -> WrittenCheckpoint | PossibleData | None:
     if _COMPANION.fullmatch(path.name):
         return None
     try:
         with path.open("rb", buffering=0) as file:
             form = format_of(file)
-    except OSError:  # gone again
+    except OSError:  # deleted meanwhile
         return None
     size = _size(path)
     if form is unknown or form is compressed or not size:
         return None
-    if form in _PERHAPS and size < _LARGE and not _CALLED_SO.search(path.name):
-        return Doubtful(path)
-    return Candidate(path, size)
+    if form in _DATA_FORMATS and size < _LARGE and not _TYPICAL_NAME.search(path.name):
+        return PossibleData(path)
+    return WrittenCheckpoint(path, size)
 
 
 def _size(path: Path) -> int:

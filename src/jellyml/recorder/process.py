@@ -1,8 +1,8 @@
-"""Run the user's command as if nobody stood between: streams, terminal, signals, exit status.
+"""Run the user's command with its own streams, terminal, signals and exit status.
 
-It runs in our own process group, so that the keys of a terminal reach it as ever (Ctrl-C once,
-Ctrl-Z stops us both). A signal that was sent to us alone is passed on. Which of the two it was,
-a canary tells: a process in the same group that gets what the whole group gets.
+The command runs in this process's group, so the keys of a terminal reach it directly (Ctrl-C once;
+Ctrl-Z stops both). A signal that only this process receives is forwarded. To tell the two apart
+there is a canary: a process of the same group, which receives only what the whole group receives.
 """
 
 import os
@@ -17,23 +17,23 @@ from types import FrameType
 
 from jellyml.errors import JellyError
 
-NOT_FOUND, NOT_STARTED = 127, 126  # as shells say it
-_PASSED_ON = tuple(
+NOT_FOUND, NOT_STARTED = 127, 126  # the exit codes of shells
+_FORWARDED = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
     if hasattr(signal, name)
 )
-_CANARY = 0.2  # seconds for the canary to have got what the group got
+_CANARY = 0.2  # seconds within which the canary receives a signal of the group
 
 
 class NotStarted(JellyError):
-    """The command is not there, or is no program."""
+    """The command does not exist, or is not a program."""
 
 
 def run(command: Sequence[str], started: Callable[[int], None]) -> int:
-    """The command's exit status, negative for the signal that ended it.
+    """Run the command and return its exit status, negative for the signal that ended it.
 
-    ``started`` is told its process id. Raises NotStarted.
+    ``started`` is called with its process id. Raises NotStarted.
     """
     with _signals() as follow:
         try:
@@ -48,17 +48,17 @@ def run(command: Sequence[str], started: Callable[[int], None]) -> int:
         return process.wait()
 
 
-def end_likewise(status: int) -> int:
-    """End by the signal that ended the command, so that whoever waits for us sees the same.
+def end_by_same_signal(status: int) -> int:
+    """End by the signal that ended the command, so that the parent process sees the same.
 
-    Returns the status where it ended by itself, or signals are not to be had.
+    Returns the exit status if the command exited, or on Windows, which has no such signals.
     """
     if status >= 0:
         return status
     if os.name != "nt":
         import resource
 
-        with suppress(OSError, ValueError):  # SIGKILL cannot be set, and need not be
+        with suppress(OSError, ValueError):  # the handler of SIGKILL cannot be set
             resource.setrlimit(
                 resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])
             )
@@ -69,12 +69,12 @@ def end_likewise(status: int) -> int:
 
 @contextmanager
 def _signals() -> "Iterator[Callable[[subprocess.Popen[bytes]], None]]":
-    """Meanwhile pass on what is sent to us alone; what is ignored stays ignored, in both."""
+    """Forward signals to this process alone while the block runs; ignored ones stay ignored."""
     canary = _Canary()
     child: list[subprocess.Popen[bytes]] = []
     early: list[int] = []
 
-    def passed_on(number: int, _: FrameType | None) -> None:
+    def forward(number: int, _: FrameType | None) -> None:
         if canary.got(number):
             return
         if not child:
@@ -89,8 +89,8 @@ def _signals() -> "Iterator[Callable[[subprocess.Popen[bytes]], None]]":
             process.send_signal(number)
 
     before = {
-        number: signal.signal(number, passed_on)
-        for number in _PASSED_ON
+        number: signal.signal(number, forward)
+        for number in _FORWARDED
         if signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
@@ -102,65 +102,65 @@ def _signals() -> "Iterator[Callable[[subprocess.Popen[bytes]], None]]":
 
 
 class _Canary:
-    """A process of our group that does nothing but say which signals it gets."""
+    """A process of the same group that only reports which signals it receives."""
 
     def __init__(self) -> None:
         self._got: Counter[int] = Counter()
         self._pid = 0
         if not hasattr(os, "fork"):
             return
-        self._told, telling = os.pipe()
+        self._reports, report_pipe = os.pipe()
         lifeline, self._lifeline = os.pipe()
         self._pid = os.fork()
         if not self._pid:
-            _sing(telling, lifeline)
-        os.close(telling)
+            _run_canary(report_pipe, lifeline)
+        os.close(report_pipe)
         os.close(lifeline)
-        os.read(self._told, 1)  # until it listens
+        os.read(self._reports, 1)  # until its handlers are set
 
     def got(self, number: int) -> bool:
-        until = time.monotonic() + _CANARY
+        deadline = time.monotonic() + _CANARY
         while self._pid and not self._got[number]:
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([self._told], [], [], left)[0]:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or not select.select([self._reports], [], [], remaining)[0]:
                 break
-            heard = os.read(self._told, 64)
-            if not heard:
+            numbers = os.read(self._reports, 64)
+            if not numbers:
                 break
-            self._got.update(heard)
+            self._got.update(numbers)
         self._got[number] -= 1
         if self._got[number] >= 0:
             return True
         self._got[number] = 0
-        return os.name == "nt"  # there a console tells everybody
+        return os.name == "nt"  # there a console sends every signal to all processes
 
     def end(self) -> None:
         if self._pid:
             os.close(self._lifeline)
-            os.close(self._told)
+            os.close(self._reports)
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
             self._pid = 0
 
 
-def _sing(telling: int, lifeline: int) -> None:
-    """The canary: it holds no stream open, and ends when the other end of its lifeline does."""
+def _run_canary(report_pipe: int, lifeline: int) -> None:
+    """Run the canary. It closes all streams, and exits when its lifeline pipe is closed."""
     try:
-        kept = {telling, lifeline}
-        for number in _PASSED_ON:
+        pipes = {report_pipe, lifeline}
+        for number in _FORWARDED:
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda got, _: _tell(telling, got))
-        for stream in range(max(kept) + 64):
-            if stream not in kept:
+                signal.signal(number, lambda got, _: _report(report_pipe, got))
+        for stream in range(max(pipes) + 64):
+            if stream not in pipes:
                 with suppress(OSError):
                     os.close(stream)
-        os.write(telling, b"\0")
+        os.write(report_pipe, b"\0")
         while os.read(lifeline, 1):
             pass
     finally:
         os._exit(0)
 
 
-def _tell(telling: int, number: int) -> None:
+def _report(report_pipe: int, number: int) -> None:
     with suppress(OSError):
-        os.write(telling, bytes([number]))
+        os.write(report_pipe, bytes([number]))

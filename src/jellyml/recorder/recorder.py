@@ -1,4 +1,4 @@
-"""``jellyml record``: capture, run the command, fill what it wrote. The command's status stands."""
+"""``jellyml record``: capture, run the command, fill what it wrote, return its status."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ _MIXED = (
 
 @dataclass
 class Recorded:
-    """How the command ended, and what came of each checkpoint that it wrote."""
+    """How the command ended, and the result for each checkpoint that it wrote."""
 
     status: int = 0  # negative for a signal
     commit: str | None = None
@@ -47,13 +47,13 @@ def record(
 ) -> Recorded:
     """Run ``command`` and fill what it writes below ``folders``.
 
-    What goes wrong with the code is a problem in the answer, and the command runs all the same.
-    Raises NotStarted alone.
+    An error of the capture or the filling is in ``problems``, and the command runs anyway. Raises
+    only NotStarted.
     """
     recorded = Recorded()
-    run = _prepared(command, code_dir, folders, recorded)
-    with ExitStack() as held:
-        repository = _kept(run, code_dir, held, recorded) if run else None
+    run = _prepare(command, code_dir, folders, recorded)
+    with ExitStack() as stack:
+        repository = _keep_state(run, code_dir, stack, recorded) if run else None
         if run and repository:
             _note_others(run, repository)
             _note_left(run, repository, say)
@@ -72,21 +72,21 @@ def record(
 
 
 def resume(code_dir: Path, folders: Sequence[Path] = ()) -> list[Recorded]:
-    """Finish the runs that a kill left unfinished. Raises NotARepository, UnsafeToContinue.
+    """Finish the runs whose record was killed. Raises NotARepository, UnsafeToContinue.
 
-    Only files in the repository's working tree, and in ``folders``, are filled: what says where
-    a run wrote may have come with a stranger's folder.
+    Only files in the repository's working tree and in ``folders`` are filled, since the record of
+    a run may be part of an untrusted folder.
     """
     done = []
     repository = Repository.find(code_dir)
     named = [repository.root, *(folder.resolve() for folder in folders)]
-    for run, _ in run_state.left(repository):
+    for run, _ in run_state.interrupted(repository):
         outside = run.outside(named)
         if outside:
             raise UnsafeToContinue(
                 f"An interrupted record watched {outside[0]}, which is not in {repository.root}."
                 " Nothing was changed.",
-                f"if that was you: {_resuming(run, named, code_dir)}",
+                f"if that was you: {_resume_command(run, named, code_dir)}",
             )
         if run.child and run.runs():
             raise UnsafeToContinue(
@@ -101,79 +101,82 @@ def resume(code_dir: Path, folders: Sequence[Path] = ()) -> list[Recorded]:
 
 
 def unfinished(code_dir: Path) -> Iterator[Finding]:
-    """What ``resume`` would finish, or cannot finish yet. Raises NotARepository."""
+    """Yield the runs that ``resume`` can finish, now or later. Raises NotARepository."""
     repository = Repository.find(code_dir)
-    with suppress(OSError):  # a medium that cannot be written has none that could be finished
-        for run, _ in run_state.left(repository):
-            command = _resuming(run, [repository.root], code_dir)
+    with suppress(OSError):  # on a read-only medium no run can be finished
+        for run, _ in run_state.interrupted(repository):
+            command = _resume_command(run, [repository.root], code_dir)
             name = pasteable(" ".join(run.command))
             if run.runs():
-                said = f"The record of {name} was interrupted; the command itself still runs."
+                problem = f"The record of {name} was interrupted; the command itself still runs."
                 fix = f"when it has ended: {command}"
-                yield Finding(said, False, fix, expected=True)
+                yield Finding(problem, False, fix, expected=True)
             else:
-                said = f"The record of {name} was interrupted, so not all it wrote carries code."
-                yield Finding(said, False, command)
+                problem = f"The record of {name} was interrupted, so not all it wrote carries code."
+                yield Finding(problem, False, command)
 
 
-def _resuming(run: RunState, named: Sequence[Path], code_dir: Path) -> str:
-    """The command that finishes a run, with the folders that it watched elsewhere."""
+def _resume_command(run: RunState, named: Sequence[Path], code_dir: Path) -> str:
+    """Return the command that finishes a run, with the folders it watched elsewhere."""
     here = "" if code_dir == Path() else f" -c {pasteable(code_dir)}"
     watched = "".join(f" --watch {pasteable(one)}" for one in run.outside(named))
     return f"jellyml record --resume{here}{watched}"
 
 
-def _prepared(
+def _prepare(
     command: Sequence[str], code_dir: Path, folders: Sequence[Path], recorded: Recorded
 ) -> RunState | None:
-    """None where the code could not be captured; the reason is a problem."""
+    """Capture the code and scan the folders. Returns None, with a problem, if that fails."""
     import warnings
 
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            taken = create_snapshot(code_dir)
-        recorded.problems += [str(one.message) for one in said]
-        if not taken.filling:
+            original = create_snapshot(code_dir)
+        recorded.problems += [str(one.message) for one in warned]
+        if not original.filling:
             return None
-        recorded.commit = taken.commit
-        snapshot = of_command(taken, command, code_dir.absolute())
+        recorded.commit = original.commit
+        snapshot = of_command(original, command, code_dir.absolute())
         places = [folder.resolve() for folder in folders]
-        seen = look(places)
-        if not seen.whole:
+        files = look(places)
+        if not files.whole:
             recorded.problems.append(
-                f"More than {len(seen.files)} files lie below; name where the checkpoints go "
-                "with --watch."
+                f"More than {len(files.files)} files are below these folders; name the folder of "
+                "the checkpoints with --watch."
             )
-        return RunState(mask_arguments(command), places, snapshot, seen.marks())
-    except Exception as error:  # noqa: BLE001 (the command runs all the same)
+        return RunState(mask_arguments(command), places, snapshot, files.marks())
+    except Exception as error:  # noqa: BLE001 (the command runs anyway)
         recorded.problems.append(f"The code was not captured. {error}")
         return None
 
 
-def _kept(run: RunState, code_dir: Path, held: ExitStack, recorded: Recorded) -> Repository | None:
+def _keep_state(
+    run: RunState, code_dir: Path, stack: ExitStack, recorded: Recorded
+) -> Repository | None:
     try:
         repository = Repository.find(code_dir)
-        held.enter_context(run.kept(repository))
+        stack.enter_context(run.kept(repository))
     except (JellyError, OSError) as error:
-        recorded.problems.append(f"Should this be killed, it cannot be resumed: {error}")
+        recorded.problems.append(f"If this is killed, it cannot be resumed: {error}")
         return None
     return repository
 
 
 def _note_left(run: RunState, repository: Repository, say: Say) -> None:
     with suppress(JellyError, OSError):
-        if any(True for _ in run_state.left(repository)):
+        if any(True for _ in run_state.interrupted(repository)):
             say("An earlier record was interrupted; jellyml record --resume finishes it.")
 
 
 def _note_others(run: RunState, repository: Repository) -> None:
-    """Whoever begins second tells both: the other may be gone when we end, or we when he does.
+    """Mark this run and the runs that watch the same folders as mixed.
 
-    The command that we are part of may claim what it wrote by us.
+    The one that starts second marks both, since either may be gone when the other ends. A run whose
+    command started this process is not marked: what this process writes is part of its output.
     """
     with suppress(JellyError, OSError):
-        for other in run_state.at_work(repository):
+        for other in run_state.running(repository):
             if other.place != run.place and run.overlaps(other):
                 run.mix()
                 if not other.is_above():
@@ -181,14 +184,16 @@ def _note_others(run: RunState, repository: Repository) -> None:
 
 
 def _finish(run: RunState, recorded: Recorded, within: Sequence[Path] | None = None) -> None:
-    """Fill what the run wrote; with ``within`` only what is in those folders, links followed."""
+    """Fill what the run wrote; with ``within``, only what is in those folders after links."""
     recorded.commit = run.snapshot.commit
     try:
-        seen = look(run.folders)
-        if not seen.whole:
-            recorded.problems.append("Not all files could be looked at; --watch names where to.")
+        files = look(run.folders)
+        if not files.whole:
+            recorded.problems.append(
+                "Not all files could be scanned; name the folder of the checkpoints with --watch."
+            )
         mixed = _MIXED if run.mixed else ""
-        written = run.of_the_run(seen)
+        written = run.of_the_run(files)
         outside = {path for path in written if within and not run_state.is_below(path, within)}
         recorded.results += map(_behind_a_link, sorted(outside))
         written = [path for path in written if path not in outside]
@@ -198,7 +203,7 @@ def _finish(run: RunState, recorded: Recorded, within: Sequence[Path] | None = N
             run.done()
     except KeyboardInterrupt:
         recorded.interrupted = True
-    except Exception as error:  # noqa: BLE001 (the command's status stands)
+    except Exception as error:  # noqa: BLE001 (the command's status is kept)
         recorded.problems.append(f"The checkpoints were not filled. {error}")
 
 

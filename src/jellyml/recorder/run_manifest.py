@@ -1,4 +1,4 @@
-"""The manifest of a recorded run: it is of the command, not of the process that records it."""
+"""The manifest of a recorded run, which describes the command, not the recording process."""
 
 import re
 import shutil
@@ -18,26 +18,26 @@ _OUR_PROCESS = ("notebook", "torch", "python", "distributions")
 
 
 def of_command(snapshot: Snapshot, command: Sequence[str], root: Path) -> Snapshot:
-    """The snapshot, its manifest saying how ``command`` was started, and in which environment.
+    """Return the snapshot with a manifest of how, and in which environment, ``command`` runs.
 
-    Where that cannot be told without running it, it is left out.
+    The environment is left out if it cannot be read without running the command.
     """
-    told = serialization.parse_manifest(snapshot.manifest)
+    manifest = serialization.parse_manifest(snapshot.manifest)
     for name in _OUR_PROCESS:
-        told.pop(name, None)
-    place = told.get("command")
+        manifest.pop(name, None)
+    original = manifest.get("command")
     words = mask_arguments(command)
-    told["command"] = {
+    manifest["command"] = {
         "argv": words,
         "launched": words,
         "script": None,
         "module": None,
-        "cwd": place.get("cwd") if isinstance(place, dict) else None,
+        "cwd": original.get("cwd") if isinstance(original, dict) else None,
     }
-    told["recorded"] = True
-    told |= _environment(command[0], root)
+    manifest["recorded"] = True
+    manifest |= _environment(command[0], root)
     facts = CodeFacts(root, snapshot.commit, error=snapshot.error, left_out=snapshot.left_out)
-    return Snapshot(snapshot.filling, serialization.manifest_record(told), facts)
+    return Snapshot(snapshot.filling, serialization.manifest_record(manifest), facts)
 
 
 def _environment(program: str, root: Path) -> dict[str, object]:
@@ -46,25 +46,25 @@ def _environment(program: str, root: Path) -> dict[str, object]:
         return {}
     prefix = interpreter.parent.parent
     if prefix == Path(sys.prefix):
-        python, places = environment.python(), None
+        python, folders = environment.python(), None
     else:
         version = _version(prefix)
         if not version:
             return {}
         python = {"version": version}
-        places = [*prefix.glob("lib/python3*/site-packages"), prefix / "Lib" / "site-packages"]
-    found = environment.distributions(root, None if places is None else map(str, places))
-    return {"python": python, "distributions": found}
+        folders = [*prefix.glob("lib/python3*/site-packages"), prefix / "Lib" / "site-packages"]
+    packages = environment.distributions(root, None if folders is None else map(str, folders))
+    return {"python": python, "distributions": packages}
 
 
 def _interpreter(program: str) -> Path | None:
-    """The Python that a program is, or that its first line names. It is not started."""
-    found = shutil.which(program)
-    if found is None:
+    """Return the Python that a program is, or that its first line names, without running it."""
+    executable = shutil.which(program)
+    if executable is None:
         return None
-    if _PYTHON.fullmatch(Path(found).name):
-        return Path(found).absolute()
-    with suppress(OSError), Path(found).open("rb") as file:
+    if _PYTHON.fullmatch(Path(executable).name):
+        return Path(executable).absolute()
+    with suppress(OSError), Path(executable).open("rb") as file:
         first = file.readline(_LONGEST_LINE).decode(errors="replace").split()
         if first and first[0].startswith("#!"):
             words = [first[0].removeprefix("#!"), *first[1:]]
@@ -75,11 +75,11 @@ def _interpreter(program: str) -> Path | None:
 
 
 def _version(prefix: Path) -> str:
-    """Of a virtual environment, whose file says it; of any other, as far as its folder's name."""
+    """Return the version by pyvenv.cfg, else by the folder's name (major and minor only)."""
     with suppress(OSError):
         text = (prefix / "pyvenv.cfg").read_text(errors="replace")
-        said = re.search(r"^version(?:_info)? *= *([\d.]+)", text, re.MULTILINE)
-        if said:
-            return said[1].rstrip(".")
+        match = re.search(r"^version(?:_info)? *= *([\d.]+)", text, re.MULTILINE)
+        if match:
+            return match[1].rstrip(".")
     names = [path.name for path in prefix.glob("lib/python3.*") if path.is_dir()]
     return names[0].removeprefix("python") if len(names) == 1 else ""

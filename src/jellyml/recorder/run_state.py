@@ -1,8 +1,9 @@
-"""What a recorded run needs to be finished by another command, should we be killed.
+"""The state of a recorded run on disk, with which another command can finish it after a kill.
 
-A private folder in the repository's git directory, locked while we live and gone when all is
-done: the snapshot, where to look, and what lay there before. It may have come with a stranger's
-folder: what it names is touched only inside folders that the user names again.
+It is a private folder in the repository's git directory, locked while this process lives and
+deleted at the end: the snapshot, the watched folders, and the files that were in them before. It
+may be part of an untrusted folder, so what it names is changed only inside folders that the user
+names again.
 """
 
 import json
@@ -20,39 +21,39 @@ from jellyml.errors import JellyError, UnsafeToContinue, pasteable
 from jellyml.fs import atomic, locks, paths
 from jellyml.fs.directory import Directory
 from jellyml.fs.paths import is_folder
-from jellyml.recorder.outputs import Mark, Seen
+from jellyml.recorder.outputs import Mark, Scan
 from jellyml.repo import worktrees
 from jellyml.repo.repository import Repository
 from jellyml.snapshot.facts import CodeFacts
 from jellyml.snapshot.snapshot import Snapshot
 
 _VERSION = 1
-_NAME = re.compile(r"[0-9a-f]{1,8}-[0-9a-f]{1,16}")  # a process and a moment
-#: How a copy is named that is filled beside a checkpoint.
+_NAME = re.compile(r"[0-9a-f]{1,8}-[0-9a-f]{1,16}")  # a process id and a time
+#: The name of the copy of a checkpoint that is filled and then renamed over it.
 COPY = re.compile(r"\.jellyml-record-[0-9a-f]{1,8}-[0-9a-f]{1,16}")
-# What reading a plan raises that no record wrote.
+# What reading a malformed plan raises.
 _MALFORMED = (
     OSError, ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError, JellyError,
 )  # fmt: skip
-_SLACK = 60.0  # seconds that the clock of a file server may be ahead of ours
+_SLACK = 60.0  # seconds that the clock of a file server may be ahead of the local one
 
 
 @dataclass
 class RunState:
-    """One run. ``commit`` is the snapshot's, ``before`` the marks of what lay in ``folders``."""
+    """One run. ``before`` are the marks of the files that were in ``folders`` at its start."""
 
-    command: list[str]  # masked: it is shown
+    command: list[str]  # masked, since it is printed
     folders: list[Path]
     snapshot: Snapshot
     before: frozenset[Mark]
     began: float = field(default_factory=time.time)
-    place: Path | None = None  # None where nothing could be written
-    child: tuple[int, str] | None = None  # process id, and what tells it from another of that id
-    ended: float | None = None  # when the command had; what was written long after is not its own
+    place: Path | None = None  # None if nothing could be written
+    child: tuple[int, str] | None = None  # process id, and its identity, since ids are reused
+    ended: float | None = None  # time; files written long after are not of the run
 
     @contextmanager
     def kept(self, repository: Repository) -> Iterator[None]:
-        """Keep it while the block runs, and after it unless ``done`` was called. Raises OSError."""
+        """Write the state; it stays after the block unless ``done`` is called. Raises OSError."""
         records = _folder(repository)
         place = records / f"{os.getpid():x}-{time.time_ns():x}"
         place.mkdir(parents=True, mode=0o700)
@@ -72,22 +73,23 @@ class RunState:
         self._write()
 
     def has_ended(self, moment: float) -> None:
-        """The command has; from now on nothing that changes is of the run."""
+        """Record the end of the command: files that change later are not its output."""
         self.ended = moment
         with suppress(OSError):
             self._write()
 
-    def of_the_run(self, seen: Seen) -> list[Path]:
-        """What was written since the run began, and not long after its end."""
+    def of_the_run(self, scan: Scan) -> list[Path]:
+        """Return the files written since the start of the run, and not long after its end."""
         latest = math.inf if self.ended is None else (self.ended + _SLACK) * 1e9
-        return [path for path, mark in seen.written_since(self.before).items() if mark[2] < latest]
+        return [path for path, mark in scan.written_since(self.before).items() if mark[2] < latest]
 
     def copying(self, path: Path) -> None:
-        """A copy of ours is about to lie there for a while."""
+        """Record the path of a temporary copy, so that it can be deleted after a kill."""
         if self.place:
             atomic.replace(self.place / "copy", [os.fsencode(path)], durable=False)
 
     def done(self) -> None:
+        """Delete the state."""
         if self.place:
             atomic.remove_tree(self.place)
             for folder in (self.place.parent, self.place.parent.parent):
@@ -95,11 +97,11 @@ class RunState:
                     folder.rmdir()
 
     def outside(self, named: Iterable[Path]) -> list[Path]:
-        """Its folders that are in none of those that the user named."""
+        """Return its folders that are in none of those that the user named."""
         return [one for one in self.folders if not is_below(one, named)]
 
     def sweep(self, named: Iterable[Path]) -> None:
-        """Drop the copy that a kill left in one of the folders that the user named."""
+        """Delete the copy that a kill left, if it is in a folder that the user named."""
         with suppress(OSError):
             if self.place:
                 copy = Path(os.fsdecode(atomic.read_plain(self.place / "copy")))
@@ -107,11 +109,11 @@ class RunState:
                     copy.unlink()
 
     def runs(self) -> bool:
-        """Whether the command is still at work."""
+        """Return whether the command still runs."""
         return self.child is not None and _identity(self.child[0]) == self.child[1] != ""
 
     def mix(self) -> None:
-        """Note that another command writes to the same place meanwhile, until all is done."""
+        """Record that another command writes to the same folders; the mark stays until ``done``."""
         if self.place:
             Directory.open(self.place).entry("mixed").touch()
 
@@ -120,7 +122,7 @@ class RunState:
         return self.place is not None and (self.place / "mixed").exists()
 
     def is_above(self) -> bool:
-        """Whether we are run by its command."""
+        """Return whether its command started this process."""
         recorder = int(self.place.name.partition("-")[0], 16) if self.place else 0
         return recorder in _ancestors()
 
@@ -134,7 +136,7 @@ class RunState:
     def _write(self) -> None:
         if not self.place:
             return
-        told = {
+        plan = {
             "version": _VERSION,
             "command": self.command,
             "folders": [os.fsencode(path).hex() for path in self.folders],
@@ -144,20 +146,20 @@ class RunState:
             "ended": self.ended,
             "before": sorted(self.before),
         }
-        atomic.replace(self.place / "plan.json", [json.dumps(told).encode()])
+        atomic.replace(self.place / "plan.json", [json.dumps(plan).encode()])
 
 
-def left(repository: Repository) -> Iterator[tuple[RunState, ExitStack]]:
-    """The runs that somebody was killed over, each held while it is looked at."""
+def interrupted(repository: Repository) -> Iterator[tuple[RunState, ExitStack]]:
+    """Yield the runs whose record was killed, each locked until the next is requested."""
     _sweep(repository)
-    for place, plan in _all(repository):
-        with ExitStack() as held:
-            if held.enter_context(locks.locked(place / "alive", wait=0)):
-                yield plan, held
+    for place, run in _all(repository):
+        with ExitStack() as stack:
+            if stack.enter_context(locks.locked(place / "alive", wait=0)):
+                yield run, stack
 
 
 def _sweep(repository: Repository) -> None:
-    """Drop what was left of plans that were never written: nothing had been run as yet."""
+    """Delete states without a plan: they were killed before the command was started."""
     for place in _places(repository):
         with suppress(OSError):
             if not (place / "plan.json").exists():
@@ -166,14 +168,14 @@ def _sweep(repository: Repository) -> None:
                         atomic.remove_tree(place)
 
 
-def at_work(repository: Repository) -> list[RunState]:
-    """The runs whose command is at work just now, be it that who recorded it was killed."""
-    found = []
-    for place, plan in _all(repository):
+def running(repository: Repository) -> list[RunState]:
+    """Return the runs whose command runs now, even if their record was killed."""
+    runs = []
+    for place, run in _all(repository):
         with locks.locked(place / "alive", wait=0) as free:
-            if plan.ended is None and (not free or plan.runs()):
-                found.append(plan)
-    return found
+            if run.ended is None and (not free or run.runs()):
+                runs.append(run)
+    return runs
 
 
 def _all(repository: Repository) -> Iterator[tuple[Path, RunState]]:
@@ -183,43 +185,43 @@ def _all(repository: Repository) -> Iterator[tuple[Path, RunState]]:
 
 
 def _places(repository: Repository) -> list[Path]:
-    """The folders of all runs; what is named otherwise, and links, are none of ours."""
-    found = _folder(repository).glob("*")
-    return sorted(one for one in found if _NAME.fullmatch(one.name) and is_folder(one))
+    """Return the folders of all runs. Other names and links are not JellyML's."""
+    folders = _folder(repository).glob("*")
+    return sorted(one for one in folders if _NAME.fullmatch(one.name) and is_folder(one))
 
 
 def is_below(path: Path, folders: Iterable[Path]) -> bool:
-    """Whether a path is in one of some folders, wherever links in it lead."""
+    """Return whether a path, with links resolved, is in one of these folders."""
     try:
-        found = paths.resolved(path)
+        target = paths.resolved(path)
     except (OSError, ValueError):  # a link loop, a name with a NUL
         return False
-    return any(found.is_relative_to(folder) for folder in folders)
+    return any(target.is_relative_to(folder) for folder in folders)
 
 
 def _read(place: Path) -> RunState:
-    told = json.loads(atomic.read_plain(place / "plan.json"))
-    if told["version"] != _VERSION:
-        raise ValueError(told["version"])
-    folders = [Path(os.fsdecode(bytes.fromhex(each))) for each in told["folders"]]
-    facts = CodeFacts(root=folders[0], commit=told["commit"])
+    plan = json.loads(atomic.read_plain(place / "plan.json"))
+    if plan["version"] != _VERSION:
+        raise ValueError(plan["version"])
+    folders = [Path(os.fsdecode(bytes.fromhex(each))) for each in plan["folders"]]
+    facts = CodeFacts(root=folders[0], commit=plan["commit"])
     filling, manifest = (atomic.read_plain(place / name) for name in ("filling", "manifest"))
     snapshot = Snapshot(filling, manifest, facts)
-    before: Sequence[Sequence[int]] = told["before"]
+    before: Sequence[Sequence[int]] = plan["before"]
     return RunState(
-        command=[str(word) for word in told["command"]],
+        command=[str(word) for word in plan["command"]],
         folders=folders,
         snapshot=snapshot,
         before=frozenset((a, b, c, d) for a, b, c, d in before),
-        began=float(told["began"]),
+        began=float(plan["began"]),
         place=place,
-        child=(int(told["child"][0]), str(told["child"][1])) if told["child"] else None,
-        ended=told["ended"] and float(told["ended"]),
+        child=(int(plan["child"][0]), str(plan["child"][1])) if plan["child"] else None,
+        ended=plan["ended"] and float(plan["ended"]),
     )
 
 
 def _folder(repository: Repository) -> Path:
-    """Where the folders of runs are. Raises UnsafeToContinue where a link leads there."""
+    """Return the folder of all runs. Raises UnsafeToContinue if it is a symbolic link."""
     base = worktrees.base_of(repository)
     for one in (base, base / "records"):
         if one.is_symlink():
@@ -231,7 +233,7 @@ def _folder(repository: Repository) -> Path:
 
 
 def _ancestors() -> Iterator[int]:
-    """The processes that started us, one the other, as far as the system says."""
+    """Yield the parent processes of this one, as far as /proc lists them."""
     process = os.getppid()
     while process > 1:
         yield process
@@ -243,10 +245,13 @@ def _ancestors() -> Iterator[int]:
 
 
 def _identity(process: int) -> str:
-    """What no other process has, of this boot or another; empty where there is none such."""
+    """Return an id of a process that is unique across boots; empty if it does not run.
+
+    Without /proc, the id only says that a process of this number runs.
+    """
     try:
         state, *rest = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        # One that has ended may wait for a parent that never asks: many containers have such.
+        # A zombie has ended. In many containers the parent never reaps it.
         return "" if state in "ZX" else f"{boot()} {rest[18]}"
     except (OSError, IndexError, ValueError):
         pass

@@ -1,4 +1,4 @@
-"""The name that Lightning users install; the plug-in itself is jellyml's."""
+"""The package that Lightning users install; the plug-in itself is in jellyml."""
 
 from jellyml.integrations.lightning import JellyMLCallback, JellyMLLightningPlugin
 

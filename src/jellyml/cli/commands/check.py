@@ -1,4 +1,4 @@
-"""``jellyml check``: look for what should not be published with a checkpoint."""
+"""``jellyml check``: search a checkpoint for what should not be published."""
 
 import json
 from argparse import Namespace
@@ -13,11 +13,11 @@ from jellyml.errors import pasteable
 from jellyml.remote.address import Remote, place_of
 
 DESCRIPTION = """
-Before you publish a checkpoint: look through the code in it, history included, for keys and
-passwords, for other checkpoints, and for large files. Each is named by file and line; the
-secret itself is never printed.
+Search the code in a checkpoint, history included, for keys and passwords, other checkpoints
+and large files, before you publish it. Each match is named by file and line; the secret itself
+is never printed.
 
-Keys with a form of their own are always found. Others, by their names or because they look
+Keys with a known form are always found. Others, recognised by their names or because they look
 random, are found by detect-secrets: pip install 'jellyml[secrets]'.
 
 The exit status is 1 if anything was found.
@@ -38,7 +38,7 @@ def add_arguments(parser: Parser) -> None:
         type=float,
         default=60.0,
         metavar="N",
-        help="for the thorough search; what is left is searched for known forms alone (60)",
+        help="time for detect-secrets; the remaining files are searched for known forms only (60)",
     )
 
 
@@ -70,15 +70,12 @@ def _tell(checked: Checked, model: Path | Remote, terminal: Terminal) -> None:
         terminal.done(f"{looked}: nothing was found that should stay here.")
     if not checked.is_installed:
         terminal.warnings(
-            [
-                "Only keys with a form of their own were looked for."
-                " Fix: pip install 'jellyml[secrets]'"
-            ]
+            ["Only keys with a known form were searched for. Fix: pip install 'jellyml[secrets]'"]
         )
     elif checked.by_form:
         terminal.note(
-            f"In {checked.by_form} of them only keys with a form of their own: they are no text,"
-            " are large, or the time was up (--seconds)."
+            f"In {checked.by_form} of them keys with a known form alone: they are not text, large,"
+            " or the time was up (--seconds)."
         )
 
 
@@ -87,11 +84,11 @@ def _count(number: int, what: str) -> str:
 
 
 def _remedies(checked: Checked, model: str) -> Iterator[str]:
-    """What helps, the least first."""
+    """Yield the remedies, the smallest change first."""
     if any(place.earlier for place in checked.places):
         cut = f"jellyml fill --replace --from {model} --history none {model}"
         yield f"To keep the code and leave its history out: {cut}"
     yield f"To take all of the code out: jellyml strip {model}"
     if any(place.earlier for place in checked.places):
         yield f"What an earlier version was: jellyml git {model} log --find-object=ID"
-    yield "A key that was ever on another machine is to be revoked, whatever is done here."
+    yield "Revoke every key that was ever on another machine, whatever you do here."

@@ -1,4 +1,4 @@
-"""``jellyml diff``: what differs between two checkpoints, commits, or the working tree."""
+"""``jellyml diff``: show the differences of two checkpoints, commits, or the working tree."""
 
 import json
 from argparse import Namespace
@@ -11,18 +11,18 @@ from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
 from jellyml.cli.terminal import Terminal, has_colour, is_terminal, safe
 from jellyml.cli.views import tensors
 from jellyml.compare.diff import PARTS, Comparison, Parts, diff
-from jellyml.compare.endpoints import opened
+from jellyml.compare.endpoints import open_endpoints
 from jellyml.errors import UsageError, pasteable
 from jellyml.fs.paths import path_of
 from jellyml.tensors import to_numpy
 
 DESCRIPTION = """
-Show what differs between two checkpoints: their code, as git shows it, the environment that
-they were made in, and their weights, by how much. A and B can be commits of your repository
-too. Nothing is loaded or run, and nothing in your folder is touched.
+Show the differences of two checkpoints: their code, as git shows it, the environment that
+made them, and how much their weights differ. A and B can also be commits of your repository.
+Nothing is loaded or run, and no file in your folder is changed.
 
 examples:
-  jellyml diff model.pth                     with your code as it is now
+  jellyml diff model.pth                     compare with your code as it is now
   jellyml diff before.pth after.pth
   jellyml diff main model.pth --only code
   jellyml diff a.safetensors b.safetensors --only weights --plot change.png
@@ -40,12 +40,15 @@ _BOLD, _RED, _GREEN, _YELLOW = "1", "31", "32", "33"
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("a", metavar="A", help="a checkpoint, or a commit")
     parser.add_argument(
-        "b", metavar="B", nargs="?", help="another (default: your code as it is now)"
+        "b",
+        metavar="B",
+        nargs="?",
+        help="a checkpoint, or a commit (default: your code as it is now)",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--only", choices=PARTS, help="compare nothing else")
+    parser.add_argument("--only", choices=PARTS, help="compare only this part")
     parser.add_argument(
-        "--plot", type=path_of, metavar="FILE", help="draw the change of the weights into a picture"
+        "--plot", type=path_of, metavar="FILE", help="write a plot of the changes of the weights"
     )
     add_force(parser)
     add_code_dir(parser)
@@ -55,13 +58,13 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace, terminal: Terminal) -> None:
     target = _target(args.plot, force=args.force) if args.plot else None
     if args.json:
-        made = diff(
+        comparison = diff(
             args.a, args.b, only=args.only, folder=args.code_dir, max_unpacked=args.max_unpacked
         )
-        terminal.result(json.dumps(_as_json(made), indent=2))
-        _plot(target, made.weights, made.before, made.after)
+        terminal.result(json.dumps(_as_json(comparison), indent=2))
+        _plot(target, comparison.weights, comparison.before, comparison.after)
         return
-    with opened(args.a, args.b, args.code_dir, args.max_unpacked) as (before, after):
+    with open_endpoints(args.a, args.b, args.code_dir, args.max_unpacked) as (before, after):
         parts = Parts(before, after, args.only)
         with parts.code() as code:
             environment, weights = parts.environment(), parts.weights()
@@ -79,7 +82,7 @@ def _show(
     environment: "Environment | None",
     weights: "Weights | None",
 ) -> None:
-    """Into a pipe the difference of the code is exactly git's, before all else."""
+    """Print all parts. To a pipe the code comes first, exactly as git prints it."""
     rest = list(_environment(environment, terminal)) if environment else []
     if is_terminal(terminal.out):
         if weights:
@@ -110,19 +113,19 @@ def _all(code: "Code | None", rest: list[str], terminal: Terminal) -> Iterator[s
     yield from rest
 
 
-def _environment(found: "Environment", terminal: Terminal) -> Iterator[str]:
-    if not found.facts and not found.packages:
+def _environment(environment: "Environment", terminal: Terminal) -> Iterator[str]:
+    if not environment.facts and not environment.packages:
         yield terminal.painted("The environment is the same.", _BOLD)
         return
     yield terminal.painted("Environment:", _BOLD)
-    for fact in found.facts:
+    for fact in environment.facts:
         yield _fact(fact, terminal, "")
-    for fact in found.packages:
+    for fact in environment.packages:
         yield _fact(fact, terminal, "package ")
 
 
-def _fact(fact: "Fact", terminal: Terminal, called: str) -> str:
-    name = f"{called}{safe(fact.name)}"
+def _fact(fact: "Fact", terminal: Terminal, label: str) -> str:
+    name = f"{label}{safe(fact.name)}"
     if fact.before is None:
         return terminal.painted(f"+ {name} {safe(fact.after or '')}", _GREEN)
     if fact.after is None:
@@ -131,7 +134,7 @@ def _fact(fact: "Fact", terminal: Terminal, called: str) -> str:
 
 
 def _target(path: Path, *, force: bool) -> "Output":
-    """Where the picture goes; UsageError where it cannot be written, before anything is read."""
+    """Return the file of the plot. Raises UsageError, before anything is read, if it is refused."""
     from jellyml.cli.views.tensors import PICTURE
     from jellyml.fs.output import Output
 
@@ -150,17 +153,17 @@ def _plot(target: "Output | None", weights: "Weights | None", before: str, after
     tensors.draw(weights, target, f"{before} -> {after}")
 
 
-def _as_json(made: Comparison) -> dict[str, object]:
+def _as_json(comparison: Comparison) -> dict[str, object]:
     return {
-        "before": made.before,
-        "after": made.after,
-        "code": made.code
+        "before": comparison.before,
+        "after": comparison.after,
+        "code": comparison.code
         and {
-            "files": [asdict(each) for each in made.code.files],
-            "patch": made.code.patch.decode("utf-8", "surrogateescape"),
-            "cut": made.code.cut,
+            "files": [asdict(each) for each in comparison.code.files],
+            "patch": comparison.code.patch.decode("utf-8", "surrogateescape"),
+            "cut": comparison.code.cut,
         },
-        "environment": made.environment and asdict(made.environment),
-        "weights": made.weights and asdict(made.weights),
-        "notes": list(made.notes),
+        "environment": comparison.environment and asdict(comparison.environment),
+        "weights": comparison.weights and asdict(comparison.weights),
+        "notes": list(comparison.notes),
     }

@@ -1,4 +1,4 @@
-"""``jellyml doctor``: check what JellyML keeps, and mend what is safe to mend."""
+"""``jellyml doctor``: check JellyML's own data, and repair what is safe to repair."""
 
 from argparse import Namespace
 
@@ -8,11 +8,11 @@ from jellyml.recorder.recorder import unfinished
 from jellyml.workspace.workspace import Workspace
 
 DESCRIPTION = """
-Check what JellyML keeps in this repository: the states, the list of operations, locks and
-what an interrupted command left behind, jellyml record included. Mends what is safe to
-mend, and says the rest.
+Check JellyML's data in this repository: the states, the operation log, locks, and the
+remains of interrupted commands, jellyml record included. Repair what is safe to repair,
+and report the rest.
 
-The exit code is 0 if all is well, 1 if something is left to do.
+The exit code is 0 if all is well, 1 if something is left for you to do.
 """
 
 

@@ -1,4 +1,4 @@
-"""``jellyml fill``: put a snapshot of the code into a checkpoint that is there already."""
+"""``jellyml fill``: put a snapshot of the code into an existing checkpoint."""
 
 from argparse import Namespace
 from typing import cast
@@ -12,21 +12,21 @@ from jellyml.remote.address import place_of
 from jellyml.snapshot.facts import format_size
 
 DESCRIPTION = """
-Put the code of this folder, as it is now, into a checkpoint that was saved without it. Any
-format that can carry it safely: whatever else reads the file goes on as before. A folder
-gets two files beside its own. The checkpoint is no part of its code, even where it lies
+Put the code of this folder, as it is now, into a checkpoint that was saved without it. This
+works for every format that can carry it safely: other programs read the file as before. A
+folder gets two additional files. The checkpoint is not part of its own code, even if it is
 untracked in the folder.
 
-In place where the format allows it. A kill leaves the file as it was, or whole and new; what
-it left half done, the next command takes back. Filling again replaces the snapshot;
-jellyml strip takes it out, byte for byte.
+The file is edited in place where the format allows it. After a kill, the file is either the
+old one or the new one; the next command reverts a half-done edit. Filling again replaces the
+snapshot; jellyml strip removes it, byte for byte.
 
 examples:
   jellyml fill model.safetensors                    the code in the current folder
-  jellyml fill checkpoint-500/ -c ~/project         a folder; the code lies elsewhere
+  jellyml fill checkpoint-500/ -c ~/project         a folder, with the code elsewhere
   jellyml fill quantized.gguf --from model.pth      the snapshot of another checkpoint
   jellyml fill --replace --from model.pth --history none model.pth
-                                                    the same code, without its past
+                                                    the same code, without its history
 """
 
 
@@ -38,19 +38,19 @@ def add_arguments(parser: Parser) -> None:
         dest="source",
         type=place_of,
         metavar="CHECKPOINT",
-        help="put in the snapshot that this checkpoint carries",
+        help="use the snapshot of this checkpoint",
     )
     parser.add_argument(
         "--history",
         type=_history,
         metavar="none|N|full",
-        help="how many commits below the snapshot go with it (as many as fit into 64 MB);"
-        " with --from, how many are kept",
+        help="how many commits of history to include (default: as many as fit into 64 MB);"
+        " with --from, how many to keep",
     )
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="also where the run itself put a snapshot in: that one is wiped",
+        help="also replace a snapshot that the run itself saved; its bytes are wiped",
     )
     add_follow_links(parser)
 

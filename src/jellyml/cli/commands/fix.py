@@ -1,4 +1,4 @@
-"""``jellyml fix``: what is rarely needed."""
+"""``jellyml fix``: rarely needed commands for the undo stack and for bundles."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from jellyml.workspace.workspace import Workspace
 DESCRIPTION = """
 You will rarely need this.
 
-  delete-last-history-item   take the newest entry off the undo stack
-  clear-history              take all entries off it
-  get-history-path           print the folder in which JellyML keeps the history
-  extract-bundle             write the git bundle of a checkpoint into a file
+  delete-last-history-item   remove the newest entry from the undo stack
+  clear-history              remove all entries from the undo stack
+  get-history-path           print the folder of JellyML's history
+  extract-bundle             write the git bundle of a checkpoint to a file
 
-The first two only shorten what undo walks back: every state stays in jellyml history, and
-jellyml restore still goes to it. jellyml history --prune is what frees the space.
+The first two only shorten the undo stack: every state stays in jellyml history, and
+jellyml restore can restore it. To free disk space, use jellyml history --prune.
 """
 
 
@@ -55,12 +55,12 @@ def _add_bundle(parser: Parser) -> None:
 
 
 def _forget_last(args: Namespace, terminal: Terminal) -> None:
-    if terminal.agrees("Take the newest entry off the undo stack?", yes=args.yes):
+    if terminal.agrees("Remove the newest entry from the undo stack?", yes=args.yes):
         terminal.outcome(Workspace(args.code_dir).forget_last())
 
 
 def _forget_all(args: Namespace, terminal: Terminal) -> None:
-    if terminal.agrees("Take all entries off the undo stack?", yes=args.yes):
+    if terminal.agrees("Remove all entries from the undo stack?", yes=args.yes):
         terminal.outcome(Workspace(args.code_dir).forget_all())
 
 
@@ -77,26 +77,26 @@ _Add = Callable[[Parser], None]
 _Run = Callable[[Namespace, Terminal], None]
 _PARTS: dict[str, tuple[str, _Add, _Run]] = {
     "delete-last-history-item": (
-        "Take the newest entry off the undo stack: the next jellyml undo takes back the one\n"
+        "Remove the newest entry from the undo stack: the next jellyml undo reverses the entry\n"
         "before it. Its states stay in jellyml history.",
         _add_asking,
         _forget_last,
     ),
     "clear-history": (
-        "Take all entries off the undo stack. Their states stay in jellyml history, and\n"
-        "jellyml restore goes to any of them.",
+        "Remove all entries from the undo stack. Their states stay in jellyml history, and\n"
+        "jellyml restore can restore any of them.",
         _add_asking,
         _forget_all,
     ),
     "get-history-path": (
-        "Print the folder in which JellyML keeps the history of this repository.",
+        "Print the folder of JellyML's history of this repository.",
         add_code_dir,
         _show_path,
     ),
     "extract-bundle": (
-        "Write the git bundle inside a checkpoint into a file. git clones and fetches from such a\n"
-        "file as from any repository; its only ref is HEAD. No link is followed. A file that is\n"
-        "there is replaced if it was named with -o and is a bundle that JellyML wrote.",
+        "Write the git bundle inside a checkpoint to a file. git clones and fetches from such a\n"
+        "file as from any repository; its only ref is HEAD. Links are not followed. An existing\n"
+        "file is replaced if it was named with -o and is a bundle that JellyML wrote.",
         _add_bundle,
         _extract,
     ),

@@ -1,4 +1,4 @@
-"""``jellyml history``: show every state there was, or prune them."""
+"""``jellyml history``: list the recorded states, or prune them."""
 
 import re
 from argparse import ArgumentTypeError, Namespace
@@ -10,17 +10,17 @@ from jellyml.errors import UsageError
 from jellyml.workspace.workspace import Workspace
 
 DESCRIPTION = """
-Show every state there was before or after a command, newest first: when, which command and
-model, branch and commit, and how many files the command changed. A star marks where you
-are. jellyml restore N goes to any of them.
+List the states before and after each command, newest first: time, command, model, branch,
+commit, and how many files the command changed. A star marks the current state.
+jellyml restore N restores state N.
 
-States are kept until you prune them; nothing is ever pruned by itself.
+States are kept until you prune them; nothing is pruned automatically.
 
 examples:
   jellyml history
-  jellyml history --prune 30d      forget states older than 30 days (also: 12h, 8w, 1y)
-  jellyml history --prune 2GB      forget the oldest until 2 GB are left (also: 500MB)
-  jellyml history --prune --all    take everything of JellyML out of this repository
+  jellyml history --prune 30d      delete states older than 30 days (also: 12h, 8w, 1y)
+  jellyml history --prune 2GB      delete the oldest until 2 GB are left (also: 500MB)
+  jellyml history --prune --all    delete all of JellyML's data from this repository
 """
 
 _SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
@@ -28,14 +28,14 @@ _SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What ``--prune`` was given: an age in seconds, a size in bytes, or neither."""
+    """The argument of ``--prune``: an age in seconds, a size in bytes, or neither."""
 
     age: float | None = None
     size: int | None = None
 
 
 def age_or_size(text: str) -> Limit:
-    """``30d`` or ``2GB``."""
+    """Parse ``30d`` or ``2GB``. Raises ArgumentTypeError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([hdwy])", text.lower())
     if match:
         return Limit(age=float(match[1]) * _SECONDS[match[2]])
@@ -55,10 +55,10 @@ def add_arguments(parser: Parser) -> None:
         const=Limit(),
         type=age_or_size,
         metavar="AGE|SIZE",
-        help="forget states that are older than AGE, or the oldest until SIZE is left",
+        help="delete states older than AGE, or the oldest until SIZE is left",
     )
     parser.add_argument(
-        "--all", action="store_true", help="with --prune: forget everything, undo included"
+        "--all", action="store_true", help="with --prune: delete everything, undo included"
     )
     add_yes(parser)
     add_code_dir(parser)
@@ -79,7 +79,7 @@ def run(args: Namespace, terminal: Terminal) -> None:
     terminal.history(entries)
     for entry in entries:
         for name, place in entry.aside.items():
-            terminal.note(f"{name} of state {entry.number} is set aside; it lies at {place}.")
+            terminal.note(f"{name} of state {entry.number} is set aside at {place}.")
 
 
 def _prune(workspace: Workspace, args: Namespace, terminal: Terminal) -> None:
@@ -90,7 +90,7 @@ def _prune(workspace: Workspace, args: Namespace, terminal: Terminal) -> None:
             "jellyml history --prune 30d, or --prune 2GB, or --prune --all",
         )
     what = "Everything that JellyML keeps here" if args.all else "Old states"
-    if terminal.agrees(f"{what} will be gone for good. Go ahead?", yes=args.yes):
+    if terminal.agrees(f"{what} will be deleted permanently. Go ahead?", yes=args.yes):
         terminal.outcome(
             workspace.prune(older_than=limit.age, larger_than=limit.size, everything=args.all)
         )

@@ -1,4 +1,4 @@
-"""``jellyml list``: the checkpoints below some folders, and which code made each."""
+"""``jellyml list``: list the checkpoints below some folders, and the code of each."""
 
 import json
 from argparse import Namespace
@@ -7,28 +7,35 @@ from itertools import groupby
 from pathlib import Path
 
 from jellyml.catalog.entry import Entry
-from jellyml.catalog.made_by import wanted
+from jellyml.catalog.made_by import parse_criterion
 from jellyml.cli.parser import Parser, add_code_dir
 from jellyml.cli.terminal import Terminal, is_terminal, safe
-from jellyml.cli.views.catalog import Found, changes, looked_at, record, tell_rest, when
+from jellyml.cli.views.catalog import (
+    Listing,
+    changes,
+    read_checkpoints,
+    record,
+    show_problems,
+    when,
+)
 from jellyml.errors import JellyError
 from jellyml.remote.address import place_of
 from jellyml.snapshot.facts import format_size
 
 DESCRIPTION = """
-List the checkpoints in folders, and below them, that carry code: when it was captured, which
-commit, how far it differed from that, and which command made them. The newest run comes
-first; what one run saved stands together.
+List the checkpoints in and below folders that carry code: when it was captured, its commit,
+how many files differed from that, and the command that made them. The newest run comes
+first; the checkpoints of one run are grouped.
 
-Only records are read, never the weights, and nothing is run. In a pipe every line is whole:
-time, commit, branch, changes, size, file and command, with tabs between.
+Only records are read, never the weights, and nothing is run. To a pipe, each line holds time,
+commit, branch, changes, size, file and command, separated by tabs.
 
-The exit code is 0, or 1 where something could not be read, or nothing was made by REV.
+The exit code is 1 if a file could not be read, or if REV made none; else 0.
 
 examples:
   jellyml list runs/
-  jellyml list --made-by HEAD~3 runs/        made by that commit, changes on top or not
-  jellyml list --made-by lib/net.py runs/    holding that file as it now is
+  jellyml list --made-by HEAD~3 runs/        by that commit, with or without changes
+  jellyml list --made-by lib/net.py runs/    with that file as it is now
   jellyml list --json runs/                  everything, for programs
 """
 
@@ -46,37 +53,37 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--made-by",
         metavar="REV|FILE",
-        help="only those made by this commit, or by this version of a file (REV:FILE, or FILE as "
-        "it is now)",
+        help="list only those made by this commit, or by this version of a file (REV:FILE, or FILE "
+        "as it is now)",
     )
     add_code_dir(parser)
 
 
 def run(args: Namespace, terminal: Terminal) -> int:
-    asked = wanted(args.made_by, args.code_dir) if args.made_by else None
-    found = looked_at(args.paths, terminal)
-    if asked:
-        kept = []
-        for one in terminal.progress(found.listed, len(found.listed), "Comparing"):
+    criterion = parse_criterion(args.made_by, args.code_dir) if args.made_by else None
+    listing = read_checkpoints(args.paths, terminal)
+    if criterion:
+        matching = []
+        for one in terminal.progress(listing.listed, len(listing.listed), "Comparing"):
             try:
-                kept += [one] if asked.made(one) else []
+                matching += [one] if criterion.matches(one) else []
             except JellyError as problem:
-                found.wrong.append(problem)
-        found = Found(kept, [], found.wrong)
+                listing.wrong.append(problem)
+        listing = Listing(matching, [], listing.wrong)
     if args.json:
-        terminal.result(json.dumps([record(one) for one in found.listed], indent=2))
+        terminal.result(json.dumps([record(one) for one in listing.listed], indent=2))
     elif is_terminal(terminal.out):
-        _show_runs(found.listed, terminal)
+        _show_runs(listing.listed, terminal)
     else:
-        for one in found.listed:
+        for one in listing.listed:
             terminal.result("\t".join(map(safe, _row(one))))
-    tell_rest(found, terminal)
-    return int(bool(found.wrong or (asked and not found.listed)))
+    show_problems(listing, terminal)
+    return int(bool(listing.wrong or (criterion and not listing.listed)))
 
 
-def _show_runs(found: Iterable[Entry], terminal: Terminal) -> None:
-    """A line for each run, its checkpoints below it."""
-    for number, (_, alike) in enumerate(groupby(found, lambda one: one.run)):
+def _show_runs(entries: Iterable[Entry], terminal: Terminal) -> None:
+    """Print a heading for each run, then its checkpoints."""
+    for number, (_, alike) in enumerate(groupby(entries, lambda one: one.run)):
         run = list(alike)
         if number:
             terminal.result()

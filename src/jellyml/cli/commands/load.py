@@ -1,4 +1,4 @@
-"""``jellyml eat``: bring the code of a checkpoint back."""
+"""``jellyml eat``: restore the code of a checkpoint."""
 
 from argparse import Namespace
 from functools import partial
@@ -10,20 +10,20 @@ from jellyml.fs.paths import path_of
 from jellyml.workspace.workspace import Workspace
 
 DESCRIPTION = """
-Bring the code inside a checkpoint into your folder, exactly as it was when the snapshot
-was taken: uncommitted changes and untracked files too. Also called load and
+Write the code inside a checkpoint into your folder, exactly as it was when the snapshot
+was taken, including uncommitted changes and untracked files. Also called load and
 load-snapshot-from.
 
-Nothing is lost: whatever was in the folder before, staged or not, committed or not, comes
-back with jellyml undo. The checkpoint is only read, without torch and without running
-anything that is in it. Afterwards HEAD is detached at the snapshot's commit; branches stay
-where they are. In a folder that is no git repository, one is made. Code that has neither
-a commit nor a path in common with your repository is loaded once you agree.
+Nothing is lost: jellyml undo restores everything that was in the folder before, staged or
+not, committed or not. The checkpoint is only read, without torch and without running any
+of its content. Afterwards HEAD is detached at the snapshot's commit; branches do not move.
+In a folder without a git repository, one is created. Code that shares neither a commit nor
+a path with your repository is loaded after you confirm it.
 
 examples:
   jellyml load model.pth                 here
   jellyml load model.pth --dry-run       only list what would change
-  jellyml load model.pth --to ../look    into a new folder, this one stays as it is
+  jellyml load model.pth --to ../look    into a new folder, without changes here
 """
 
 
@@ -31,7 +31,10 @@ def add_arguments(parser: Parser) -> None:
     add_model(parser)
     add_code_dir(parser)
     parser.add_argument(
-        "--to", type=path_of, metavar="DIR", help="write the code into DIR, missing or empty"
+        "--to",
+        type=path_of,
+        metavar="DIR",
+        help="write the code into DIR, which must be missing or empty",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="list what would change, change nothing"

@@ -1,4 +1,4 @@
-"""``jellyml log``: the tree of checkpoints, by the history of their code or by recorded parent."""
+"""``jellyml log``: show the tree of checkpoints, by their commits or by recorded parents."""
 
 import json
 from argparse import Namespace
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from jellyml.catalog.differences import Comparing, Differences
+from jellyml.catalog.differences import Differences, NeighbourComparison
 from jellyml.catalog.graph import Lineage, Member, Point, lineage
 from jellyml.catalog.lanes import Row
 from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
 from jellyml.cli.terminal import Terminal, safe
-from jellyml.cli.views.catalog import about, looked_at, record, tell_rest, when
+from jellyml.cli.views.catalog import about, read_checkpoints, record, show_problems, when
 from jellyml.cli.views.log_page import PAGE, page
 from jellyml.cli.views.log_page.data import data_of
 from jellyml.errors import JellyError
@@ -21,16 +21,16 @@ from jellyml.remote.address import place_of
 from jellyml.repo.repository import Repository
 
 DESCRIPTION = """
-Show how checkpoints come from one another: a tree of the commits that their
-code is, oldest first, with what was changed on top; or of the parents that they
-record (create_snapshot(notes={"parent": "base.pth"})). Which commit descends
-from which is read from the code in the checkpoints, and from your repository if
-you are in one. Nothing is loaded or run.
+Show how checkpoints descend from each other: as a tree of the commits of their
+code, oldest first, with uncommitted changes; or as a tree of the parents that they
+record (create_snapshot(notes={"parent": "base.pth"})). The history of the commits
+is read from the code in the checkpoints, and from your repository if you are in
+one. Nothing is loaded or run.
 
 examples:
   jellyml log runs/
-  jellyml log --by parent runs/    which was trained from which
-  jellyml log --html page.html     the graph, a table, and what differs
+  jellyml log --by parent runs/    which checkpoint was trained from which
+  jellyml log --html page.html     the graph, a table, and the differences
   jellyml log --json runs/         everything, for programs
 """
 
@@ -42,16 +42,16 @@ def add_arguments(parser: Parser) -> None:
         type=place_of,
         default=[Path()],
         metavar="MODEL",
-        help="a checkpoint, a folder with many, or an address of either (default: here)",
+        help="a checkpoint, a folder of checkpoints, or an address of either (default: here)",
     )
     parser.add_argument(
         "--by",
         choices=("code", "parent"),
         default="code",
-        help="what the tree is made of (default: code)",
+        help="draw the tree of commits or of recorded parents (default: code)",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--html", type=path_of, metavar="FILE", help="write a page to look at")
+    parser.add_argument("--html", type=path_of, metavar="FILE", help="write an HTML page")
     add_force(parser)
     add_code_dir(parser)
     add_max_unpacked(parser)
@@ -59,52 +59,52 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace, terminal: Terminal) -> int:
     target = _target(args.html, force=args.force) if args.html else None
-    found = looked_at(args.paths, terminal)
-    oldest_first = sorted(found.listed, key=lambda one: one.created or "")
+    listing = read_checkpoints(args.paths, terminal)
+    oldest_first = sorted(listing.listed, key=lambda one: one.created or "")
     repository = _repository(args.code_dir)
-    made = lineage(oldest_first, repository, args.max_unpacked)
+    tree = lineage(oldest_first, repository, args.max_unpacked)
     if target:
-        differences = _compared(Comparing(made, repository, args.max_unpacked), terminal)
-        text = page(made, data_of(made, differences))
+        differences = _compared(NeighbourComparison(tree, repository, args.max_unpacked), terminal)
+        text = page(tree, data_of(tree, differences))
         target.write(each.encode() for each in text)
-        told = terminal.note if args.json else terminal.done
-        told(f"Wrote {args.html}. Open it in a browser.")
+        report = terminal.note if args.json else terminal.done
+        report(f"Wrote {args.html}. Open it in a browser.")
     if args.json:
-        terminal.result(json.dumps(as_json(made), indent=2))
+        terminal.result(json.dumps(as_json(tree), indent=2))
     elif not target:
-        points = made.by_code() if args.by == "code" else made.by_parent()
-        for line in _Drawing(made, args.by, terminal).lines(points):
+        points = tree.by_code() if args.by == "code" else tree.by_parent()
+        for line in _Drawing(tree, args.by, terminal).lines(points):
             terminal.result(line)
-    found.wrong += made.problems
-    tell_rest(found, terminal)
-    if made.unread:
+    listing.wrong += tree.problems
+    show_problems(listing, terminal)
+    if tree.unread:
         terminal.note(
-            f"The code of {made.unread} checkpoints was not read, since there are so many: which "
+            f"The code of {tree.unread} checkpoints was not read, since there are so many: which "
             "commits it descends from is not shown. In its repository all of it is: -c DIR"
         )
-    return int(bool(found.wrong))
+    return int(bool(listing.wrong))
 
 
-def _compared(comparing: Comparing, terminal: Terminal) -> Differences:
-    for _ in terminal.progress(iter(comparing), len(comparing), "Comparing"):
+def _compared(comparison: NeighbourComparison, terminal: Terminal) -> Differences:
+    for _ in terminal.progress(iter(comparison), len(comparison), "Comparing"):
         pass
-    if comparing.differences.late:
+    if comparison.differences.late:
         terminal.note(
             "Not all neighbours are compared in the page: it would have taken too long. "
             "jellyml diff A B compares any two."
         )
-    return comparing.differences
+    return comparison.differences
 
 
 def _target(path: Path, *, force: bool) -> Output:
-    """Where the page goes; UsageError where it cannot be written, before anything is compared."""
+    """Return the file of the page. Raises UsageError, before any comparison, if it is refused."""
     target = Output(path, PAGE, "jellyml log --html FILE", force)
     target.check()
     return target
 
 
 def _repository(folder: Path) -> Repository | None:
-    """The user's, where there is one that git opens: it helps, and is not needed."""
+    """Return the user's repository, or None if git opens none: the tree needs no repository."""
     try:
         return Repository.find(folder)
     except JellyError:
@@ -116,13 +116,13 @@ _IN_ASCII = {"full": "*", "bare": "o", "line": "|", "turn": "|-"}
 
 
 class _Drawing:
-    """Lines of text; in ASCII where the stream has no more."""
+    """The tree as lines of text, in ASCII if the encoding of the stream has no line characters."""
 
-    def __init__(self, made: Lineage, by: str, terminal: Terminal) -> None:
-        self._made = made
+    def __init__(self, tree: Lineage, by: str, terminal: Terminal) -> None:
+        self._tree = tree
         self._by = by
         self._terminal = terminal
-        self._grew = False  # whether the tree above has more than one row
+        self._grew = False  # whether the previous tree has more than one row
         self._marks = _DRAWN if _has(terminal.out, "".join(_DRAWN.values())) else _IN_ASCII
 
     def lines(self, points: list[Point]) -> Iterator[str]:
@@ -157,55 +157,55 @@ class _Drawing:
     def _by_parent(self, point: Point) -> tuple[str, str]:
         if not point.members:
             return point.named, "  (none of these)"
-        one = point.members[0].listed
+        one = point.members[0].entry
         others = point.members[0].parents[1:]
-        more = "".join(f"  also from {self._made.called(each)}" for each in others)
+        more = "".join(f"  also from {self._tree.describe(each)}" for each in others)
         count = len(point.members)
         head = str(one.path) if count == 1 else f"{count} checkpoints"
         return head, f"  {when(one)}  {(point.commit or '-')[:8]}{more}"
 
     def _named(self, member: Member) -> str:
         if self._by == "parent":
-            return str(member.listed.path)
-        parents = "".join(f"  <- {self._made.called(each)}" for each in member.parents)
-        return f"{member.listed.path}{parents}"
+            return str(member.entry.path)
+        parents = "".join(f"  <- {self._tree.describe(each)}" for each in member.parents)
+        return f"{member.entry.path}{parents}"
 
 
-def as_json(made: Lineage) -> dict[str, object]:
+def as_json(tree: Lineage) -> dict[str, object]:
     return {
-        "checkpoints": [_member(made, one) for one in made.members],
-        "commits": [_commit(made, point) for point in made.by_code() if point.commit],
+        "checkpoints": [_member(tree, one) for one in tree.members],
+        "commits": [_commit(tree, point) for point in tree.by_code() if point.commit],
     }
 
 
-def _member(made: Lineage, one: Member) -> dict[str, object]:
+def _member(tree: Lineage, one: Member) -> dict[str, object]:
     parents = [
         {
             "named": each.named,
-            "path": None if each.number is None else str(made.members[each.number].listed.path),
+            "path": None if each.number is None else str(tree.members[each.number].entry.path),
             "alike": each.alike,
         }
         for each in one.parents
     ]
-    more = {"commit": one.commit, "bundle_sha256": one.listed.bundle, "parents": parents}
-    return record(one.listed) | more
+    more = {"commit": one.commit, "bundle_sha256": one.entry.bundle, "parents": parents}
+    return record(one.entry) | more
 
 
-def _commit(made: Lineage, point: Point) -> dict[str, object]:
-    known = made.known.get(point.row.key)
+def _commit(tree: Lineage, point: Point) -> dict[str, object]:
+    commit = tree.known.get(point.row.key)
     return {
         "commit": point.commit,
         "parent": point.parent,
         "between": point.between,
         "others": list(point.others),
         "subject": point.subject,
-        "claimed": known is None or known.claimed,
-        "checkpoints": [str(member.listed.path) for member in point.members],
+        "claimed": commit is None or commit.claimed,
+        "checkpoints": [str(member.entry.path) for member in point.members],
     }
 
 
 def _has(stream: TextIO | None, text: str) -> bool:
-    """Whether a stream can show it."""
+    """Return whether the encoding of a stream has all characters of the text."""
     try:
         text.encode(getattr(stream, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):

@@ -1,4 +1,4 @@
-"""``jellyml record``: run a command, and put the code of its start into what it writes."""
+"""``jellyml record``: run a command, and fill the checkpoints that it writes."""
 
 from argparse import Namespace
 from collections.abc import Iterable
@@ -10,24 +10,24 @@ from jellyml.cli.terminal import ReaderGone, Terminal
 from jellyml.errors import UsageError
 from jellyml.fs.paths import path_of
 from jellyml.recorder.fill_outputs import Result
-from jellyml.recorder.process import NotStarted, end_likewise
+from jellyml.recorder.process import NotStarted, end_by_same_signal
 from jellyml.recorder.recorder import Recorded, record, resume
 from jellyml.snapshot.facts import format_size
 
 DESCRIPTION = """
-Run a command as ever, in any language, with no line of its code changed. Its code is captured
-at the start; when it has ended, the checkpoints that it wrote below the current folder are
-filled, as by jellyml fill. Streams, keys, signals and exit status are the command's own, and
-whatever goes wrong with the code changes nothing of that.
+Run a command in any language, without a change to its code. The code is captured at the
+start. When the command has ended, the checkpoints that it wrote below the current folder are
+filled, as by jellyml fill. Streams, keys, signals and exit status are those of the command,
+and an error of the capture or the filling does not affect them.
 
-Hidden folders, environments and links to files are passed over; so is a checkpoint in which
-the run itself put its code. What was filled, and what not and why, is said at the end.
+Hidden folders, environments and links to files are skipped, and so is a checkpoint that the
+run itself filled. A summary at the end lists what was filled, and what was not and why.
 
 examples:
   jellyml record -- python train.py --lr 0.1
   jellyml record --watch /scratch/run7 -- ./train.sh
-  jellyml record --live -- python train.py    fill what is finished while it runs
-  jellyml record --resume                     finish what a kill left, in this repository
+  jellyml record --live -- python train.py    fill finished checkpoints while it runs
+  jellyml record --resume                     finish killed records of this repository
 """
 
 
@@ -40,17 +40,17 @@ def add_arguments(parser: Parser) -> None:
         action="append",
         type=path_of,
         metavar="DIR",
-        help="where it writes its checkpoints (default: here); may be given again",
+        help="where it writes its checkpoints (default: here); can be repeated",
     )
     parser.add_argument(
         "--live",
         action="store_true",
-        help="fill each while the command runs, once it is whole, by copy and rename",
+        help="fill each complete checkpoint while the command runs, by copy and rename",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="finish what was left when jellyml was killed: checkpoints in this repository's"
+        help="finish what a killed jellyml record left: checkpoints in this repository's"
         " working tree, and in each --watch DIR",
     )
     add_code_dir(parser)
@@ -73,10 +73,10 @@ def run(args: Namespace, terminal: Terminal) -> int:
     except NotStarted as problem:
         terminal.error(problem)
         return problem.exit_code
-    with suppress(OSError, ReaderGone):  # its reader may have gone with the command
+    with suppress(OSError, ReaderGone):  # the reader of the pipe may have ended with the command
         _tell(recorded, terminal)
         terminal.flush()
-    return end_likewise(recorded.status)
+    return end_by_same_signal(recorded.status)
 
 
 def _resume(args: Namespace, terminal: Terminal) -> int:
@@ -93,7 +93,7 @@ def _resume(args: Namespace, terminal: Terminal) -> int:
 
 
 def _tell(recorded: Recorded, terminal: Terminal) -> None:
-    """All of it beside the command's own output, on standard error."""
+    """Print the summary to standard error, apart from the output of the command."""
     terminal.warnings(recorded.problems)
     by_kind = {kind: list(_of(kind, recorded.results)) for kind in ("filled", "own", "not filled")}
     filled = by_kind["filled"]

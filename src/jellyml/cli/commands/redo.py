@@ -1,4 +1,4 @@
-"""``jellyml redo``: take the last undo back."""
+"""``jellyml redo``: reverse the last undo."""
 
 from argparse import Namespace
 
@@ -7,11 +7,11 @@ from jellyml.cli.terminal import Terminal
 from jellyml.workspace.workspace import Workspace
 
 DESCRIPTION = """
-Take the last undo back: files, staged changes, branch and HEAD are what they were before
-it, the edits that you had made after the load included.
+Reverse the last undo: restore files, staged changes, branch and HEAD as they were before
+it, including the edits that you made after the load.
 
-It works whatever you edited, committed or branched since the undo; that too is kept, and
-jellyml undo goes back to it. Only a new load leaves nothing to redo.
+This works even if you have edited, committed or branched since the undo. That state is kept
+too, and jellyml undo restores it. After a new load there is nothing to redo.
 """
 
 

@@ -1,4 +1,4 @@
-"""``jellyml restore``: go to any state of the history."""
+"""``jellyml restore``: restore any state of the history."""
 
 from argparse import Namespace
 
@@ -7,10 +7,10 @@ from jellyml.cli.terminal import Terminal
 from jellyml.workspace.workspace import Workspace
 
 DESCRIPTION = """
-Go to a state of the history: N is its number in jellyml history. Files, staged changes,
-branch and HEAD are what they were then.
+Restore a state of the history: N is its number in jellyml history. Files, staged changes,
+branch and HEAD become what they were then.
 
-The state that you leave becomes one of the history too, so jellyml undo takes this back.
+The current state is added to the history first, so jellyml undo reverses this.
 """
 
 

@@ -1,4 +1,4 @@
-"""``jellyml show``: what a checkpoint says of how it was made, without loading it."""
+"""``jellyml show``: describe how a checkpoint was made, without loading it."""
 
 import json
 import shlex
@@ -21,21 +21,21 @@ from jellyml.remote.address import Location, Remote, place_of
 from jellyml.snapshot.facts import format_size
 
 DESCRIPTION = """
-Describe the code and the record inside a checkpoint: which commit, which command, which
-environment made it. Nothing is loaded or run, and nothing in your folder is touched.
+Describe the code and the record inside a checkpoint: the commit, the command and the
+environment that made it. Nothing is loaded or run, and no file in your folder is changed.
 
 examples:
   jellyml show model.pth
-  jellyml show model.pth --packages     what was installed
+  jellyml show model.pth --packages     the installed packages
   jellyml show model.pth --files        the files of the code
-  jellyml show model.pth --patch        what had been changed since the last commit
+  jellyml show model.pth --patch        the changes since the last commit
   jellyml show model.pth:src/net.py     one file of the code
   jellyml show model.pth --json         everything, for programs
 """
 
-_MOST_NAMED = 3  # of a list, on the one screen
+_MOST_NAMED = 3  # of a list, so that the description fits on one screen
 
-_LOOKED_AT = 8000  # bytes in which git looks for a NUL
+_BINARY_CHECK = 8000  # bytes that git searches for a NUL
 _LARGE = 1 << 20
 _SIGNS = {"program": "*", "symlink": "@", "submodule": " (a submodule)"}
 
@@ -46,12 +46,12 @@ def add_arguments(parser: Parser) -> None:
         metavar="MODEL",
         help="a checkpoint: file, folder or address; MODEL:PATH is a file in it",
     )
-    wanted = parser.add_mutually_exclusive_group()
-    wanted.add_argument("--json", action="store_true", help="print everything as JSON")
-    wanted.add_argument("--packages", action="store_true", help="print what was installed")
-    wanted.add_argument("--files", action="store_true", help="list the files of the code")
-    wanted.add_argument(
-        "--patch", action="store_true", help="print what had been changed since the last commit"
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--json", action="store_true", help="print everything as JSON")
+    mode.add_argument("--packages", action="store_true", help="list the installed packages")
+    mode.add_argument("--files", action="store_true", help="list the files of the code")
+    mode.add_argument(
+        "--patch", action="store_true", help="print the changes since the last commit"
     )
     add_max_unpacked(parser)
 
@@ -80,7 +80,7 @@ def _describe(checkpoint: Checkpoint, args: Namespace, terminal: Terminal) -> No
         for name, value in _facts(checkpoint):
             terminal.fact(name, value)
     if checkpoint.passed_over:
-        terminal.warnings([f"A likelier place was passed over. {checkpoint.passed_over.problem}"])
+        terminal.warnings([f"A more likely snapshot was skipped. {checkpoint.passed_over.problem}"])
 
 
 def _everything(checkpoint: Checkpoint) -> dict[str, object]:
@@ -96,7 +96,7 @@ def _everything(checkpoint: Checkpoint) -> dict[str, object]:
 
 
 def _facts(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
-    """What fits on one screen; whatever is missing is left out, and no form is relied on."""
+    """Yield the facts for one screen. A missing or malformed field is left out."""
     manifest: Mapping[str, Any] = checkpoint.manifest or {}
     header = checkpoint.header
     others = checkpoint.others
@@ -158,16 +158,16 @@ def _environment(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _dict(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = mapping.get(name)
-    return found if isinstance(found, dict) else {}
+    value = mapping.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def split(words: str) -> tuple[Location, str | None]:
-    """``model.pth:src/net.py`` as the checkpoint and the path in it; a file's own colon counts."""
+    """Split ``model.pth:src/net.py`` into checkpoint and path; file names may hold colons."""
     place = place_of(words)
     if isinstance(place, Remote):
         before, _, inside = words.rpartition(":")
-        # Not that of a port or a password: another host would be asked.
+        # The colon of a port or a password does not count: splitting there changes the host.
         if "/" not in before.partition("://")[2] or place.is_there():
             return place, None
         return Remote(before), inside
@@ -179,7 +179,7 @@ def split(words: str) -> tuple[Location, str | None]:
 
 
 def files(model: CheckpointReader, terminal: Terminal, below: str = "") -> None:
-    """One line for each file: its size and its path. Into a pipe the paths alone, as they are."""
+    """Print the size and path of each file; to a pipe only the paths, unchanged."""
     chosen = (file for file in model.inside.files() if file.path.startswith(below))
     if is_terminal(terminal.out):
         terminal.paged(
@@ -191,7 +191,7 @@ def files(model: CheckpointReader, terminal: Terminal, below: str = "") -> None:
 
 
 def one_file(model: CheckpointReader, path: str, terminal: Terminal) -> None:
-    """A file, exact in a pipe and harmless on a terminal; or what lies below a folder."""
+    """Print a file, exact to a pipe and escaped on a terminal; or the files of a folder."""
     name = path.removeprefix("./").rstrip("/")
     file = model.files.get(name)
     if file is None:
@@ -206,7 +206,7 @@ def one_file(model: CheckpointReader, path: str, terminal: Terminal) -> None:
 
 
 def patch(model: CheckpointReader, terminal: Terminal) -> None:
-    """What had been changed since the last commit."""
+    """Print the changes since the last commit."""
     pieces = model.patch()
     first = next(pieces, b"")
     if not first:
@@ -215,7 +215,7 @@ def patch(model: CheckpointReader, terminal: Terminal) -> None:
 
 
 def show_difference(pieces: Iterable[bytes], terminal: Terminal) -> None:
-    """Exact in a pipe; on a terminal as git would page and colour it, and harmless."""
+    """Print a patch: exact to a pipe; paged, coloured and escaped on a terminal."""
     if is_terminal(terminal.out):
         lines = code.lines_of(pieces)
         terminal.paged(code.difference(lines, colour=has_colour(terminal.out)))
@@ -226,7 +226,7 @@ def show_difference(pieces: Iterable[bytes], terminal: Terminal) -> None:
 def _on_terminal(file: CodeFile, model: CheckpointReader, terminal: Terminal) -> None:
     pieces = file.chunks()
     first = next(pieces, b"")
-    if b"\0" in first[:_LOOKED_AT]:
+    if b"\0" in first[:_BINARY_CHECK]:
         terminal.note(
             f"{file.path} is no text ({format_size(file.size)}). Into a file it comes as it is:"
             f" jellyml show {pasteable(f'{model.path}:{file.path}')} > FILE"
@@ -240,11 +240,11 @@ def _on_terminal(file: CodeFile, model: CheckpointReader, terminal: Terminal) ->
 
 
 def _missing(model: CheckpointReader, name: str) -> UsageError:
-    meant = get_close_matches(name, list(model.files)[:10_000], n=1)
-    place = f"{model.path}:{meant[0]}" if meant else ""
+    similar = get_close_matches(name, list(model.files)[:10_000], n=1)
+    place = f"{model.path}:{similar[0]}" if similar else ""
     return UsageError(
         f"The code in {model.path} holds no {name!r}.",
         f"jellyml show {pasteable(place)}"
-        if meant
+        if similar
         else f"jellyml show {pasteable(model.path)} --files",
     )

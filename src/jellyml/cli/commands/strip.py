@@ -1,4 +1,4 @@
-"""``jellyml strip``: take the code out of a checkpoint."""
+"""``jellyml strip``: remove the code from a checkpoint."""
 
 from argparse import Namespace
 
@@ -8,9 +8,9 @@ from jellyml.cli.terminal import Terminal
 from jellyml.errors import pasteable
 
 DESCRIPTION = """
-Take the code, and the record of how the model was made, out of a checkpoint.
+Remove the code, and the record of how the model was made, from a checkpoint.
 
-What jellyml fill put in goes without a trace: the file is again what it was, byte for byte.
+What jellyml fill added is removed completely: the file is again what it was, byte for byte.
 What was saved with the model is wiped instead: its bytes become zeros in a new file of the
 same size, which every program loads as before.
 
@@ -30,7 +30,7 @@ def run(args: Namespace, terminal: Terminal) -> None:
         terminal.done(f"{stripped.path} is again what it was before jellyml fill, byte for byte.")
     else:
         terminal.done(
-            f"{stripped.path} holds no code any more.",
+            f"{stripped.path} no longer contains code.",
             "It had been saved with the model, so its bytes are zeros now; all else is as it was.",
         )
     if stripped.more:

@@ -1,4 +1,4 @@
-"""``jellyml undonut``: go back to how things were before the last load."""
+"""``jellyml undonut``: restore the state before the last load."""
 
 from argparse import Namespace
 
@@ -7,16 +7,16 @@ from jellyml.cli.terminal import Terminal
 from jellyml.workspace.workspace import Workspace
 
 DESCRIPTION = """
-Undo the last load: files, staged changes, branch and HEAD are what they were before it.
+Undo the last load: restore files, staged changes, branch and HEAD as they were before it.
 Also called undo and return.
 
-What you changed since the load is kept: jellyml redo brings it back. Commits that no
-branch holds get a branch of their own. A second undo takes back the load before.
+What you changed since the load is kept: jellyml redo restores it. Commits that are on no
+branch get a new branch. A second undo reverses the load before.
 """
 
 
 def add_arguments(parser: Parser) -> None:
-    # Named in the usage line of 1.0; there is nothing that it could choose.
+    # The usage line of 1.0 had this argument. It has no effect.
     parser.add_argument("model", nargs="?", metavar="model_file", help="accepted and ignored")
     add_code_dir(parser)
 

@@ -1,1 +1,1 @@
-"""What commands print: pictures, code, tensors, catalogs, and the page of the log."""
+"""What commands print: pictures, code, tensors, catalogs, and the page of ``log --html``."""

@@ -1,10 +1,10 @@
-"""The donut, the little pictures, and the secret way: a picture as the arguments is its command."""
+"""The donut and one picture for each command; a picture as the arguments runs its command."""
 
 import re
 import shutil
 from collections.abc import Sequence
 
-# A letter a pixel, two rows of pixels a line on the terminal.
+# One letter is a pixel; two rows of pixels are a line on the terminal.
 _DONUT = """\
 ...........iiiiiiiiiiii...........
 .......iihhhiiiiiiiiiicciii.......
@@ -29,7 +29,7 @@ _DONUT = """\
 .....DDDDddddddddddddddddddDDDD....
 ........DDDDDDDDDDDDDDDDDDD......."""
 
-# dough, icing and its light and shade, jelly likewise, sprinkles: of the 256 colours
+# The 256-colour codes of dough, icing (with light and shade), jelly (likewise) and sprinkles.
 _COLOUR = {
     "d": 179, "D": 130, "i": 212, "h": 225, "I": 169, "j": 160, "J": 88, "w": 217,
     "y": 227, "c": 81, "v": 99, "o": 231,
@@ -118,7 +118,7 @@ PICTURES = {
 ├──▐█████▌───█▓•▓▓
            ▀░░░░▀""",
 }
-# Icing, dough, jelly, sprinkles. The half blocks are icing, but dough in a line that has some.
+# Icing, dough, jelly, sprinkles. Half blocks are icing; in a line with dough they are dough.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _INK = {"▓": 212, "░": 179, "█": 160, "•": 227} | dict.fromkeys("▄▀▌▐▖▝▗", 212)
 _CRUST = _INK | dict.fromkeys("▀", 179)
@@ -165,8 +165,8 @@ def _plain(top: str, bottom: str) -> str:
     return "•" if _SHADE[bottom] == "•" else _SHADE[top]
 
 
-def beside_donut(text: Sequence[str], *, colour: bool) -> list[str]:
-    """The donut with the text to its right, or below it where the terminal is narrow."""
+def join_donut(text: Sequence[str], *, colour: bool) -> list[str]:
+    """Return the donut with the text to its right, or below it on a narrow terminal."""
     picture = donut(colour=colour)
     if shutil.get_terminal_size().columns < len(_DONUT.split("\n", 1)[0]) + 46:
         return [*picture, "", *text]
@@ -191,7 +191,7 @@ def clue(command: str) -> str:
 
 
 def is_drawable(encoding: str | None) -> bool:
-    """False where the stream's encoding lacks the blocks that the pictures are made of."""
+    """Return whether an encoding has the block characters of the pictures."""
     try:
         "".join([*PICTURES.values(), *donut(colour=False)]).encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -200,20 +200,20 @@ def is_drawable(encoding: str | None) -> bool:
 
 
 def command_drawn(words: Sequence[str]) -> tuple[str, list[str]] | None:
-    """The command whose picture the first words are, and the words after it.
+    """Return the command whose picture the first words are, and the other words; else None.
 
-    Shells and copying change white space, so it does not count.
+    White space is ignored, since shells and copying change it.
     """
     if not words or words[0].isascii():
         return None
-    known = {_squeezed(drawn): command for command, drawn in PICTURES.items()}
+    commands = {_squeezed(picture): command for command, picture in PICTURES.items()}
     for colour in (True, False):
-        known[_squeezed(_COLOURS.sub("", "".join(donut(colour=colour))))] = "eat"
-    seen = ""
+        commands[_squeezed(_COLOURS.sub("", "".join(donut(colour=colour))))] = "eat"
+    text = ""
     for number, word in enumerate(words, start=1):
-        seen += _squeezed(word)
-        if seen in known:
-            return known[seen], list(words[number:])
+        text += _squeezed(word)
+        if text in commands:
+            return commands[text], list(words[number:])
     return None
 
 

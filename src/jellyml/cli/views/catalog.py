@@ -1,4 +1,4 @@
-"""The checkpoints below some folders, looked at side by side, and the words about one of them."""
+"""Read the checkpoints below some folders in parallel, and describe them."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jellyml.catalog.entry import Entry, Without, look
-from jellyml.catalog.find import places
+from jellyml.catalog.find import find_candidates
 from jellyml.catalog.graph import Point
 from jellyml.cli.terminal import Terminal
 from jellyml.errors import JellyError
@@ -17,43 +17,47 @@ from jellyml.remote.address import Remote
 if TYPE_CHECKING:
     from jellyml.catalog.find import Candidate
 
-# Most of the time goes by in waiting for disks, on a network above all.
+# Most of the time is spent waiting for disks, most of all on a network.
 _AT_ONCE = 8
 
 
 @dataclass
-class Found:
-    """The newest run first, what one run saved together; and what was wrong."""
+class Listing:
+    """Checkpoints sorted by run, the newest run first, and the errors.
+
+    ``listed`` carry code, ``without`` hold weights and no code.
+    """
 
     listed: list[Entry] = field(default_factory=list)
     without: list[Without] = field(default_factory=list)
     wrong: list[JellyError] = field(default_factory=list)
 
 
-def looked_at(paths: Iterable[Path | Remote], terminal: Terminal) -> Found:
-    found = Found()
-    waiting: list[Candidate] = []
-    for place in places(paths):
+def read_checkpoints(paths: Iterable[Path | Remote], terminal: Terminal) -> Listing:
+    """Return the checkpoints at and below these paths, with a progress bar."""
+    result = Listing()
+    candidates: list[Candidate] = []
+    for place in find_candidates(paths):
         if isinstance(place, JellyError):
-            found.wrong.append(place)
+            result.wrong.append(place)
         else:
-            waiting.append(place)
+            candidates.append(place)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for seen in terminal.progress(pool.map(look, waiting), len(waiting), "Reading"):
-            match seen:
+        for entry in terminal.progress(pool.map(look, candidates), len(candidates), "Reading"):
+            match entry:
                 case Entry():
-                    found.listed.append(seen)
+                    result.listed.append(entry)
                 case Without():
-                    found.without.append(seen)
+                    result.without.append(entry)
                 case JellyError():
-                    found.wrong.append(seen)
-    found.listed.sort(key=lambda one: natural_key(str(one.path)))
-    found.listed.sort(key=lambda one: (one.created or "", one.run), reverse=True)
-    return found
+                    result.wrong.append(entry)
+    result.listed.sort(key=lambda one: natural_key(str(one.path)))
+    result.listed.sort(key=lambda one: (one.created or "", one.run), reverse=True)
+    return result
 
 
 def when(one: Entry) -> str:
-    """When the code was captured, where we are."""
+    """Return when the code was captured, in local time; ``-`` if that is not recorded."""
     from datetime import datetime
 
     try:
@@ -64,7 +68,7 @@ def when(one: Entry) -> str:
 
 
 def changes(one: Entry) -> str:
-    """How the code differed from the commit that HEAD stood at."""
+    """Return how the code differed from the commit of HEAD; empty if that is not recorded."""
     if one.dirty is None:
         return ""
     if not one.dirty:
@@ -74,8 +78,8 @@ def changes(one: Entry) -> str:
 
 
 def about(point: Point) -> Iterator[str]:
-    """What there is to say of a commit, and of the run that made the first of its checkpoints."""
-    one = point.members[0].listed if point.members else None
+    """Yield the facts of a commit, and of the run that made the first of its checkpoints."""
+    one = point.members[0].entry if point.members else None
     if one and one.dirty:
         yield changes(one)
     elif point.subject:
@@ -91,7 +95,7 @@ def about(point: Point) -> Iterator[str]:
 
 
 def record(one: Entry) -> dict[str, object]:
-    """As JSON has it."""
+    """Return a checkpoint as JSON shows it."""
     return {
         "path": str(one.path),
         "format": one.format,
@@ -108,19 +112,21 @@ def record(one: Entry) -> dict[str, object]:
     }
 
 
-def tell_rest(found: Found, terminal: Terminal) -> None:
-    """What carries no code, and what could not be read."""
-    sure = sum(one.searched for one in found.without)
-    if not found.listed:
+def show_problems(listing: Listing, terminal: Terminal) -> None:
+    """Print how many files carry no code, and which could not be read."""
+    searched = sum(one.searched for one in listing.without)
+    if not listing.listed:
         terminal.note("No checkpoint that carries code was found.")
-    if sure:
-        terminal.note(f"{_files(sure)} with weights carry no code; jellyml fill MODEL puts it in.")
-    if more := len(found.without) - sure:
+    if searched:
         terminal.note(
-            f"{_files(more)} with weights carry no code in the last 16 MB; "
+            f"{_files(searched)} with weights carry no code; jellyml fill MODEL puts it in."
+        )
+    if unsearched := len(listing.without) - searched:
+        terminal.note(
+            f"{_files(unsearched)} with weights carry no code in the last 16 MB; "
             "jellyml show MODEL searches one to its beginning."
         )
-    for problem in found.wrong:
+    for problem in listing.wrong:
         terminal.error(problem)
 
 

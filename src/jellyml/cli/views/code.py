@@ -1,4 +1,4 @@
-"""Code on a terminal: coloured as people know it, and with nothing in it that could steer."""
+"""Code on a terminal: highlighted, with control characters escaped."""
 
 import re
 import signal
@@ -12,20 +12,20 @@ from jellyml.cli.terminal import safe
 if TYPE_CHECKING:
     from rich.text import Text
 
-# Longer code is shown plain; so is what takes a lexer longer (they are made of expressions that
-# somebody can make slow).
+# Code that is longer, or takes a lexer more time, is shown without colours. Lexers use regular
+# expressions, which hostile input can make slow.
 _LONGEST = 256 << 10
 _SECONDS = 2.0
 _LONGEST_LINE = 1 << 16
 
-# As git colours a difference by default.
+# git's default colours of a patch.
 _BOLD, _RED, _GREEN, _CYAN = "1", "31", "32", "36"
 _OF_LINES = {"+": _GREEN, "-": _RED}
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 
 def lines_of(pieces: Iterable[bytes]) -> Iterator[str]:
-    """Lines, without their ends; a very long one comes in parts. A tab stays, as it is harmless."""
+    """Yield safe lines without line ends. A very long line comes in parts; tabs are kept."""
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")
@@ -43,11 +43,11 @@ def _line(line: bytes) -> str:
 
 
 def difference(lines: Iterable[str], *, colour: bool) -> Iterator[str]:
-    """The lines of a difference in git's colours."""
+    """Yield the lines of a patch in git's colours."""
     if not colour:
         yield from lines
         return
-    old = new = 0  # lines that the hunk still has
+    old = new = 0  # remaining lines of the hunk
     for line in lines:
         hunk = _HUNK.match(line) if not old and not new else None
         if hunk:
@@ -63,7 +63,7 @@ def difference(lines: Iterable[str], *, colour: bool) -> Iterator[str]:
 
 
 def highlighted(path: str, lines: Sequence[str], *, colour: bool) -> list[str]:
-    """A file's lines, coloured by what the name says that they are written in."""
+    """Return the lines of a file, highlighted for the language that its name implies."""
     if not colour or sum(map(len, lines)) > _LONGEST:
         return list(lines)
     try:
@@ -82,7 +82,7 @@ def _coloured(path: str, code: str) -> "Text":
 
 
 def _as_codes(text: "Text") -> list[str]:
-    """As escape codes, without the wrapping that a rich console would do."""
+    """Return lines with escape codes, without the wrapping of a rich console."""
     from rich.console import Console
 
     console = Console(force_terminal=True, color_system="standard", width=_LONGEST)
@@ -103,7 +103,7 @@ class _TooLongError(Exception): ...
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Stop the block by an alarm, where there are alarms and nobody else is waiting for one."""
+    """Limit the time of the block by an alarm signal, if the system has one and it is unused."""
     usable = (
         hasattr(signal, "setitimer")
         and threading.current_thread() is threading.main_thread()

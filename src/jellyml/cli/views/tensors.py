@@ -1,4 +1,4 @@
-"""The difference of tensors on a terminal: in words, as a table, and as a picture."""
+"""Show the difference of two sets of tensors: as lines, as a table, and as a plot."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from jellyml.compare.tensors import Difference, DifferenceKind, Weights
 from jellyml.errors import JellyError, UsageError
 from jellyml.fs.output import Output, OutputKind
 
-NO_NAME = "(no name)"  # an array that is all of its file
+NO_NAME = "(no name)"  # the only array of a file, such as .npy
 _STATE = re.compile(r"(?:^|\.)optim\w*\.")
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW = "1", "2", "31", "32", "33"
@@ -28,16 +28,16 @@ _COLOURS: dict[DifferenceKind, str] = {
 _BAR = 20  # characters
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _FULL = "█"
-_WIDEST = (36, 28)  # characters of name and of type and shape; what is longer stands out
+_WIDEST = (36, 28)  # characters of the name, and of type and shape; longer ones break the column
 _HEADS = ("by", "at most", "share")
 _LEGEND = (
     "by: norm of the change, by the norm of what was; at most: largest change of one element;",
     "share: how many of the elements are others.",
 )
 Row = tuple[DifferenceKind, str, str, tuple[str, str, str], str]
-"""Kind, name, type and shape, the three amounts, and what else is to be said."""
+"""Kind, name, type and shape, the three amounts, and a remark."""
 
-_MOST = 200  # modules; more could not be told apart
+_MOST = 200  # modules in a plot; with more, the bars are too thin to tell apart
 _LONGEST_NAME = 60
 _METADATA = {"png": {"Software": "JellyML"}, "svg": {"Creator": "JellyML"}}
 _PNG, _PNG_SOFTWARE = b"\x89PNG\r\n\x1a\n", b"\0\0\0\x10tEXtSoftware\0JellyML"
@@ -46,7 +46,7 @@ _SVG_CREATOR = b"<dc:title>JellyML</dc:title>"
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A part of the model: its name, and what in it differs; ``change``: by how much all of it."""
+    """A part of the model and its differences; ``change`` is how much all of it differs."""
 
     name: str
     differences: Sequence[Difference]
@@ -55,29 +55,30 @@ class Module:
 
 
 def lines(weights: Weights) -> Iterator[str]:
-    """For programs: a line for each array."""
+    """Yield a summary, then one line for each array, for a pipe."""
     yield summary(weights)
     yield from map(_line, weights.differences)
 
 
 def by_module(differences: Sequence[Difference]) -> list[Module]:
-    """In the order of the first of each. Changes are compared by norms, else by shares.
+    """Group differences by module, in the order in which the modules first appear.
 
-    An optimizer's state changes beyond all measure: it is left out, unless there is nothing else.
+    The change is a quotient of norms, or a share where no norms are known. The state of an
+    optimizer changes by orders of magnitude more, so it is left out unless there is nothing else.
     """
-    found: dict[str, list[Difference]] = {}
+    modules: dict[str, list[Difference]] = {}
     for each in [each for each in differences if not is_state(each.name)] or differences:
-        found.setdefault(module_of(each.name), []).append(each)
-    known = any(each.amount and each.amount.relative for each in differences)
-    measure = "relative" if known else "share"
+        modules.setdefault(module_of(each.name), []).append(each)
+    has_norms = any(each.amount and each.amount.relative for each in differences)
+    measure = "relative" if has_norms else "share"
     return [
-        Module(name, members, _relative(members) if known else _share_of(members), measure)
-        for name, members in found.items()
+        Module(name, members, _relative(members) if has_norms else _share_of(members), measure)
+        for name, members in modules.items()
     ]
 
 
 def module_of(name: str) -> str:
-    """``model.layers.12.attn.q.weight`` is of ``model.layers.12``; else of what holds it."""
+    """Return ``model.layers.12`` for ``model.layers.12.attn.q.weight``, else the parent name."""
     parts = name.split(".")
     for at, part in enumerate(parts[:-1]):
         if part.isdigit():
@@ -86,14 +87,14 @@ def module_of(name: str) -> str:
 
 
 def is_state(name: str) -> bool:
-    """Whether the array is an optimizer's and not the model's, as its place tells."""
+    """Return whether the name is that of an optimizer's state."""
     return _STATE.search(name) is not None
 
 
 def _relative(differences: Sequence[Difference]) -> float:
-    """The norm of all changes by that of all that changed, as if it were one array."""
-    known = [each.amount for each in differences if each.amount]
-    norms = [(each.relative or 0, each.norm or 0) for each in known]
+    """Return the norm of all changes by the norm before, as if all arrays were one."""
+    amounts = [each.amount for each in differences if each.amount]
+    norms = [(each.relative or 0, each.norm or 0) for each in amounts]
     change = math.hypot(*(relative * norm for relative, norm in norms))
     return change / (math.hypot(*(norm for _, norm in norms)) or 1)
 
@@ -134,10 +135,10 @@ def words_of(each: Difference) -> str:
 
 
 def what(each: Difference) -> str:
-    """Type and shape; what is another thing now, with what it was."""
-    seen = [one for one in (each.before, each.after) if one]
-    dtypes = dict.fromkeys(safe(one.dtype) for one in seen)
-    shapes = dict.fromkeys("x".join(map(str, one.shape)) or "scalar" for one in seen)
+    """Return type and shape, as ``old -> new`` where they differ."""
+    arrays = [one for one in (each.before, each.after) if one]
+    dtypes = dict.fromkeys(safe(one.dtype) for one in arrays)
+    shapes = dict.fromkeys("x".join(map(str, one.shape)) or "scalar" for one in arrays)
     return f"{' -> '.join(dtypes)} {' -> '.join(shapes)}"
 
 
@@ -146,7 +147,7 @@ def number(value: float) -> str:
 
 
 def share(part: float) -> str:
-    """Never all of it, and never nothing, where that is not so."""
+    """Return a share in percent; rounding gives 100 % only for exactly 1, and never 0 %."""
     percent = 100 * part
     if part == 1:
         return "100 %"
@@ -171,7 +172,7 @@ def table_lines(weights: Weights, terminal: Terminal) -> Iterator[str]:
 
 
 def _chart(modules: Sequence[Module], terminal: Terminal) -> Iterator[str]:
-    """All modules at a glance, before the arrays of each fill the screen."""
+    """Yield one bar for each module, as an overview before the table of arrays."""
     most = max(module.change for module in modules)
     width = max(len(safe(module.name)) for module in modules)
     encoding = getattr(terminal.out, "encoding", None)
@@ -196,41 +197,41 @@ def _bar(part: float, encoding: str | None) -> str:
 
 def _table(modules: Sequence[Module], terminal: Terminal) -> Iterator[str]:
     rows = [(module.name, list(_rows(module.differences))) for module in modules]
-    every = [row for _, members in rows for row in members]
-    names = min(_WIDEST[0], max((len(row[1]) for row in every), default=0))
-    whats = min(_WIDEST[1], max((len(row[2]) for row in every), default=0))
-    if any(any(row[3]) for row in every):
+    all_rows = [row for _, members in rows for row in members]
+    names = min(_WIDEST[0], max((len(row[1]) for row in all_rows), default=0))
+    whats = min(_WIDEST[1], max((len(row[2]) for row in all_rows), default=0))
+    if any(any(row[3]) for row in all_rows):
         heads = " ".join(f"{head:>8}" for head in _HEADS)
         yield terminal.painted(f"{'':{2 + 11 + names + 1 + whats}} {heads}", _DIM)
     for module, members in rows:
         yield terminal.painted(safe(module) or NO_NAME, _BOLD)
         for kind, name, shape, amounts, more in members:
-            begun = terminal.painted(f"{kind:<10}", _COLOURS[kind])
-            told = " ".join(f"{amount:>8}" for amount in amounts) if any(amounts) else ""
-            cells = f"{name:<{names}} {shape:<{whats}} {told} {more}"
-            yield f"  {begun} {cells}".rstrip()
+            label = terminal.painted(f"{kind:<10}", _COLOURS[kind])
+            numbers = " ".join(f"{amount:>8}" for amount in amounts) if any(amounts) else ""
+            cells = f"{name:<{names}} {shape:<{whats}} {numbers} {more}"
+            yield f"  {label} {cells}".rstrip()
 
 
 def _rows(differences: Sequence[Difference]) -> Iterator[Row]:
-    """One for each array; those that moved with their module are one."""
-    moved = Counter(_move(each) for each in differences)
-    told = set()
+    """Yield one row for each array, and one for all arrays that a module's rename moved."""
+    moves = Counter(_move(each) for each in differences)
+    reported = set()
     for each in differences:
         move = _move(each)
-        if move is None or moved[move] < 2:
+        if move is None or moves[move] < 2:
             short = each.name[len(module_of(each.name)) :].removeprefix(".") or each.name
             yield each.kind, safe(short) or NO_NAME, what(each), _amounts(each), _more(each)
-        elif move not in told:
-            told.add(move)
-            yield each.kind, f"{moved[move]} arrays", f"(were in {safe(move[0])})", ("", "", ""), ""
+        elif move not in reported:
+            reported.add(move)
+            yield each.kind, f"{moves[move]} arrays", f"(were in {safe(move[0])})", ("", "", ""), ""
 
 
 def _amounts(each: Difference) -> tuple[str, str, str]:
     by = each.amount
     if by is None:
         return "", "", ""
-    told = tuple("" if one is None else number(one) for one in (by.relative, by.largest))
-    return told[0], told[1], share(by.share)
+    texts = tuple("" if one is None else number(one) for one in (by.relative, by.largest))
+    return texts[0], texts[1], share(by.share)
 
 
 def _more(each: Difference) -> str:
@@ -241,14 +242,14 @@ def _more(each: Difference) -> str:
 
 
 def _move(each: Difference) -> tuple[str, str] | None:
-    """From which module to which, of an array that is the same but for that."""
+    """Return the old and new module of an array whose only change is its name, else None."""
     if each.kind != "renamed" or each.amount or not each.before:
         return None
     return module_of(each.before.name), module_of(each.name)
 
 
 def _is_own(start: bytes) -> bool:
-    """PNG and SVG alone have a place near their start for what wrote them."""
+    """Return whether JellyML drew a file. Only PNG and SVG record the program near the start."""
     if start.startswith(_PNG):
         return _PNG_SOFTWARE in start
     return start.startswith(b"<?xml") and _SVG_CREATOR in start
@@ -258,9 +259,9 @@ PICTURE = OutputKind("picture", _is_own)
 
 
 def draw(weights: Weights, target: Output, title: str) -> None:
-    """Write the picture, in the format that the file's name ends with.
+    """Write the plot, in the format of the file's suffix (PNG without one).
 
-    Raises UsageError where nothing has changed, or for another kind of file; JellyError without
+    Raises UsageError if nothing has changed or the format is unknown, and JellyError without
     matplotlib.
     """
     try:
@@ -270,26 +271,28 @@ def draw(weights: Weights, target: Output, title: str) -> None:
     modules = [module for module in by_module(weights.differences) if module.change]
     if not modules:
         raise UsageError("No array has changed, so there is nothing to draw.")
-    shown = sorted(modules, key=lambda module: -module.change)[:_MOST]
-    shown = [module for module in modules if module in shown]
-    made = figure.Figure(figsize=(8, 1.5 + 0.22 * len(shown)), layout="constrained")
-    axes = made.subplots()
-    places = range(len(shown))
-    axes.barh(places, [module.change for module in shown], color="#c2185b")
-    names = [safe(module.name)[-_LONGEST_NAME:] for module in shown]
-    axes.set_yticks(places, names, parse_math=False, fontsize=8)
+    selection = sorted(modules, key=lambda module: -module.change)[:_MOST]
+    selection = [module for module in modules if module in selection]
+    plot = figure.Figure(figsize=(8, 1.5 + 0.22 * len(selection)), layout="constrained")
+    axes = plot.subplots()
+    positions = range(len(selection))
+    axes.barh(positions, [module.change for module in selection], color="#c2185b")
+    names = [safe(module.name)[-_LONGEST_NAME:] for module in selection]
+    axes.set_yticks(positions, names, parse_math=False, fontsize=8)
     axes.set_title(safe(title), parse_math=False, fontsize=10)
     axes.invert_yaxis()
     axes.margins(y=0.01)
-    relative = shown[0].measure == "relative"
+    relative = selection[0].measure == "relative"
     axes.set_xlabel(
         "norm of the change, by the norm of what was" if relative else "share that changed"
     )
     kind = target.path.suffix.removeprefix(".").lower() or "png"
-    drawn = BytesIO()
+    buffer = BytesIO()
     try:
-        made.savefig(drawn, format=kind, dpi=150, metadata=_METADATA.get(kind))
+        plot.savefig(buffer, format=kind, dpi=150, metadata=_METADATA.get(kind))
     except ValueError:
-        known = ", ".join(sorted(made.canvas.get_supported_filetypes()))
-        raise UsageError(f"A picture cannot be a .{safe(kind)} file.", f"one of: {known}") from None
-    target.write([drawn.getvalue()])
+        formats = ", ".join(sorted(plot.canvas.get_supported_filetypes()))
+        raise UsageError(
+            f"A picture cannot be a .{safe(kind)} file.", f"one of: {formats}"
+        ) from None
+    target.write([buffer.getvalue()])

@@ -1,4 +1,4 @@
-"""The page of ``jellyml log --html``: one file that needs nothing else, and no network."""
+"""The page of ``jellyml log --html``: one file without external resources."""
 
 import hashlib
 from base64 import b64encode
@@ -19,7 +19,7 @@ from jellyml.snapshot.facts import format_size
 
 _LONGEST_CELL = 300  # characters
 _DOCTYPE, _GENERATOR = b"<!doctype html>", b'<meta name="generator" content="JellyML">'
-_NEAR = 1024  # bytes: in front of all that comes from checkpoints
+_NEAR = 1024  # bytes, before any text from checkpoints
 
 
 def _is_own(start: bytes) -> bool:
@@ -29,29 +29,29 @@ def _is_own(start: bytes) -> bool:
 PAGE = OutputKind("page", _is_own)
 
 
-def page(made: Lineage, data: Data) -> Iterator[str]:
-    """The text, piece by piece. What comes from checkpoints is escaped wherever it stands."""
+def page(tree: Lineage, data: Data) -> Iterator[str]:
+    """Yield the text of the page. All text from checkpoints is escaped."""
     style, script = _part("page.css"), _part("page.js")
-    runs = len({one.listed.run for one in made.members})
-    commits = len({one.commit for one in made.members if one.commit})
+    runs = len({one.entry.run for one in tree.members})
+    commits = len({one.commit for one in tree.members if one.commit})
     about = f"{_counted(runs, 'run')}, {_counted(commits, 'commit')}; by JellyML {__version__}"
     parts = {
         "policy": _policy(style, script),
         "style": style,
         "script": script,
-        "count": _counted(len(made.members), "checkpoint"),
+        "count": _counted(len(tree.members), "checkpoint"),
         "about": about,
-        "by_code": graph.drawn(made.by_code(), "code"),
-        "by_parent": graph.drawn(made.by_parent(), "parent"),
-        "rows": "\n".join(_row(made, member) for member in made.members),
+        "by_code": graph.draw(tree.by_code(), "code"),
+        "by_parent": graph.draw(tree.by_parent(), "parent"),
+        "rows": "\n".join(_row(tree, member) for member in tree.members),
         "data": data.as_json(),
     }
     yield Template(_part("page.html")).substitute(parts)
 
 
-def text(given: str) -> str:
-    """A stranger's text as HTML shows it: nothing in it is markup, nothing hides."""
-    return escape(safe(given))
+def text(untrusted: str) -> str:
+    """Return untrusted text escaped for HTML, with control characters visible."""
+    return escape(safe(untrusted))
 
 
 def _part(name: str) -> str:
@@ -59,7 +59,7 @@ def _part(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Nothing may be fetched, sent or run but these very texts."""
+    """Return a Content-Security-Policy that allows this style and script, and nothing else."""
     return (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -74,19 +74,19 @@ def _counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
-def _row(made: Lineage, member: Member) -> str:
-    one = member.listed
+def _row(tree: Lineage, member: Member) -> str:
+    one = member.entry
     cells = (
         ("mono", str(one.path)),
         ("mono", (member.commit or "-")[:8]),
         ("", ", ".join(filter(None, (one.branch, changes(one))))),
-        ("mono", ", ".join(chain(made.called(each) for each in member.parents))),
+        ("mono", ", ".join(chain(tree.describe(each) for each in member.parents))),
         ("", when(one)),
         ("number", format_size(one.size)),
         ("mono command", one.command or ""),
     )
-    made_of = "".join(f'<td class="{kind}">{text(_short(words))}</td>' for kind, words in cells)
-    return f'<tr data-i="{member.number}" tabindex="0">{made_of}</tr>'
+    columns = "".join(f'<td class="{kind}">{text(_short(words))}</td>' for kind, words in cells)
+    return f'<tr data-i="{member.number}" tabindex="0">{columns}</tr>'
 
 
 def _short(words: str) -> str:

@@ -1,4 +1,4 @@
-"""What the page's script reads: the checkpoints, and what differs between two of them."""
+"""The data of the page's script: the checkpoints, and the differences of pairs of them."""
 
 import json
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from jellyml.compare.tensors import Difference, Weights
 from jellyml.errors import pasteable
 from jellyml.secrets.patterns import masked
 
-# Of one section of a manifest, of all, and of all differences of weights: what else there is
-# is not in the page.
+# Limits of one section of a manifest, of all sections, and of all differences of weights. The page
+# leaves out the rest.
 _MOST_FACTS, _LONGEST_FACT = 2_000, 2_000
 _MOST_SECTIONS = 8 << 20  # characters
 _MOST_ARRAYS = 1_000
@@ -25,7 +25,7 @@ Facts = list[tuple[str, str]]
 
 @dataclass
 class Data:
-    """Sections are facts of manifests, each different one once. The older of two comes first."""
+    """``sections`` are the distinct sections of all manifests. Pairs have the older one first."""
 
     checkpoints: list[dict[str, object]] = field(default_factory=list)
     environments: list[dict[str, int]] = field(default_factory=list)
@@ -34,23 +34,24 @@ class Data:
     weights: dict[str, object] = field(default_factory=dict)
 
     def as_json(self) -> str:
-        """As it may stand within a script element: nothing in it ends that."""
+        """Return JSON that is safe inside a script element: nothing in it ends the element."""
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        made = json.dumps(parts, separators=(",", ":"))
-        return made.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+        text = json.dumps(parts, separators=(",", ":"))
+        return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def data_of(made: Lineage, differences: Differences) -> Data:
-    commits = {name: at for at, name in enumerate({one.commit: 0 for one in made.members})}
+def data_of(tree: Lineage, differences: Differences) -> Data:
+    """Return the data of the page."""
+    commits = {name: at for at, name in enumerate({one.commit: 0 for one in tree.members})}
     sections = _Sections()
     checkpoints: list[dict[str, object]] = [
         {
-            "path": safe(str(one.listed.path)),
-            "quoted": safe(pasteable(one.listed.path)),
+            "path": safe(str(one.entry.path)),
+            "quoted": safe(pasteable(one.entry.path)),
             "commit": None if one.commit is None else commits[one.commit],
-            "environment": sections.of(one.listed.run, one.listed.manifest),
+            "environment": sections.of(one.entry.run, one.entry.manifest),
         }
-        for one in made.members
+        for one in tree.members
     ]
     code: dict[str, object] = {
         f"{commits[one]} {commits[other]}": _code(each)
@@ -60,7 +61,7 @@ def data_of(made: Lineage, differences: Differences) -> Data:
 
 
 class _Sections:
-    """Most runs share most of their environment: what is the same is held once."""
+    """The distinct sections of manifests, each kept once: most runs share most of theirs."""
 
     def __init__(self) -> None:
         self.all: list[Facts] = []
@@ -70,12 +71,14 @@ class _Sections:
         self._room = _MOST_SECTIONS
 
     def of(self, run: str, manifest: Mapping[str, object]) -> int | None:
-        """The number of a run's environment; None where none is recorded, or there is no room."""
+        """Return the index of a run's environment; None if none is recorded or nothing fits."""
         if run not in self._of_run:
-            made = {name: self._section(name, part) for name, part in manifest.items()}
-            known = {safe(name): number for name, number in made.items() if number is not None}
-            self._of_run[run] = len(self.environments) if known else None
-            self.environments += [known] if known else []
+            numbers = {name: self._section(name, part) for name, part in manifest.items()}
+            environment = {
+                safe(name): number for name, number in numbers.items() if number is not None
+            }
+            self._of_run[run] = len(self.environments) if environment else None
+            self.environments += [environment] if environment else []
         return self._of_run[run]
 
     def _section(self, name: str, part: object) -> int | None:
@@ -89,9 +92,9 @@ class _Sections:
 
 
 def _facts(name: str, part: object) -> Facts:
-    """What ``jellyml diff`` compares of a section: all that it holds more than an empty one."""
-    found = environment.compared({name: {}}, {name: part})
-    facts = [*found.facts, *found.packages][:_MOST_FACTS]
+    """Return the facts that ``jellyml diff`` compares: the difference to an empty section."""
+    differences = environment.compare({name: {}}, {name: part})
+    facts = [*differences.facts, *differences.packages][:_MOST_FACTS]
     return [(safe(each.name[:_LONGEST_FACT]), _short(each.after)) for each in facts]
 
 
@@ -99,39 +102,39 @@ def _short(text: str | None) -> str:
     return safe((text or "")[:_LONGEST_FACT])
 
 
-def _code(found: Patch | str) -> dict[str, object]:
-    if isinstance(found, str):
-        return {"problem": safe(found)}
-    # A page is made to be passed on; jellyml diff shows the code as it is.
-    lines = masked(found.patch).decode("utf-8", "surrogateescape").split("\n")
+def _code(patch: Patch | str) -> dict[str, object]:
+    if isinstance(patch, str):
+        return {"problem": safe(patch)}
+    # Credentials are masked, since pages are shared. jellyml diff shows the code unmasked.
+    lines = masked(patch.patch).decode("utf-8", "surrogateescape").split("\n")
     files = [
         (each.status, safe(f"{each.before} -> {each.path}" if each.before else each.path))
-        for each in found.files
+        for each in patch.files
     ]
-    patch = "\n".join("\t".join(map(safe, line.split("\t"))) for line in lines)
-    return {"files": files, "patch": patch, "cut": found.cut}
+    text = "\n".join("\t".join(map(safe, line.split("\t"))) for line in lines)
+    return {"files": files, "patch": text, "cut": patch.cut}
 
 
 def _all_weights(differences: Differences) -> dict[str, object]:
-    made: dict[str, object] = {}
+    result: dict[str, object] = {}
     room = _MOST_CELLS
-    for (one, other), found in differences.weights.items():
-        shown = _weights(found)
-        changed = shown.get("changed")
+    for (one, other), weights in differences.weights.items():
+        cells = _weights(weights)
+        changed = cells.get("changed")
         room -= len(changed) if isinstance(changed, list) else 0
         if room >= 0:
-            made[f"{one} {other}"] = shown
-    return made
+            result[f"{one} {other}"] = cells
+    return result
 
 
-def _weights(found: Weights | str) -> dict[str, object]:
-    """The model's own arrays: an optimizer's state is counted, unless there is nothing else."""
-    if isinstance(found, str):
-        return {"problem": safe(found)}
-    model = [each for each in found.differences if not tensors.is_state(each.name)]
-    shown = (model or found.differences)[:_MOST_ARRAYS]
-    left = len(found.differences) - len(shown)
-    return {"same": found.same, "left": left, "changed": [_cell(each) for each in shown]}
+def _weights(weights: Weights | str) -> dict[str, object]:
+    """Return the arrays that differ; an optimizer's state only if nothing else differs."""
+    if isinstance(weights, str):
+        return {"problem": safe(weights)}
+    model = [each for each in weights.differences if not tensors.is_state(each.name)]
+    selection = (model or weights.differences)[:_MOST_ARRAYS]
+    omitted = len(weights.differences) - len(selection)
+    return {"same": weights.same, "left": omitted, "changed": [_cell(each) for each in selection]}
 
 
 def _cell(each: Difference) -> dict[str, object]:

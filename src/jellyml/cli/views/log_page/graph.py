@@ -1,4 +1,4 @@
-"""A tree as a picture: a row each, lanes from the left, a dot for every checkpoint."""
+"""Draw a tree as SVG: one row a point, lanes from the left, a dot for each checkpoint."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -9,16 +9,16 @@ from jellyml.cli.views.catalog import about
 
 _ROW, _LANE, _DOT = 24, 18, 13  # pixels
 _LEFT = 14
-_CHARACTER = 7.4  # pixels that one takes, at most
+_CHARACTER = 7.4  # pixels, the widest
 _COLOURS = 6
-_MOST_LANES = 8  # beside which words begin
-_MOST_DOTS = 40  # in a row; the table has all
+_MOST_LANES = 8  # lanes that labels keep clear of
+_MOST_DOTS = 40  # in a row; the table lists all
 _LONGEST = 110  # characters of a label
 _LONGEST_PATH = 48
 
 
-def drawn(points: Sequence[Point], by: str) -> str:
-    """An SVG element; its colours and fonts are the page's."""
+def draw(points: Sequence[Point], by: str) -> str:
+    """Return an SVG element; its colours and fonts come from the page's style sheet."""
     numbers = {point.row.key: number for number, point in enumerate(points)}
     links = [_link(points, number) for number in range(len(points))]
     merges = [each for number in range(len(points)) for each in _merges(points, number, numbers)]
@@ -27,7 +27,7 @@ def drawn(points: Sequence[Point], by: str) -> str:
     column = _x(min(_MOST_LANES, max((point.row.lane for point in points), default=0))) + _LANE
     for number, point in enumerate(points):
         end, marks = _node(point, number)
-        end = max(end, column)  # beside all lanes, so that no link crosses words
+        end = max(end, column)  # right of all lanes, so that no link crosses a label
         label, faint = _words(point, by)
         width = max(width, end + _CHARACTER * (len(label) + len(faint) + 2))
         nodes.append(
@@ -55,7 +55,7 @@ def _colour(lane: int) -> str:
 
 
 def _link(points: Sequence[Point], number: int) -> str:
-    """From a row up to its parent's; beside one that turns off, the parent's own lane goes on."""
+    """Return the link from a row to its parent. One that turns starts in the lane on its left."""
     row = points[number].row
     if row.parent is None:
         return ""
@@ -77,7 +77,7 @@ def _merges(points: Sequence[Point], number: int, numbers: dict[str, int]) -> It
 
 
 def _node(point: Point, number: int) -> tuple[int, str]:
-    """Where its words begin, and its marks: one to choose for each checkpoint."""
+    """Return where the label begins, and the marks: one that can be clicked per checkpoint."""
     x, y = _x(point.row.lane), _y(number)
     colour = _colour(point.row.lane)
     members = point.members[:_MOST_DOTS]
@@ -91,7 +91,7 @@ def _node(point: Point, number: int) -> tuple[int, str]:
 
 
 def _choice(member: Member, x: int, y: int, radius: int, colour: str) -> str:
-    path = _text(str(member.listed.path))
+    path = _text(str(member.entry.path))
     return (
         f'<circle class="node full {colour}" cx="{x}" cy="{y}" r="{radius}"'
         f' data-i="{member.number}" tabindex="0" role="button" aria-label="{path}">'
@@ -100,7 +100,7 @@ def _choice(member: Member, x: int, y: int, radius: int, colour: str) -> str:
 
 
 def _words(point: Point, by: str) -> tuple[str, str]:
-    """What is said in full, and more faintly."""
+    """Return the label and the faint text after it."""
     files = _files(point.members)
     if not files and by == "parent":
         return point.named[:_LONGEST], "none of these"
@@ -114,10 +114,10 @@ def _words(point: Point, by: str) -> tuple[str, str]:
 def _files(members: Sequence[Member]) -> str:
     if not members:
         return ""
-    path = str(members[-1].listed.path)
+    path = str(members[-1].entry.path)
     short = path if len(path) <= _LONGEST_PATH else "…" + path[-_LONGEST_PATH:]
     return short if len(members) == 1 else f"{short} and {len(members) - 1} more"
 
 
-def _text(given: str) -> str:
-    return escape(safe(given))
+def _text(text: str) -> str:
+    return escape(safe(text))

@@ -5,19 +5,19 @@ const place = document.getElementById("shown");
 let picked = [];
 
 function make(name, text, kind) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
+  const element = document.createElement(name);
+  if (text !== undefined) element.textContent = text;
+  if (kind) element.className = kind;
+  return element;
 }
 
 function table(rows) {
-  const made = make("table"), body = made.appendChild(make("tbody"));
+  const element = make("table"), body = element.appendChild(make("tbody"));
   for (const cells of rows) {
     const row = body.appendChild(make("tr"));
     for (const [text, kind] of cells) row.appendChild(make("td", text, kind));
   }
-  return made;
+  return element;
 }
 
 function pick(number) {
@@ -59,11 +59,11 @@ function absent(a, b, only) {
 }
 
 function environment(a, b) {
-  const [mine, theirs] = [a, b].map(each => data.environments[each.environment]);
-  if (!mine || !theirs) return [make("p", "Not recorded on both sides.", "faint")];
+  const [left, right] = [a, b].map(each => data.environments[each.environment]);
+  if (!left || !right) return [make("p", "Not recorded on both sides.", "faint")];
   const rows = [];
   // As maps: a section may have the name of a property that every object has.
-  const [known, compared] = [mine, theirs].map(each => new Map(Object.entries(each)));
+  const [known, compared] = [left, right].map(each => new Map(Object.entries(each)));
   for (const section of [...compared.keys()].filter(name => known.has(name))) {
     const [before, after] = [known, compared].map(each => data.sections[each.get(section)]);
     if (before === after) continue;
@@ -118,10 +118,10 @@ function strength(each) {
 }
 
 function heat(layers, names) {
-  const made = make("table", undefined, "heat"), head = make("tr");
+  const element = make("table", undefined, "heat"), head = make("tr");
   head.append(make("th"), ...names.map(name => make("th", name)));
-  made.appendChild(make("thead")).append(head);
-  const body = made.appendChild(make("tbody"));
+  element.appendChild(make("thead")).append(head);
+  const body = element.appendChild(make("tbody"));
   for (const [layer, cells] of layers) {
     const row = body.appendChild(make("tr"));
     row.append(make("th", layer));
@@ -133,18 +133,18 @@ function heat(layers, names) {
     }
   }
   const wide = make("div", undefined, "wide");
-  wide.append(made);
+  wide.append(element);
   return wide;
 }
 
 function key() {
-  const made = make("div", undefined, "key");
+  const element = make("div", undefined, "key");
   for (const by of [1e-6, 1e-4, 1e-2, 1]) {
-    made.appendChild(make("i")).style.opacity = strength({ by });
-    made.append(make("span", by >= 0.01 ? String(by) : by.toExponential(0)));
+    element.appendChild(make("i")).style.opacity = strength({ by });
+    element.append(make("span", by >= 0.01 ? String(by) : by.toExponential(0)));
   }
-  made.append(make("span", "norm of the change, by the norm of what was; empty: the same, or not there"));
-  return made;
+  element.append(make("span", "norm of the change, by the norm of what was; empty: the same, or not there"));
+  return element;
 }
 
 function odd(found) {
@@ -172,6 +172,6 @@ document.getElementById("find").addEventListener("input", event => {
   }
 });
 // page.html#3,7 chooses two at once.
-const asked = location.hash.slice(1).split(",").map(Number);
-for (const number of asked) if (location.hash && number in data.checkpoints) pick(number);
+const requested = location.hash.slice(1).split(",").map(Number);
+for (const number of requested) if (location.hash && number in data.checkpoints) pick(number);
 show();
