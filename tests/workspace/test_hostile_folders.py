@@ -93,6 +93,9 @@ def test_an_entry_that_names_what_is_outside(
     work: Folder, outside: Outside, tmp_path: Path, entry: Callable[[Outside], dict[str, object]]
 ) -> None:
     forge(work, **entry(outside))
+    said = type_command("history", cwd=work.path)
+    assert said.status == 3
+    assert "cannot be read" in said.err
     go_back(work, tmp_path)
 
 
@@ -321,8 +324,6 @@ def a_git_link(work: Folder, outside: Outside) -> Path:
 
 def a_linked_worktrees(work: Folder, outside: Outside) -> Path:
     work.git("worktree", "add", "-q", "--detach", "../linked")
-    named = work.path / ".git/worktrees/linked/gitdir"
-    os.utime(named, (0, 0))  # so old that git would write the new place into it
     place = Folder(work.path.with_name("came"))
     place.write(".git", f"gitdir: {work.path / '.git/worktrees/linked'}\n")
     return place.path
@@ -364,7 +365,10 @@ def test_a_folder_that_leads_git_to_another_one(
 
 def test_no_filter_is_started_by_a_capture(repo: Folder, outside: Outside, home: Path) -> None:
     """Not the repository's, and not the user's own: loaded code says which files it is for."""
+    repo.write("notes.txt", "a=b\n")
+    repo.commit("notes")
     arm(repo, outside.program)
+    repo.write("notes.txt", "a=b, and changed\n")
     shutil.copy(repo.path / ".git/config", home / ".gitconfig")
     with pytest.warns(JellyWarning, match="its filter was not run"):
         assert jellyml.create_snapshot(repo.path, strict=True).filling

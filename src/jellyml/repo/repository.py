@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jellyml.errors import NotARepository
 from jellyml.repo.git import Git
-from jellyml.repo.work_tree import check_git_file, check_work_tree, in_git_directory
+from jellyml.repo.work_tree import check_work_tree, in_git_directory
 
 _OWN_CONFIG = "file:.git/config"
 _GIT_DIRECTORY = {"HEAD", "objects", "refs"}
@@ -71,7 +71,6 @@ class Repository:
         to that repository (``repo.work_tree``).
         """
         git = Git(folder, deadline=deadline)
-        check_git_file(folder)
         asked = ("--show-object-format", "--show-toplevel", "--git-dir", "--git-common-dir")
         lines = git.run("rev-parse", *asked).removesuffix(b"\n").split(b"\n")
         if len(lines) != 4:  # a path contains a newline: query each one separately

@@ -7,7 +7,6 @@ records a working tree, points back.
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,24 +15,8 @@ from jellyml.errors import ForeignRepository, pasteable
 from jellyml.fs.atomic import read_plain
 from jellyml.fs.paths import resolved
 
-_OBJECT_ID = re.compile(rb"[0-9a-f]{40}")
 _LONGEST = 1 << 16  # maximum bytes of a file that names a path
 _GIT_DIRECTORY = ("HEAD", "objects", "refs")  # what git requires (setup.c)
-
-
-def check_git_file(folder: Path) -> None:
-    """Raise ForeignRepository if the nearest ``.git`` points to another folder's repository.
-
-    This runs before git, because git would record the new location in a linked worktree's files.
-    If there are several ``.git``, git's choice is unknown here; ``check_work_tree`` checks it.
-    """
-    for root in _upwards(folder):
-        own = root / ".git"
-        git_dir = _target(own)
-        if git_dir and not _belongs(git_dir, own):
-            raise _foreign(own, git_dir)
-        if git_dir and _is_taken(git_dir):
-            return
 
 
 def check_work_tree(root: Path, git_dir: Path, folder: Path) -> None:
@@ -49,22 +32,18 @@ def check_work_tree(root: Path, git_dir: Path, folder: Path) -> None:
             "git config --unset core.worktree, or make a worktree: git worktree add",
         )
     own = root / ".git"
-    if _target(own) == git_dir and not _belongs(git_dir, own):
-        raise _foreign(own, git_dir)
     if _target(own) != git_dir:
         raise ForeignRepository(
             f"{root} is the working tree of {git_dir} by its core.worktree only; it has no .git"
             " that leads there.",
             "go to the folder of the project itself.",
         )
-
-
-def _foreign(own: Path, git_dir: Path) -> ForeignRepository:
-    return ForeignRepository(
-        f"{own} leads to {git_dir}, which is another folder's repository.",
-        "go to that folder; if this is a worktree that was moved:"
-        f" git worktree repair {pasteable(own.parent)}",
-    )
+    if not _belongs(git_dir, own):
+        raise ForeignRepository(
+            f"{own} leads to {git_dir}, which is another folder's repository.",
+            "go to that folder; if this is a worktree that was moved:"
+            f" git worktree repair {pasteable(root)}",
+        )
 
 
 def in_git_directory(folder: Path) -> bool:
@@ -111,18 +90,6 @@ def _target(own: Path) -> Path | None:
 
 def _line(path: Path) -> bytes:
     return read_plain(path, _LONGEST).rstrip(b"\r\n")
-
-
-def _is_taken(git_dir: Path) -> bool:
-    """Return whether git stops its search here, like is_git_directory() in git's setup.c."""
-    head = git_dir / "HEAD"
-    with suppress(OSError):
-        text = os.fsencode(head.readlink()) if head.is_symlink() else _line(head)
-        name = text.removeprefix(b"ref:").lstrip()
-        if name.startswith(b"refs/") or _OBJECT_ID.match(text):
-            common = _common(git_dir)
-            return all(os.access(common / one, os.X_OK) for one in ("objects", "refs"))
-    return False
 
 
 def _common(git_dir: Path) -> Path:
