@@ -205,6 +205,7 @@ def test_a_record_that_names_folders_elsewhere(work: Folder, outside: Outside) -
         assert "jellyml record --resume" in said.out
         assert ("--watch" in said.out) == (folders != [work.path])
         said = type_command("record", "--resume", cwd=work.path)
+        assert said.status == (1 if folders == [work.path] else 3)
         assert "--watch" in said.err
         assert outside.untouched()
 
@@ -368,12 +369,12 @@ def test_no_filter_is_started_by_a_capture(repo: Folder, outside: Outside, home:
     repo.write("notes.txt", "a=b\n")
     repo.commit("notes")
     arm(repo, outside.program)
-    repo.write("notes.txt", "a=b, and changed\n")
     shutil.copy(repo.path / ".git/config", home / ".gitconfig")
     with pytest.warns(JellyWarning, match="its filter was not run"):
         assert jellyml.create_snapshot(repo.path, strict=True).filling
     assert not outside.ran()
-    os.utime(repo.path / "train.py")
+    for name in ("train.py", "notes.txt"):  # of the same size, so that git has to compare
+        os.utime(repo.path / name)
     with pytest.warns(JellyWarning, match="its filter was not run"):
         jellyml.create_snapshot(repo.path, strict=True)
 
@@ -648,8 +649,7 @@ def test_a_token_that_is_a_path(work: Folder, outside: Outside) -> None:
     work.git("worktree", "add", "-q", "--detach", "../linked")
     (work.path / ".git/jellyml/worktrees/linked.x").mkdir(parents=True)
     token = work.path / ".git/worktrees/linked/jellyml"
-    token.write_text(f"x/../../../../../{os.path.relpath(outside.path, work.path)}")
-    token.write_text("x/../../../../../../outside")
+    token.write_text("x/../../../../../outside")
     for word in GOING_BACK:
         type_command(word, cwd=work.path.with_name("linked"))
 

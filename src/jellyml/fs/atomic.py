@@ -126,7 +126,7 @@ def read_plain(path: Path, most: int = 1 << 30) -> bytes:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_size > most:
             raise OSError(errno.EINVAL, "Not a regular file of a usual size", str(path))
-        return file.read(most)
+        return file.read(status.st_size)
 
 
 _PLAIN = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
