@@ -74,7 +74,7 @@ class Unpacking:
         if status:
             raise _refusal(status, bytes(self.words))
         if sum(each.stat().st_size for each in self.stored.glob("*.pack")) != self.size:
-            raise BadSnapshot("The bundle in this checkpoint goes on behind its end.", AGAIN)
+            raise BadSnapshot("The bundle in this checkpoint continues after its end.", AGAIN)
 
 
 @contextmanager
@@ -120,6 +120,6 @@ def _refusal(status: int, words: bytes) -> BadSnapshot | GitError:
     if bad:
         each, fault = bad[1].decode(), bad[2].decode()
         return BadSnapshot(
-            f"The bundle in this checkpoint is not to be trusted: git finds {fault} in {each}."
+            f"The bundle in this checkpoint is not trustworthy: git finds {fault} in {each}."
         )
     return BadSnapshot("The bundle in this checkpoint is damaged.", AGAIN)

@@ -17,7 +17,7 @@ from typing import IO, Protocol
 from jellyml.errors import BadSnapshot
 from jellyml.repo.paths import check_name, folded, is_dot_git, shown
 
-_RAISE = "if you trust whoever made it, allow more with --max-unpacked."
+_RAISE = "if you trust its author, allow more with --max-unpacked."
 
 # No file system accepts a longer path, or a longer symlink target.
 _LONGEST = 4096
@@ -107,7 +107,7 @@ def _objects(
                 raise takes_too_much()
             if answer[1] != kind:
                 raise BadSnapshot(
-                    "The code in this checkpoint is no bundle of commits: "
+                    "The code in this checkpoint is not a bundle of commits: "
                     f"{each.hex()} should be a {kind.decode()}, and is {answer[1].decode()}."
                 )
             pieces = _pieces(process.stdout, int(answer[2]))

@@ -161,7 +161,7 @@ def make_repository(folder: Path) -> None:
     """
     if in_git_directory(folder):
         raise NotARepository(
-            f"{folder} has a .git, or lies in a git directory, but is not a git repository"
+            f"{folder} has a .git, or is in a git directory, but is not a git repository"
             " with a working tree.",
             "mend or remove it; none is made over it.",
         )

@@ -177,7 +177,7 @@ def _refuse_what_is_nowhere_else(session: Session) -> None:
         for one in lying(private):
             raise JellyError(
                 f"{one.name} was set aside and not brought back yet;"
-                f" it lies at {private / one.place}.",
+                f" it is at {private / one.place}.",
                 "jellyml undo, or move it where you want it.",
             )
         for path in filter(Path.is_file, (private / "rescue").rglob("*")):

@@ -159,7 +159,7 @@ class IncomingSnapshot:
             if not self._has_tree(self.incoming.git, wanted):
                 self.warnings.append(
                     "The history was left out of this snapshot, and is not in this repository:"
-                    " its commit stands alone."
+                    " its commit has no history."
                 )
                 return None
         return wanted
@@ -231,7 +231,7 @@ def arriving(path: Location, max_unpacked: int) -> Iterator[IncomingSnapshot]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The destination; ``lying`` are the files that were in a folder before its repository."""
+    """The destination. ``lying``: the files in a folder that became a repository."""
 
     repository: Repository
     new: bool = False
@@ -263,7 +263,7 @@ def load_target(
     lying = _lying(folder)
     try:
         if fresh and in_git_directory(folder.parent):
-            raise UsageError(f"{folder} lies in a git directory.", "name a folder outside of it.")
+            raise UsageError(f"{folder} is in a git directory.", "name a folder outside of it.")
         _make_repository(folder, object_format)
         yield Target(Repository.find(folder), new=True, lying=lying)
     except BaseException:

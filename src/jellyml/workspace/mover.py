@@ -168,7 +168,9 @@ class Mover:
         except FileNotFoundError:
             pass
         except NotADirectoryError:
-            raise UnsafeToContinue(f"{self._place(path)} came into the way of a folder.") from None
+            raise UnsafeToContinue(
+                f"{self._place(path)} appeared where a folder is needed."
+            ) from None
         for folder in (*reversed(list(parents(path))), path):
             entry = found.entry(os.fsdecode(folder.rpartition(b"/")[2]))
             with suppress(FileExistsError):
@@ -182,7 +184,7 @@ class Mover:
             try:
                 found = entry.enter()
             except NotADirectoryError:
-                raise UnsafeToContinue(f"{entry.path} came into the way of a folder.") from None
+                raise UnsafeToContinue(f"{entry.path} appeared where a folder is needed.") from None
         return found
 
     def _entry(self, path: bytes, around: SideEffects) -> DirEntry:

@@ -217,7 +217,7 @@ def _read(path: Path, number: int | None = None) -> list[Operation]:
         return entries
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UnsafeToContinue(
-            f"The journal entry {path} cannot be read ({error}), so nobody knows what it did.",
+            f"The journal entry {path} cannot be read ({error}), so what it did is unknown.",
             f"mv {pasteable(path)} {pasteable(path)}.unreadable - then look at your files:"
             " jellyml history names the states that you can restore",
         ) from None
@@ -241,7 +241,7 @@ def _side(value: list[str] | None) -> BlobRef:
         return None
     mode, oid = value
     if not (_MODE.fullmatch(mode) and _OID.fullmatch(oid)):
-        raise ValueError(f"{value} is no mode and object")
+        raise ValueError(f"{value} is not a mode and an object id")
     return mode, oid
 
 
@@ -281,7 +281,7 @@ def _check(operation: Operation) -> None:
 def _mapping(operation: Operation, fact: str) -> dict[str, object]:
     found = operation.facts.get(fact) or {}
     if not isinstance(found, dict):
-        raise TypeError(f"{fact} is no mapping")
+        raise TypeError(f"{fact} is not a mapping")
     return found
 
 

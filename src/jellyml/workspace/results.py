@@ -85,9 +85,7 @@ def loaded(root: Path, arrival: "IncomingSnapshot", commit: str, *, new: bool) -
     """Describe the result of a load, how to continue, and how to go back."""
     lines = [f"The code of {arrival.path.name} is loaded into {root}."]
     if arrival.checkpoint.passed_over:
-        lines.append(
-            f"A likelier snapshot in the file was passed over: {arrival.checkpoint.passed_over}"
-        )
+        lines.append(f"Another snapshot in the file was skipped: {arrival.checkpoint.passed_over}")
     branch = arrival.code.get("branch")
     origin = f", captured on branch {branch}" if isinstance(branch, str) else ""
     git = f"git{_there(root, '-C')}"
@@ -109,7 +107,7 @@ def would_load(root: Path, arrival: "IncomingSnapshot", changes: tuple[Change, .
 def other_files_there(root: Path, aside: Mapping[str, str], model: "Location") -> JellyError:
     name = next(iter(aside))
     return UnsafeToContinue(
-        f"{root / name} lies here with other content than in the snapshot. Nothing was changed.",
+        f"{root / name} is here with other content than in the snapshot. Nothing was changed.",
         f"jellyml load {pasteable(model)} --to NEW-FOLDER",
     )
 
@@ -215,7 +213,7 @@ def embedded(folders: Sequence[str]) -> list[str]:
 def parts_that_stay(model: "Location", paths: Sequence[bytes]) -> list[str]:
     """Warn about files of the checkpoint's folder for which the code has other content."""
     said = [
-        f"{os.fsdecode(path)} was left as it is: it lies in the checkpoint, and its code has other"
+        f"{os.fsdecode(path)} was left as it is: it is part of the checkpoint, whose code has other"
         f" bytes for it. jellyml load {pasteable(model)} --to NEW-FOLDER brings those."
         for path in paths[:_FEW]
     ]
@@ -226,13 +224,13 @@ def parts_that_stay(model: "Location", paths: Sequence[bytes]) -> list[str]:
 def set_aside(private: Path, aside: Mapping[str, str]) -> list[str]:
     """Report the files that were set aside, and where they are."""
     return [
-        f"{name} lay in the way; until you go back it lies at {private / place}."
+        f"{name} was in the way; until you go back it is at {private / place}."
         for name, place in aside.items()
     ]
 
 
 def stays_aside(lying: Path, place: Path) -> str:
-    return f"{place} was not brought back, something else is in its place: it lies at {lying}."
+    return f"{place} was not brought back, something else is in its place: it is at {lying}."
 
 
 def typed_meanwhile(path: str) -> str:

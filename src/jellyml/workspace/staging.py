@@ -43,7 +43,7 @@ def write_blobs(git: Git, moves: Sequence[Move], stage: Path, modes: Modes) -> N
         path = slot(stage, move.path)
         if move.after[0].encode() == SYMLINK:
             if b"\0" in content:
-                raise GitError(f"{os.fsdecode(move.path)} is a link to no path.")
+                raise GitError(f"{os.fsdecode(move.path)} is a symlink without a valid target.")
             path.symlink_to(os.fsdecode(content))
             continue
         with path.open("xb") as file:

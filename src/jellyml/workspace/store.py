@@ -239,7 +239,7 @@ class Store:
 
     def _new_commits(self, git: Git, commit: str) -> tuple[bool, set[str]]:
         """Return whether the user lacks ``commit``, and the user's commits that it is based on."""
-        # No ``--not``: git before 2.42 reads no options from stdin, and would report missing objects.
+        # No ``--not``: git before 2.42 reads no options from stdin, and would report gaps.
         asked = "".join(f"{one}\n" for one in (commit, *(f"^{tip}" for tip in self._tips())))
         try:
             answer = git.run("rev-list", "--boundary", "--stdin", stdin=asked.encode())

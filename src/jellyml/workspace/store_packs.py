@@ -76,7 +76,7 @@ def _ids(index: Path) -> Iterator[str]:
     """Return the objects in a pack index of version 2. Raises OSError for any other version."""
     content, size = index.read_bytes(), len(index.stem.removeprefix("pack-")) // 2
     if content[:8] != _INDEX or len(content) < _FIRST:
-        raise OSError(f"{index} is no index of a pack.")
+        raise OSError(f"{index} is not a pack index of version 2.")
     end = _FIRST + size * int.from_bytes(content[_FIRST - 4 : _FIRST], "big")
     return (content[at : at + size].hex() for at in range(_FIRST, end, size))
 
