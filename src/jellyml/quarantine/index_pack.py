@@ -84,15 +84,15 @@ def unpack(start: Start, pack: Iterable[bytes], size: int, directory: Path) -> I
     ``--strict`` also requires every referenced object. If git is still running at the end of the
     block, it is killed.
     """
-    asked = ("index-pack", "--stdin", "--threads=1", _STRICT, f"--max-input-size={size}")
-    with start(*asked) as process:
-        found = Unpacking(process, size, directory / "objects" / "pack")
-        found.begin(pack)
+    command = ("index-pack", "--stdin", "--threads=1", _STRICT, f"--max-input-size={size}")
+    with start(*command) as process:
+        unpacking = Unpacking(process, size, directory / "objects" / "pack")
+        unpacking.begin(pack)
         try:
-            yield found
+            yield unpacking
         finally:
             process.kill()  # no effect if it has ended; otherwise the feeder would block
-            for one in found.threads:
+            for one in unpacking.threads:
                 one.join()
 
 

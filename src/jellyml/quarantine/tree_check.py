@@ -75,9 +75,9 @@ def check_tip(start: Start, commit: str, most: Most, scratch: Path) -> Tip:
 
     ``start`` starts git where the commit is; ``scratch`` is a folder for temporary files.
     """
-    asked = ("cat-file", "--batch-check=%(objectsize)", "--buffer")
+    command = ("cat-file", "--batch-check=%(objectsize)", "--buffer")
     # Sizes go to a file: no code reads a pipe while the folders are read.
-    with tempfile.TemporaryFile(dir=scratch) as sizes, start(*asked, stdout=sizes) as sizing:
+    with tempfile.TemporaryFile(dir=scratch) as sizes, start(*command, stdout=sizes) as sizing:
         walk = _Walk(most, sizing)
         with start("cat-file", "--batch") as process:
             tree = _tree_of(process, commit)
@@ -269,9 +269,9 @@ def _entries(pieces: Iterable[bytes], width: int) -> Iterator[tuple[str, bytes, 
     for piece in pieces:
         rest += piece
         end = 0
-        while found := entry.match(rest, end):
-            mode, name, each = found.groups()
-            end = found.end()
+        while match := entry.match(rest, end):
+            mode, name, each = match.groups()
+            end = match.end()
             if mode not in _KINDS:
                 raise BadSnapshot(
                     f"The code in this checkpoint holds {shown(name)}, which is neither a file "

@@ -48,14 +48,14 @@ def refusal(
             f"The repository at {folder} belongs to another user, so git will not read it.",
             f"git config --global --add safe.directory {place}",
         )
-    said = f"git {command} failed: {reason or 'no reason given'}."
+    message = f"git {command} failed: {reason or 'no reason given'}."
     if _MISSING.search(reason):
         return GitError(
-            said,
+            message,
             "git fsck says what is missing; in a partial clone, where that is so by design,"
             " ask for history='auto' or 'none'.",
         )
-    return GitError(said)
+    return GitError(message)
 
 
 def _killed(command: str, number: int, *, is_limited: bool) -> GitError:

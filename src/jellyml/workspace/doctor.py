@@ -44,10 +44,10 @@ def _damaged(session: Session) -> Iterator[Finding]:
 
 
 def _set_aside(session: Session) -> Iterator[Finding]:
-    held = session.store.numbers()
+    numbers = session.store.numbers()
     for one in lying(session.private):
         message = f"{one.name} is set aside; it is at {session.private / one.place}."
-        if one.before in held:
+        if one.before in numbers:
             fix = f"jellyml restore {one.before} brings it back; so does jellyml undo, in its turn."
             yield Finding(message, False, fix, expected=True)
         else:

@@ -20,8 +20,8 @@ def write(git: Git, folder: Path, revisions: Iterable[str]) -> str:
 
     Without deltas: a pack of few, dissimilar objects is written in half the time.
     """
-    asked = "".join(f"{one}\n" for one in revisions)
-    return _written(git, folder, "--revs", "--window=0", stdin=asked)
+    listed = "".join(f"{one}\n" for one in revisions)
+    return _written(git, folder, "--revs", "--window=0", stdin=listed)
 
 
 def write_objects(git: Git, folder: Path, ids: Iterable[str]) -> str:
