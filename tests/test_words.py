@@ -30,38 +30,41 @@ TURNS = re.compile(
     r"|nobody|somebody|a stranger's|strangers'"
     r"|of (ours|theirs)|of (the user|git|JellyML)'s( own)?(?=[.,;:)]| that\b| which\b)"
     r"|there (is|are) nowhere|there is none of"
-    r"|(is|are) no (file|folder|page|number|array|checkpoint|text|bundle|ordinary|git)"
+    r"|(?<!there )(is|are) no (file|folder|page|number|array|checkpoint|text|bundle|ordinary|git)"
     r"|ha(s|ve) not (its|their|his)"
     r"|all of ours|(has|have) (no|a) say"
     r")\b",
     re.IGNORECASE,
 )
 
+# Names of code may be anything.
+CODE = re.compile(r"``[^`]+``|`[^`]+`")
+
 # Packages of src/jellyml, and pages, that have no hit.
-CLEAN = ("docs/architecture.md",)
+CLEAN = ("fs", "quarantine", "repo", "workspace", "docs/architecture.md")
 
 # Files that still have hits. A number may go down, never up.
 LEFT: dict[str, int] = {
     "capture/bundle.py": 2,
-    "capture/cache.py": 7,
+    "capture/cache.py": 6,
     "capture/capture.py": 1,
     "capture/create.py": 4,
     "capture/settings.py": 1,
     "catalog/ancestry.py": 1,
     "catalog/differences.py": 3,
     "catalog/entry.py": 2,
-    "catalog/find.py": 3,
+    "catalog/find.py": 2,
     "catalog/graph.py": 3,
     "catalog/lanes.py": 4,
     "catalog/made_by.py": 3,
     "catalog/parents.py": 1,
     "checkpoint/apply_edit.py": 13,
     "checkpoint/audit.py": 1,
-    "checkpoint/bounded_file.py": 2,
+    "checkpoint/bounded_file.py": 1,
     "checkpoint/checkpoint.py": 5,
     "checkpoint/export.py": 2,
-    "checkpoint/fill.py": 5,
-    "checkpoint/payload.py": 3,
+    "checkpoint/fill.py": 4,
+    "checkpoint/payload.py": 2,
     "checkpoint/reader.py": 4,
     "checkpoint/sidecar.py": 2,
     "cli/commands/check.py": 1,
@@ -76,8 +79,8 @@ LEFT: dict[str, int] = {
     "cli/views/code.py": 2,
     "cli/views/log_page/__init__.py": 2,
     "cli/views/tensors.py": 1,
-    "compare/commits.py": 2,
-    "compare/endpoints.py": 2,
+    "compare/commits.py": 1,
+    "compare/endpoints.py": 1,
     "compare/tensors.py": 3,
     "errors.py": 1,
     "formats/containers/pickle/builder.py": 2,
@@ -98,34 +101,16 @@ LEFT: dict[str, int] = {
     "formats/tflite.py": 1,
     "formats/torch_legacy.py": 1,
     "formats/torch_zip.py": 3,
-    "fs/atomic.py": 6,
-    "fs/locks.py": 3,
-    "fs/output.py": 1,
-    "fs/rename.py": 3,
-    "fs/tempdirs.py": 2,
     "integrations/accelerate.py": 1,
     "integrations/lightning.py": 1,
     "integrations/run.py": 1,
-    "quarantine/index_pack.py": 2,
-    "quarantine/quarantine.py": 5,
-    "quarantine/reader.py": 5,
-    "quarantine/tree_check.py": 9,
     "recorder/fill_outputs.py": 3,
     "recorder/outputs.py": 5,
     "recorder/process.py": 3,
     "recorder/recorder.py": 6,
     "recorder/run_state.py": 6,
-    "remote/address.py": 2,
+    "remote/address.py": 1,
     "remote/file.py": 5,
-    "repo/bundle_header.py": 4,
-    "repo/git.py": 2,
-    "repo/git_errors.py": 3,
-    "repo/interactive.py": 3,
-    "repo/lfs.py": 4,
-    "repo/paths.py": 3,
-    "repo/repository.py": 5,
-    "repo/work_tree.py": 1,
-    "repo/worktrees.py": 6,
     "secrets/detect_secrets.py": 1,
     "secrets/patterns.py": 2,
     "secrets/redact.py": 5,
@@ -145,40 +130,11 @@ LEFT: dict[str, int] = {
     "working_tree/scratch.py": 2,
     "working_tree/selection.py": 3,
     "working_tree/status.py": 4,
-    "workspace/doctor.py": 4,
-    "workspace/gitdir.py": 5,
-    "workspace/history.py": 3,
-    "workspace/keep_refs.py": 3,
-    "workspace/links.py": 1,
-    "workspace/load.py": 6,
-    "workspace/mover.py": 7,
-    "workspace/on_disk.py": 5,
-    "workspace/operation_log.py": 7,
-    "workspace/operations.py": 2,
-    "workspace/plan.py": 11,
-    "workspace/rebuild.py": 1,
-    "workspace/recovery.py": 10,
-    "workspace/relation.py": 1,
-    "workspace/results.py": 8,
-    "workspace/session.py": 6,
-    "workspace/set_aside.py": 7,
-    "workspace/staging.py": 9,
-    "workspace/state.py": 6,
-    "workspace/state_builder.py": 3,
-    "workspace/store.py": 6,
-    "workspace/store_packs.py": 1,
-    "workspace/transaction.py": 1,
-    "workspace/workspace.py": 2,
-    "docs/diff.md": 2,
-    "docs/fine-tune.md": 3,
     "docs/format.md": 4,
     "docs/formats.md": 7,
-    "docs/integrations.md": 4,
+    "docs/integrations.md": 2,
     "docs/manifest.md": 7,
     "docs/promises.md": 19,
-    "docs/remote.md": 3,
-    "docs/secrets.md": 1,
-    "README.md": 3,
 }
 
 
@@ -203,7 +159,7 @@ def hits(path: Path) -> list[str]:
     """Each turn in a file, with the words around it."""
     found = []
     for text in texts_of(path):
-        line = " ".join(text.split())
+        line = CODE.sub("``", " ".join(text.split()))
         for match in TURNS.finditer(line):
             found.append(f"…{line[max(0, match.start() - 40) : match.end() + 30]}…")
     return found

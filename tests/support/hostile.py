@@ -159,31 +159,32 @@ def other_branches() -> bytes:
 
 
 HEADERS = {
-    "nothing": Case(bytes, "no git bundle"),
-    "garbage": Case(lambda: b"\0\xff\x1b[2J" * 5000, "no git bundle"),
-    "a signature alone": Case(lambda: b"# v2 git bundle\n", "no git bundle"),
+    "nothing": Case(bytes, "not a git bundle"),
+    "garbage": Case(lambda: b"\0\xff\x1b[2J" * 5000, "not a git bundle"),
+    "a signature alone": Case(lambda: b"# v2 git bundle\n", "not a git bundle"),
     "no end of the header": Case(
-        lambda: b"# v2 git bundle\n" + b"%s refs/heads/x\n" % X.encode() * 100_000, "no git bundle"
+        lambda: b"# v2 git bundle\n" + b"%s refs/heads/x\n" % X.encode() * 100_000,
+        "not a git bundle",
     ),
     "100,000 refs": Case(
-        lambda: with_lines(b"%s refs/heads/x\n" % X.encode() * 100_000), "no git bundle"
+        lambda: with_lines(b"%s refs/heads/x\n" % X.encode() * 100_000), "not a git bundle"
     ),
     "an endless line": Case(
-        lambda: with_lines(b"%s refs/heads/" % X.encode() + b"x" * MIB + b"\n"), "no git bundle"
+        lambda: with_lines(b"%s refs/heads/" % X.encode() + b"x" * MIB + b"\n"), "not a git bundle"
     ),
     "a long line": Case(
-        lambda: with_lines(b"%s refs/heads/" % X.encode() + b"x" * 5000 + b"\n"), "no git bundle"
+        lambda: with_lines(b"%s refs/heads/" % X.encode() + b"x" * 5000 + b"\n"), "not a git bundle"
     ),
-    "a line of garbage": Case(lambda: with_lines(b"\x1b[31mgarbage\n"), "no git bundle"),
+    "a line of garbage": Case(lambda: with_lines(b"\x1b[31mgarbage\n"), "not a git bundle"),
     "version 4": Case(lambda: with_start(b"# v4 git bundle\n%s HEAD"), "newer"),
     "a very new version": Case(
         lambda: with_start(b"# v" + b"9" * 5000 + b" git bundle\n%s HEAD"), "newer"
     ),
     "an unknown capability": Case(
-        lambda: with_start(b"# v3 git bundle\n@magic=1\n%s HEAD"), "no git bundle"
+        lambda: with_start(b"# v3 git bundle\n@magic=1\n%s HEAD"), "not a git bundle"
     ),
     "an unknown object format": Case(
-        lambda: with_start(b"# v3 git bundle\n@object-format=md5\n%s HEAD"), "no git bundle"
+        lambda: with_start(b"# v3 git bundle\n@object-format=md5\n%s HEAD"), "not a git bundle"
     ),
     "a filter": Case(
         lambda: with_start(b"# v3 git bundle\n@filter=blob:none\n%s HEAD"), "incomplete"
@@ -193,7 +194,7 @@ HEADERS = {
     "HEAD twice": Case(lambda: with_start(b"# v2 git bundle\n%s HEAD\n%s HEAD"), "HEAD"),
     "HEAD in capitals": Case(
         lambda: with_start(b"# v2 git bundle\nABCDEF0123456789ABCDEF0123456789ABCDEF01 HEAD"),
-        "no git bundle",
+        "not a git bundle",
     ),
     "HEAD cut short": Case(lambda: with_start(b"# v2 git bundle\nabcdef HEAD"), "HEAD"),
     "HEAD of the other format": Case(

@@ -191,7 +191,7 @@ def test_what_lies_aside_of_a_worktree_that_is_gone_is_named_and_kept(
     said = [one for one in Workspace(repo.path).doctor() if "out.log" in one.problem]
 
     assert len(said) == 1
-    place = Path(said[0].problem.rpartition(" lies at ")[2].removesuffix("."))
+    place = Path(said[0].problem.rpartition(" is at ")[2].removesuffix("."))
     assert place.read_text() == "precious"
     with pytest.raises(jellyml.JellyError, match="set aside"):
         Workspace(repo.path).prune(everything=True)
@@ -347,7 +347,7 @@ def test_what_comes_into_the_way_meanwhile_does_not_stop_an_undo(
     assert repo.read("out.log") == b"typed this moment"
     assert repo.read("train.py") == b"print('two')\n"
     (warning,) = outcome.warnings
-    place = Path(warning.rpartition(" lies at ")[2].removesuffix("."))
+    place = Path(warning.rpartition(" is at ")[2].removesuffix("."))
     assert place.read_text() == "the first"
     (finding,) = Workspace(repo.path).doctor()
     assert str(place) in finding.problem

@@ -86,7 +86,7 @@ class Output:
         try:
             if not self.path.parent.is_dir():
                 raise UsageError(
-                    f"{self.path} lies in a folder that does not exist.",
+                    f"{self.path} is in a folder that does not exist.",
                     "name a file in a folder that is there.",
                 )
             return self.path.lstat()

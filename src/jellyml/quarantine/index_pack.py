@@ -74,7 +74,7 @@ class Unpacking:
         if status:
             raise _refusal(status, bytes(self.words))
         if sum(each.stat().st_size for each in self.stored.glob("*.pack")) != self.size:
-            raise BadSnapshot("The bundle in this checkpoint goes on behind its end.", AGAIN)
+            raise BadSnapshot("The bundle in this checkpoint continues after its end.", AGAIN)
 
 
 @contextmanager
@@ -84,15 +84,15 @@ def unpack(start: Start, pack: Iterable[bytes], size: int, directory: Path) -> I
     ``--strict`` also requires every referenced object. If git is still running at the end of the
     block, it is killed.
     """
-    asked = ("index-pack", "--stdin", "--threads=1", _STRICT, f"--max-input-size={size}")
-    with start(*asked) as process:
-        found = Unpacking(process, size, directory / "objects" / "pack")
-        found.begin(pack)
+    command = ("index-pack", "--stdin", "--threads=1", _STRICT, f"--max-input-size={size}")
+    with start(*command) as process:
+        unpacking = Unpacking(process, size, directory / "objects" / "pack")
+        unpacking.begin(pack)
         try:
-            yield found
+            yield unpacking
         finally:
             process.kill()  # no effect if it has ended; otherwise the feeder would block
-            for one in found.threads:
+            for one in unpacking.threads:
                 one.join()
 
 
@@ -120,6 +120,6 @@ def _refusal(status: int, words: bytes) -> BadSnapshot | GitError:
     if bad:
         each, fault = bad[1].decode(), bad[2].decode()
         return BadSnapshot(
-            f"The bundle in this checkpoint is not to be trusted: git finds {fault} in {each}."
+            f"The bundle in this checkpoint is not trustworthy: git finds {fault} in {each}."
         )
     return BadSnapshot("The bundle in this checkpoint is damaged.", AGAIN)

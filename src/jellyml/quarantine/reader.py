@@ -62,20 +62,20 @@ class Inside:
 
     def earlier(self) -> Iterator[File]:
         """Yield history files that the tip lacks: each content once, with one of its paths."""
-        held = {file.oid for file in self.files()}
+        current = {file.oid for file in self.files()}
         words = ("rev-list", "--objects", "--filter=object:type=blob", "--filter-provided-objects")
         with self._answering(*words, self.incoming.commit) as stdout:
             rows = (row.removesuffix(b"\n").partition(b" ") for row in stdout)
-            paths = {oid.decode(): path for oid, _, path in rows if oid.decode() not in held}
-        asked = "".join(f"{oid}\n" for oid in paths).encode()
-        sizes = self.git.run("cat-file", "--batch-check=%(objectsize)", stdin=asked).split()
+            paths = {oid.decode(): path for oid, _, path in rows if oid.decode() not in current}
+        listed = "".join(f"{oid}\n" for oid in paths).encode()
+        sizes = self.git.run("cat-file", "--batch-check=%(objectsize)", stdin=listed).split()
         for (oid, path), size in zip(paths.items(), sizes, strict=True):
             yield File(os.fsdecode(path), "file", int(size), oid)
 
     def contents(self, files: Iterable[File]) -> Iterator[tuple[File, bytes]]:
         """Yield files with their content, each whole in memory, from a single process."""
-        asked = list(files)
-        return zip(asked, self.git.read_objects(file.oid for file in asked), strict=True)
+        requested = list(files)
+        return zip(requested, self.git.read_objects(file.oid for file in requested), strict=True)
 
     def content(self, file: File) -> Iterator[bytes]:
         """Yield the content of a file in pieces of 64 KiB; for a link, its target."""

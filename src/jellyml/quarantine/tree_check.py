@@ -17,7 +17,7 @@ from typing import IO, Protocol
 from jellyml.errors import BadSnapshot
 from jellyml.repo.paths import check_name, folded, is_dot_git, shown
 
-_RAISE = "if you trust whoever made it, allow more with --max-unpacked."
+_RAISE = "if you trust its author, allow more with --max-unpacked."
 
 # No file system accepts a longer path, or a longer symlink target.
 _LONGEST = 4096
@@ -75,9 +75,9 @@ def check_tip(start: Start, commit: str, most: Most, scratch: Path) -> Tip:
 
     ``start`` starts git where the commit is; ``scratch`` is a folder for temporary files.
     """
-    asked = ("cat-file", "--batch-check=%(objectsize)", "--buffer")
+    command = ("cat-file", "--batch-check=%(objectsize)", "--buffer")
     # Sizes go to a file: no code reads a pipe while the folders are read.
-    with tempfile.TemporaryFile(dir=scratch) as sizes, start(*asked, stdout=sizes) as sizing:
+    with tempfile.TemporaryFile(dir=scratch) as sizes, start(*command, stdout=sizes) as sizing:
         walk = _Walk(most, sizing)
         with start("cat-file", "--batch") as process:
             tree = _tree_of(process, commit)
@@ -107,7 +107,7 @@ def _objects(
                 raise takes_too_much()
             if answer[1] != kind:
                 raise BadSnapshot(
-                    "The code in this checkpoint is no bundle of commits: "
+                    "The code in this checkpoint is not a bundle of commits: "
                     f"{each.hex()} should be a {kind.decode()}, and is {answer[1].decode()}."
                 )
             pieces = _pieces(process.stdout, int(answer[2]))
@@ -269,9 +269,9 @@ def _entries(pieces: Iterable[bytes], width: int) -> Iterator[tuple[str, bytes, 
     for piece in pieces:
         rest += piece
         end = 0
-        while found := entry.match(rest, end):
-            mode, name, each = found.groups()
-            end = found.end()
+        while match := entry.match(rest, end):
+            mode, name, each = match.groups()
+            end = match.end()
             if mode not in _KINDS:
                 raise BadSnapshot(
                     f"The code in this checkpoint holds {shown(name)}, which is neither a file "

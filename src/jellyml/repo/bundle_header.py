@@ -58,7 +58,7 @@ def read_header(pieces: Iterator[bytes]) -> tuple[BundleHeader, Iterator[bytes]]
         if end >= 0 or len(start) > _LONGEST:
             break
     if not _SIGNATURE.match(start) or not 0 <= end <= _LONGEST:
-        raise BadSnapshot("The code in this checkpoint is no git bundle.", AGAIN)
+        raise BadSnapshot("The code in this checkpoint is not a git bundle.", AGAIN)
     return _parse(bytes(start[: end + 2])), chain([bytes(start[end + 2 :])], pieces)
 
 
@@ -96,7 +96,7 @@ def _ref(line: bytes) -> tuple[bytes, bytes]:
         raise BadSnapshot(INCOMPLETE)
     ref = _REF.fullmatch(line)
     if not ref or len(line) > _LINE:
-        raise BadSnapshot("The code in this checkpoint is no git bundle.", AGAIN)
+        raise BadSnapshot("The code in this checkpoint is not a git bundle.", AGAIN)
     return ref[1], ref[2]
 
 

@@ -158,17 +158,17 @@ class Git:
 
         Results are in order. A missing object, or one over ``most`` bytes, raises GitError.
         """
-        asked = list(names)
-        if not asked:
+        requested = list(names)
+        if not requested:
             return
         with self.start("cat-file", "--batch", "--buffer") as process, self.watched(process):
             assert process.stdin
             assert process.stdout
             # A thread writes the names: git may fill its output pipe before it has read them all.
-            feeder = threading.Thread(target=_feed, args=(process.stdin, asked))
+            feeder = threading.Thread(target=_feed, args=(process.stdin, requested))
             feeder.start()
             try:
-                for one in asked:
+                for one in requested:
                     head = process.stdout.readline().split()
                     if most is not None and len(head) == 3 and int(head[2]) > most:
                         raise GitError(f"The object {one} has {int(head[2])} bytes, too many.")
@@ -241,7 +241,9 @@ class Git:
 
     def _environment(self) -> dict[str, str]:
         settings = _STEADY | (_WITHOUT_USER_FILES if self.isolated else {}) | self.config
-        kept = configured(inherited(CONFIGURATION if not self.isolated else ()), settings.items())
+        inherited_variables = configured(
+            inherited(CONFIGURATION if not self.isolated else ()), settings.items()
+        )
         places = {
             "GIT_DIR": self.directory,
             "GIT_WORK_TREE": self.work_tree,
@@ -253,7 +255,7 @@ class Git:
             private["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = os.pathsep.join(
                 _quoted(path) for path in self.objects
             )
-        return kept | _SET | (_ISOLATED if self.isolated else {}) | private
+        return inherited_variables | _SET | (_ISOLATED if self.isolated else {}) | private
 
 
 def inherited(names: tuple[str, ...] = CONFIGURATION) -> dict[str, str]:
@@ -274,11 +276,11 @@ def configured(
     """
     count = environment.get("GIT_CONFIG_COUNT", "")
     number = int(count) if count.isdecimal() else 0
-    found = dict(environment)
+    result = dict(environment)
     for key, value in settings:
-        found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        result |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         number += 1
-    return found | {"GIT_CONFIG_COUNT": str(number)}
+    return result | {"GIT_CONFIG_COUNT": str(number)}
 
 
 def program() -> str:
@@ -288,10 +290,10 @@ def program() -> str:
     """
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     folders = [folder for folder in path if os.path.isabs(folder)]  # noqa: PTH117 (on every start)
-    found = shutil.which("git", path=os.pathsep.join(folders)) if folders else None
-    if found is None:
+    path_of_git = shutil.which("git", path=os.pathsep.join(folders)) if folders else None
+    if path_of_git is None:
         raise _no_git()
-    return found
+    return path_of_git
 
 
 def _no_git() -> GitError:

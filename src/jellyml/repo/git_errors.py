@@ -10,7 +10,7 @@ from jellyml.errors import ForeignRepository, GitError, NotARepository
 
 # The signals a kernel sends to a process that exceeds its processor time.
 _OUT_OF_TIME = {getattr(signal, name, None) for name in ("SIGXCPU", "SIGKILL")}
-_ALLOW_MORE = "if you trust whoever made it, allow more with --max-unpacked."
+_ALLOW_MORE = "if you trust its author, allow more with --max-unpacked."
 
 
 def refusal(
@@ -38,7 +38,7 @@ def refusal(
         )
     if "must be run in a work tree" in reason:
         return NotARepository(
-            f"{folder} has no working tree (it lies in a git directory).",
+            f"{folder} has no working tree (it is in a git directory).",
             "go to the folder of the project itself.",
         )
     if "dubious ownership" in reason:
@@ -48,14 +48,14 @@ def refusal(
             f"The repository at {folder} belongs to another user, so git will not read it.",
             f"git config --global --add safe.directory {place}",
         )
-    said = f"git {command} failed: {reason or 'no reason given'}."
+    message = f"git {command} failed: {reason or 'no reason given'}."
     if _MISSING.search(reason):
         return GitError(
-            said,
+            message,
             "git fsck says what is missing; in a partial clone, where that is so by design,"
             " ask for history='auto' or 'none'.",
         )
-    return GitError(said)
+    return GitError(message)
 
 
 def _killed(command: str, number: int, *, is_limited: bool) -> GitError:

@@ -72,8 +72,8 @@ def _pointers(git: Git, blobs: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, "
     """Yield the blobs that are pointers, with their paths."""
     if not blobs:
         return
-    asked = b"".join(oid + b"\n" for oid in blobs.values())
-    answer = git.run("cat-file", "--batch-check=%(objectsize)", stdin=asked).splitlines()
+    listed = b"".join(oid + b"\n" for oid in blobs.values())
+    answer = git.run("cat-file", "--batch-check=%(objectsize)", stdin=listed).splitlines()
     rows = zip(blobs.items(), answer, strict=True)
     small = {path: oid for (path, oid), size in rows if size.isdigit() and int(size) <= LIMIT}
     contents = git.read_objects(oid.decode() for oid in small.values())
@@ -87,11 +87,11 @@ def digest(path: Path) -> str:
     """Return the SHA-256 of a file's content, its git-lfs name. Raises OSError."""
     import hashlib  # late: it loads all of OpenSSL
 
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
-            found.update(block)
-    return found.hexdigest()
+            hasher.update(block)
+    return hasher.hexdigest()
 
 
 def place_of(store: Path, oid: str) -> Path:

@@ -71,16 +71,16 @@ class Repository:
         to that repository (``repo.work_tree``).
         """
         git = Git(folder, deadline=deadline)
-        asked = ("--show-object-format", "--show-toplevel", "--git-dir", "--git-common-dir")
-        lines = git.run("rev-parse", *asked).removesuffix(b"\n").split(b"\n")
+        options = ("--show-object-format", "--show-toplevel", "--git-dir", "--git-common-dir")
+        lines = git.run("rev-parse", *options).removesuffix(b"\n").split(b"\n")
         if len(lines) != 4:  # a path contains a newline: query each one separately
-            lines = [git.run("rev-parse", one).removesuffix(b"\n") for one in asked]
+            lines = [git.run("rev-parse", one).removesuffix(b"\n") for one in options]
         object_format, root, git_dir, common = map(os.fsdecode, lines)
         # Resolved, because they are compared: git may return relative paths, with "..".
         own, shared = ((folder.resolve() / one).resolve() for one in (git_dir, common))
-        found = cls(Path(root), own, shared, object_format, deadline)
-        check_work_tree(found.root, own, folder)
-        return found
+        repository = cls(Path(root), own, shared, object_format, deadline)
+        check_work_tree(repository.root, own, folder)
+        return repository
 
     @cached_property
     def git(self) -> Git:
@@ -160,7 +160,7 @@ def make_repository(folder: Path) -> None:
     """
     if in_git_directory(folder):
         raise NotARepository(
-            f"{folder} has a .git, or lies in a git directory, but is not a git repository"
+            f"{folder} has a .git, or is in a git directory, but is not a git repository"
             " with a working tree.",
             "mend or remove it; none is made over it.",
         )

@@ -15,21 +15,21 @@ from jellyml.workspace.store import Store
 
 def examine(session: Session, repaired: Repair | None) -> list[Finding]:
     """Return the problems found, and facts worth knowing."""
-    found = []
+    findings = []
     if repaired:
         outcome = results.rolled_back(session.repository.root, repaired, alone=False)
-        found.append(Finding(" ".join((*outcome.message, *outcome.warnings)), repaired=True))
+        findings.append(Finding(" ".join((*outcome.message, *outcome.warnings)), repaired=True))
     if session.is_read_only and session.journal.unfinished():
         (problem,) = results.waiting(session.repository.root).warnings
-        found.append(Finding(problem, False, "make it writable, then run: jellyml doctor"))
+        findings.append(Finding(problem, False, "make it writable, then run: jellyml doctor"))
     orphans = session.store.orphans()
-    found += _damaged(session)
-    found += _set_aside(session)
+    findings += _damaged(session)
+    findings += _set_aside(session)
     for private in (session.private, *orphans):
-        found += _rescued(private)
+        findings += _rescued(private)
     for private in orphans:
-        found += _orphaned(session.store, private)
-    return found
+        findings += _orphaned(session.store, private)
+    return findings
 
 
 def _damaged(session: Session) -> Iterator[Finding]:
@@ -44,14 +44,14 @@ def _damaged(session: Session) -> Iterator[Finding]:
 
 
 def _set_aside(session: Session) -> Iterator[Finding]:
-    held = session.store.numbers()
+    numbers = session.store.numbers()
     for one in lying(session.private):
-        said = f"{one.name} is set aside; it lies at {session.private / one.place}."
-        if one.before in held:
+        message = f"{one.name} is set aside; it is at {session.private / one.place}."
+        if one.before in numbers:
             fix = f"jellyml restore {one.before} brings it back; so does jellyml undo, in its turn."
-            yield Finding(said, False, fix, expected=True)
+            yield Finding(message, False, fix, expected=True)
         else:
-            yield Finding(said, False, "its state was given up: move it where you want it.")
+            yield Finding(message, False, "its state was given up: move it where you want it.")
 
 
 def _rescued(private: Path) -> Iterator[Finding]:
@@ -65,15 +65,15 @@ def _orphaned(store: Store, private: Path) -> Iterator[Finding]:
     """Report what is kept of a removed worktree. A new worktree may have its name by now."""
     name = private.name.rpartition(".")[0]
     for one in lying(private):
-        said = f"{one.name}, of the worktree {name} that is gone, lies at {private / one.place}."
-        yield Finding(said, False, "move it where you want it.")
+        message = f"{one.name}, of the removed worktree {name}, is at {private / one.place}."
+        yield Finding(message, False, "move it where you want it.")
     states = [ref for ref, _ in states_of(store, private)]
     if states:
-        said = (
-            f"The worktree {name} is gone; its journal lies in {private}, and its"
+        message = (
+            f"The worktree {name} is gone; its journal is in {private}, and its"
             f" {len(states)} states are kept, the last one as {states[-1]}."
         )
         archive = f"git --git-dir={pasteable(store.bare)} archive {pasteable(states[-1])} files"
         look = f"{archive} | tar -x -C DIR"
         fix = f"to see the files: {look} - to give the states up: jellyml history --prune 0d"
-        yield Finding(said, False, fix, expected=True)
+        yield Finding(message, False, fix, expected=True)

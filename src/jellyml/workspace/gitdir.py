@@ -62,9 +62,9 @@ def _move_by_git(repository: Repository, wanted: Head, reason: str) -> None:
 
 def _note_in_reflog(repository: Repository, now: Head, wanted: Head, reason: str) -> None:
     log = repository.git_dir / "logs" / "HEAD"
-    asked = ("config", "--default", "true", "core.logAllRefUpdates")
+    command = ("config", "--default", "true", "core.logAllRefUpdates")
     if wanted.commit is None or (
-        not log.exists() and repository.git.line(*asked).lower() in ("false", "no", "off", "0")
+        not log.exists() and repository.git.line(*command).lower() in ("false", "no", "off", "0")
     ):
         return
     log.parent.mkdir(exist_ok=True)

@@ -22,21 +22,21 @@ def entries(session: Session) -> list[Entry]:
     """Return the states, newest first, each with the operation that first recorded it."""
     operations = session.journal.operations()
     undo = {one.number for one in stacks(operations).undo}
-    held = session.store.numbers()
+    retained = session.store.numbers()
     current = session.current()
     aside = list(lying(session.private))
-    found: dict[int, Entry] = {}
+    listed: dict[int, Entry] = {}
     for one in operations:
         if one.status == "begun":
             continue
         numbers = (one.before, one.after) if one.status == "done" else (one.after,)
         for number in numbers:
-            if number in held and number not in found:
+            if number in retained and number not in listed:
                 entry = _entry(session, number, one, current, one.number in undo)
                 things = [thing for thing in aside if thing.before == number]
                 places = {thing.name: str(session.private / thing.place) for thing in things}
-                found[number] = replace(entry, aside=places)
-    return [found[number] for number in sorted(found, reverse=True)]
+                listed[number] = replace(entry, aside=places)
+    return [listed[number] for number in sorted(listed, reverse=True)]
 
 
 def _entry(session: Session, number: int, one: Operation, current: int, undoable: bool) -> Entry:
@@ -73,8 +73,8 @@ def forget(session: Session, *, everything: bool) -> Outcome:
     session.journal.write(replace(entry, status="done", target=target))
     what = "All entries were" if everything else f"The last entry (a {undo[-1].verb}) was"
     reach = "Their states" if everything else "Its state"
-    said = f"{what} taken off the undo stack. {reach} can still be reached: jellyml history"
-    return Outcome("forget", root, (said,))
+    message = f"{what} taken off the undo stack. {reach} can still be reached: jellyml history"
+    return Outcome("forget", root, (message,))
 
 
 def prune(
@@ -93,13 +93,13 @@ def prune(
         session.store.drop_states((), _needed_commits(session, ()))
     lfs.keep_only(session.store.large, set(_needed_contents(session)))
     _remove_spent(session.store)
-    held = session.store.numbers()
+    retained = session.store.numbers()
     operations = session.journal.operations()
     spent = [
         one.number
         for one in operations
         # An entry with set-aside files must stay: it records their paths.
-        if not {one.before, one.after} & held and not any(set_aside.of(session.private, one))
+        if not {one.before, one.after} & retained and not any(set_aside.of(session.private, one))
     ]
     # The highest numbers stay, so that no number is used twice.
     by_states = sorted(operations, key=lambda one: (one.before, one.after))
@@ -114,17 +114,17 @@ def _batches(
 ) -> Iterator[list[str]]:
     """Yield refs of states to delete, those of removed worktrees first; never the nearest state."""
     store = session.store
-    seen = {ref: when for one in store.orphans() for ref, when in states_of(store, one)}
-    seen |= dict(states_of(store, session.private))
-    seen.pop(store.state_ref(session.nearest()), None)
+    last_used = {ref: when for one in store.orphans() for ref, when in states_of(store, one)}
+    last_used |= dict(states_of(store, session.private))
+    last_used.pop(store.state_ref(session.nearest()), None)
     if older_than is not None:
         limit = time.time() - older_than
-        old = [ref for ref, when in seen.items() if when < limit]
+        old = [ref for ref, when in last_used.items() if when < limit]
         if old:
             yield old
     while larger_than is not None and store.size() > larger_than:
-        held = store.all_states()
-        left = [ref for ref in seen if ref in held]
+        retained = store.all_states()
+        left = [ref for ref in last_used if ref in retained]
         if not left:
             return
         yield left[: max(1, len(left) // 8)]
@@ -132,14 +132,14 @@ def _batches(
 
 def states_of(store: Store, private: Path) -> Iterator[tuple[str, float]]:
     """Yield the state refs of a worktree, oldest first, with the time each was last used."""
-    seen: dict[int, float] = {}
+    last_used: dict[int, float] = {}
     for one in Journal(private / "ops").operations():
         for number in (one.before, one.after):
-            seen[number] = max(seen.get(number, 0.0), one.time)
+            last_used[number] = max(last_used.get(number, 0.0), one.time)
     prefix = store.refs_of(private)
     numbers = (ref.removeprefix(prefix) for ref in store.all_states() if ref.startswith(prefix))
     for number in sorted(int(name) for name in numbers if name.isdecimal()):
-        yield f"{prefix}{number}", seen.get(number, 0.0)
+        yield f"{prefix}{number}", last_used.get(number, 0.0)
 
 
 def _remove_spent(store: Store) -> None:
@@ -177,7 +177,7 @@ def _refuse_what_is_nowhere_else(session: Session) -> None:
         for one in lying(private):
             raise JellyError(
                 f"{one.name} was set aside and not brought back yet;"
-                f" it lies at {private / one.place}.",
+                f" it is at {private / one.place}.",
                 "jellyml undo, or move it where you want it.",
             )
         for path in filter(Path.is_file, (private / "rescue").rglob("*")):

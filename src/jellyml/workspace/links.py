@@ -43,7 +43,7 @@ def is_plain(repository: Repository) -> bool:
 
 
 def _kind(place: Path) -> str:
-    return "a symbolic link" if place.is_symlink() else "no file and no folder"
+    return "a symbolic link" if place.is_symlink() else "neither a file nor a folder"
 
 
 def _links(repository: Repository) -> Iterator[Path]:

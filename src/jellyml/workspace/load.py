@@ -73,8 +73,8 @@ class IncomingSnapshot:
     def files_inside(self, root: Path) -> set[bytes]:
         """Return the files of the checkpoint's folder in a working tree."""
         places = (root / os.fsdecode(place) for place in self.inside(root))
-        found = (one for place in places if place != root for one in place.rglob("*"))
-        return {os.fsencode(one.relative_to(root)) for one in found if not one.is_dir()}
+        files = (one for place in places if place != root for one in place.rglob("*"))
+        return {os.fsencode(one.relative_to(root)) for one in files if not one.is_dir()}
 
     def check_fits(self, session: Session) -> None:
         """Raise an error for code that this repository or file system cannot hold."""
@@ -159,7 +159,7 @@ class IncomingSnapshot:
             if not self._has_tree(self.incoming.git, wanted):
                 self.warnings.append(
                     "The history was left out of this snapshot, and is not in this repository:"
-                    " its commit stands alone."
+                    " its commit has no history."
                 )
                 return None
         return wanted
@@ -201,10 +201,10 @@ class IncomingSnapshot:
             if isinstance(rows, list)
             else []
         )
-        said = [f"{name} was not in the snapshot." for name in names[:_FEW]]
+        warnings = [f"{name} was not in the snapshot." for name in names[:_FEW]]
         if len(names) > _FEW:
-            said.append(f"{len(names) - _FEW} more files were not in the snapshot.")
-        return said
+            warnings.append(f"{len(names) - _FEW} more files were not in the snapshot.")
+        return warnings
 
 
 def _folds(folder: Path) -> bool:
@@ -231,7 +231,7 @@ def arriving(path: Location, max_unpacked: int) -> Iterator[IncomingSnapshot]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The destination; ``lying`` are the files that were in a folder before its repository."""
+    """The destination. ``lying``: the files in a folder that became a repository."""
 
     repository: Repository
     new: bool = False
@@ -243,9 +243,9 @@ def load_target(
     folder: Path, object_format: str, *, fresh: bool, dry_run: bool
 ) -> Iterator[Target]:
     """Yield the repository to load into. A missing one is created, and removed on failure."""
-    made: Path | None = None
+    created: Path | None = None
     if fresh:
-        made = _fresh(folder)
+        created = _fresh(folder)
     elif not _is_folder(folder):
         raise UsageError(
             f"{folder} is not a folder.", f"jellyml load MODEL --to {pasteable(folder)}"
@@ -260,17 +260,17 @@ def load_target(
             if in_git_directory(folder):
                 raise
     remove_tree(folder / _BESIDE)  # left by a killed load
-    lying = _lying(folder)
+    existing = _lying(folder)
     try:
         if fresh and in_git_directory(folder.parent):
-            raise UsageError(f"{folder} lies in a git directory.", "name a folder outside of it.")
+            raise UsageError(f"{folder} is in a git directory.", "name a folder outside of it.")
         _make_repository(folder, object_format)
-        yield Target(Repository.find(folder), new=True, lying=lying)
+        yield Target(Repository.find(folder), new=True, lying=existing)
     except BaseException:
-        _unmake(folder, made)
+        _unmake(folder, created)
         raise
     if dry_run:
-        _unmake(folder, made)
+        _unmake(folder, created)
 
 
 def _lying(folder: Path) -> tuple[bytes, ...]:

@@ -162,28 +162,30 @@ class Mover:
 
     def _make_folder(self, path: bytes, around: SideEffects) -> Directory:
         """Open the folder at a path, and create missing folders on the way."""
-        found = self._tree.folder(b"")
+        directory = self._tree.folder(b"")
         try:
             return self._tree.folder(path)
         except FileNotFoundError:
             pass
         except NotADirectoryError:
-            raise UnsafeToContinue(f"{self._place(path)} came into the way of a folder.") from None
+            raise UnsafeToContinue(
+                f"{self._place(path)} appeared where a folder is needed."
+            ) from None
         for folder in (*reversed(list(parents(path))), path):
-            entry = found.entry(os.fsdecode(folder.rpartition(b"/")[2]))
+            entry = directory.entry(os.fsdecode(folder.rpartition(b"/")[2]))
             with suppress(FileExistsError):
                 entry.make_folder()
-                self._touched.add(found.path)
+                self._touched.add(directory.path)
                 if around.folders:
                     # It must be writable until everything in it has been created.
                     mode = around.folders.folder(folder)
                     self._made[folder] = mode
                     entry.chmod(mode | 0o700)
             try:
-                found = entry.enter()
+                directory = entry.enter()
             except NotADirectoryError:
-                raise UnsafeToContinue(f"{entry.path} came into the way of a folder.") from None
-        return found
+                raise UnsafeToContinue(f"{entry.path} appeared where a folder is needed.") from None
+        return directory
 
     def _entry(self, path: bytes, around: SideEffects) -> DirEntry:
         """Return a path's entry in its folder, which is created if missing."""

@@ -66,8 +66,8 @@ def layout(root: Path, left: LeftInPlace, tracked: Iterable[bytes] = ()) -> Layo
 
     ``tracked`` files are included wherever they are, because a state contains them.
     """
-    found = Layout(Modes(umask()))
-    usual = stat.S_IFREG | found.modes.file(b"")
+    result = Layout(Modes(umask()))
+    usual = stat.S_IFREG | result.modes.file(b"")
     pending = [b""]
     while pending:
         parent = pending.pop()
@@ -82,15 +82,15 @@ def layout(root: Path, left: LeftInPlace, tracked: Iterable[bytes] = ()) -> Layo
                     except OSError:  # removed meanwhile
                         continue
                     if mode != usual:
-                        _note(mode, entry.name, prefix, found, pending, left)
+                        _note(mode, entry.name, prefix, result, pending, left)
         except OSError:
             continue
         if hollow and parent:
-            found.empty.add(parent)
+            result.empty.add(parent)
     for path in {one for file in tracked for one in (file, *parents(file)) if one in left}:
         with suppress(OSError):
-            _note_mode(at(root, path).lstat().st_mode, path, found.modes)
-    return found
+            _note_mode(at(root, path).lstat().st_mode, path, result.modes)
+    return result
 
 
 def _note(
@@ -118,11 +118,11 @@ def _note_mode(mode: int, path: bytes, modes: Modes) -> None:
 
 def identity(root: Path, path: bytes, object_format: str) -> tuple[bytes, bytes] | None:
     """Return (mode, blob id) of a path on disk; None if it is not a file or link."""
-    found = on_disk(root, path)
-    if found is None:
+    entry = on_disk(root, path)
+    if entry is None:
         return None
     try:
-        return found.mode, raw_id(bytes_on_disk(root, path, found), object_format)
+        return entry.mode, raw_id(bytes_on_disk(root, path, entry), object_format)
     except FileNotFoundError:
         return None
 
@@ -140,18 +140,18 @@ def raw(scan: Scan, scratch: Scratch) -> Raw:
     overlay: dict[bytes, Found] = {}
     lfs: dict[bytes, Path] = {}
     for prefix, layer in scan.layers():
-        overlay |= ((prefix + path, found) for path, found in _links_as_files(layer))
+        overlay |= ((prefix + path, entry) for path, entry in _links_as_files(layer))
         if not layer.attributes or not layer.head:
             continue
         listed = layer.repository.git.run("ls-tree", "-r", "-l", "-z", layer.head)
         blobs = dict(_blobs(listed, layer))
-        kept = dict(_kept_by_lfs(layer, scratch, blobs))
+        stored = dict(_kept_by_lfs(layer, scratch, blobs))
         for path in _differing(layer, scratch, blobs):
-            found = on_disk(layer.repository.root, path)
-            if path in kept:
-                lfs[prefix + path] = kept[path]
-            elif found:
-                overlay[prefix + path] = found
+            entry = on_disk(layer.repository.root, path)
+            if path in stored:
+                lfs[prefix + path] = stored[path]
+            elif entry:
+                overlay[prefix + path] = entry
     return Raw(overlay, lfs)
 
 
@@ -162,11 +162,11 @@ def _links_as_files(layer: Scan) -> Iterator[tuple[bytes, Found]]:
     listed = layer.repository.git.run("ls-tree", "-r", "-z", layer.head) if layer.head else b""
     rows = (row.partition(b"\t") for row in listed.split(b"\0"))
     links = {path for fields, _, path in rows if fields.startswith(SYMLINK)}
-    changed = {path for path, found in layer.overlay.items() if found and found.mode == SYMLINK}
+    changed = {path for path, entry in layer.overlay.items() if entry and entry.mode == SYMLINK}
     for path in links - layer.overlay.keys() | changed:
-        found = on_disk(layer.repository.root, path)
-        if found and found.mode != SYMLINK:
-            yield path, found
+        entry = on_disk(layer.repository.root, path)
+        if entry and entry.mode != SYMLINK:
+            yield path, entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +203,9 @@ def _kept_by_lfs(
     contents = scratch.git.read_objects([small[path] for path in filtered])
     for path, content in zip(filtered, contents, strict=True):
         pointer = Pointer.parse(content)
-        lying = pointer and pointer.content(layer.repository.common_dir / "lfs")
-        if pointer and lying and _size(layer.repository.root, path) == pointer.size:
-            yield path, lying
+        content_path = pointer and pointer.content(layer.repository.common_dir / "lfs")
+        if pointer and content_path and _size(layer.repository.root, path) == pointer.size:
+            yield path, content_path
 
 
 def _ruled(

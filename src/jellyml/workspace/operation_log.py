@@ -88,13 +88,13 @@ class Journal:
         """Return all operations, oldest first. Raises UnsafeToContinue for an invalid entry."""
         if not self.folder.is_dir():
             return []
-        found = self._past | {one.number: one for one in self._each()}
-        return [found[number] for number in sorted(found)]
+        entries = self._past | {one.number: one for one in self._each()}
+        return [entries[number] for number in sorted(entries)]
 
     def _each(self) -> list[Operation]:
         """Return the operations with a file of their own, oldest first."""
-        found = (path.name for path in self.folder.glob("[0-9]*.json"))
-        names = sorted((name for name in found if _NAME.fullmatch(name)), key=_number)
+        files = (path.name for path in self.folder.glob("[0-9]*.json"))
+        names = sorted((name for name in files if _NAME.fullmatch(name)), key=_number)
         for name in names:
             if name not in self._read:
                 self._read[name] = _read(self.folder / name, _number(name))[-1]
@@ -210,14 +210,16 @@ def _text(operation: Operation) -> bytes:
 def _read(path: Path, number: int | None = None) -> list[Operation]:
     """Read the entries of a file; with ``number``, exactly the entry with that number."""
     try:
-        found = json.loads(atomic.read_plain(path))
-        entries = [_operation(record) for record in (found if isinstance(found, list) else [found])]
+        content = json.loads(atomic.read_plain(path))
+        entries = [
+            _operation(record) for record in (content if isinstance(content, list) else [content])
+        ]
         if number is not None and [one.number for one in entries] != [number]:
             raise ValueError("its number is not that of its file")
         return entries
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UnsafeToContinue(
-            f"The journal entry {path} cannot be read ({error}), so nobody knows what it did.",
+            f"The journal entry {path} cannot be read ({error}), so what it did is unknown.",
             f"mv {pasteable(path)} {pasteable(path)}.unreadable - then look at your files:"
             " jellyml history names the states that you can restore",
         ) from None
@@ -225,10 +227,10 @@ def _read(path: Path, number: int | None = None) -> list[Operation]:
 
 def _operation(record: dict[str, object]) -> Operation:
     moves = tuple(_moves(record.pop("moves")))
-    kept = {name: value for name, value in record.items() if name in _FIELDS}
-    found = Operation(**kept, moves=moves)  # type: ignore[arg-type]
-    _check(found)
-    return found
+    values = {name: value for name, value in record.items() if name in _FIELDS}
+    operation = Operation(**values, moves=moves)  # type: ignore[arg-type]
+    _check(operation)
+    return operation
 
 
 def _moves(rows: object) -> Iterator[Move]:
@@ -241,7 +243,7 @@ def _side(value: list[str] | None) -> BlobRef:
         return None
     mode, oid = value
     if not (_MODE.fullmatch(mode) and _OID.fullmatch(oid)):
-        raise ValueError(f"{value} is no mode and object")
+        raise ValueError(f"{value} is not a mode and an object id")
     return mode, oid
 
 
@@ -279,10 +281,10 @@ def _check(operation: Operation) -> None:
 
 
 def _mapping(operation: Operation, fact: str) -> dict[str, object]:
-    found = operation.facts.get(fact) or {}
-    if not isinstance(found, dict):
-        raise TypeError(f"{fact} is no mapping")
-    return found
+    value = operation.facts.get(fact) or {}
+    if not isinstance(value, dict):
+        raise TypeError(f"{fact} is not a mapping")
+    return value
 
 
 def _folders(operation: Operation) -> list[str]:
@@ -291,8 +293,8 @@ def _folders(operation: Operation) -> list[str]:
 
 def _is_place(place: object) -> bool:
     """Return whether this is a place of set-aside files, relative to the private folder."""
-    found = isinstance(place, str) and _PLACE.fullmatch(place)
-    return bool(found) and is_inside(os.fsencode(cast("str", place)), holds_git=True)
+    match = isinstance(place, str) and _PLACE.fullmatch(place)
+    return bool(match) and is_inside(os.fsencode(cast("str", place)), holds_git=True)
 
 
 def is_object_id(text: str) -> bool:

@@ -218,12 +218,12 @@ def _load(
         with arrival.index(session, drafted, commit) as index:
             wanted = Wanted(Head(None, commit), {}, index)
             notes = perform(session, drafted, Ready(operation, plan, wanted))
-    said = results.loaded(root, arrival, commit, new=target.new)
+    message = results.loaded(root, arrival, commit, new=target.new)
     inside = embedded(root, (move.path for move in plan.moves if move.after))
     warnings = dict.fromkeys(
         (*notes, *results.pointers(staged.pointers), *results.embedded(inside), *arrival.warnings)
     )
-    return Outcome("load", root, said, tuple(warnings), _changes(plan), commit)
+    return Outcome("load", root, message, tuple(warnings), _changes(plan), commit)
 
 
 def _refuse_unrelated(
@@ -263,8 +263,8 @@ def _go(
         nested = [prefix for prefix, one in drafted.draft.scan.layers() if prefix and not one.plain]
         plan = to_state(git, now, target, LeftInPlace(map(os.fsencode, things)), nested)
         plan = in_the_way(root, plan, operation.number, object_format=object_format)
-        held = partial(holds, git, target.files)
-        plan = set_aside.returning(root, session.private, things, plan, operation.number, held)
+        contains = partial(holds, git, target.files)
+        plan = set_aside.returning(root, session.private, things, plan, operation.number, contains)
         staging.write_blobs(session.store.git, plan.moves, session.mover.stage, target.modes)
         staged = staging.fill_state_pointers(
             plan.moves, session.mover.stage, target.lfs, session.lfs, object_format
@@ -288,8 +288,8 @@ def _go(
         )
         notes += results.pointers(staged.pointers)
         notes += perform(session, drafted, Ready(operation, plan, wanted), after=number)
-    said = results.went(verb, root, head, entry)
-    return Outcome(verb, root, said, tuple(notes), _changes(plan), head.commit)
+    message = results.went(verb, root, head, entry)
+    return Outcome(verb, root, message, tuple(notes), _changes(plan), head.commit)
 
 
 def _reachable(session: Session, target: State) -> tuple[Head, list[str]]:

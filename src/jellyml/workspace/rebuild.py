@@ -35,23 +35,23 @@ def rebuild(wanted: str, texts: Iterable[bytes], git: Git, objects: Path) -> Non
 
 def _parents(wanted: str, known: Mapping[str, bytes]) -> dict[str, list[str]]:
     """Return the parents of each ancestor of ``wanted`` whose text is known."""
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     waiting = [wanted]
     while waiting:
         one = waiting.pop()
-        if one in known and one not in found:
+        if one in known and one not in result:
             head = known[one].partition(b"\n\n")[0].split(b"\n")
             lines = (line[7:] for line in head if line.startswith(b"parent "))
-            found[one] = [line.decode("ascii", "replace") for line in lines]
-            waiting += found[one]
-    return found
+            result[one] = [line.decode("ascii", "replace") for line in lines]
+            waiting += result[one]
+    return result
 
 
 def _present(git: Git, objects: Path, ids: Iterable[str]) -> frozenset[str]:
     both = replace(git, objects=(*git.objects, objects))
-    asked = ("cat-file", "--batch-check=%(objectname) %(objecttype)", "--buffer")
+    command = ("cat-file", "--batch-check=%(objectname) %(objecttype)", "--buffer")
     lines = "".join(f"{one}\n" for one in ids if _ID.fullmatch(one)).encode()
-    rows = both.run(*asked, stdin=lines).decode("ascii", "replace").splitlines()
+    rows = both.run(*command, stdin=lines).decode("ascii", "replace").splitlines()
     return frozenset(row.split()[0] for row in rows if row.endswith(" commit"))
 
 

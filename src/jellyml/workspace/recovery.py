@@ -48,23 +48,23 @@ def repair(session: Session, *, own: bool = False) -> Repair | None:
         session.mover.sweep()  # left by an operation that did not begin, or that was done
         return None
     before = session.state(operation.before)
-    found = 0 if own else _keep(session, operation, before)
-    kept = [str(path) for path in session.mover.rescue(operation)]
-    kept += _bring_back(session, operation)
-    moves = _three_way(session, operation, kept)
-    around = _around(session, operation, before, moves, kept)
+    state_number = 0 if own else _keep(session, operation, before)
+    unchanged = [str(path) for path in session.mover.rescue(operation)]
+    unchanged += _bring_back(session, operation)
+    moves = _three_way(session, operation, unchanged)
+    around = _around(session, operation, before, moves, unchanged)
     _stage(session, moves, before)
     session.mover.move(moves, around, paths.standing())
-    kept += (str(place) for _, place in session.mover.stayed)
-    kept += map(str, session.mover.rescue(operation))
-    kept += _restore_operation(session, operation, before)
-    kept += _restore_head(session, operation, before.head)
-    kept += _restore_index(session, operation, before)
-    facts = {"returns": operation.facts.get("returns") or {}} if found else {}
-    done = replace(operation, status="rolled back", after=found, moves=(), facts=facts)
+    unchanged += (str(place) for _, place in session.mover.stayed)
+    unchanged += map(str, session.mover.rescue(operation))
+    unchanged += _restore_operation(session, operation, before)
+    unchanged += _restore_head(session, operation, before.head)
+    unchanged += _restore_index(session, operation, before)
+    facts = {"returns": operation.facts.get("returns") or {}} if state_number else {}
+    done = replace(operation, status="rolled back", after=state_number, moves=(), facts=facts)
     session.journal.write(done)
     session.mover.sweep()
-    return Repair(operation, len(moves), tuple(kept), found)
+    return Repair(operation, len(moves), tuple(unchanged), state_number)
 
 
 def _keep(session: Session, operation: Operation, before: State) -> int:
@@ -138,10 +138,10 @@ def _free(
     root = session.repository.root
     gone = {move.path for move in moves if move.before is not None}
     for path in paths:
-        found = [str(at(root, one)) for one in obstacles(root, path, gone)]
-        if not found:
+        blocking = [str(at(root, one)) for one in obstacles(root, path, gone)]
+        if not blocking:
             yield path
-        kept += (one for one in found if one not in kept)
+        kept += (one for one in blocking if one not in kept)
 
 
 def on_disk_now(session: Session, path: bytes) -> BlobRef:
@@ -170,13 +170,13 @@ def _stage(session: Session, moves: list[Move], before: State) -> None:
         if move.after and not _from_trash(trash, move, before, fresh)
     }
     pointers = before.lfs & rows.keys()
-    held = [move for path, move in rows.items() if path not in pointers]
+    staged = [move for path, move in rows.items() if path not in pointers]
     for path in pointers:
         oid = session.store.git.line("rev-parse", b"%s:files/%s" % (commit.encode(), path))
-        held.append(replace(rows[path], after=("100644", oid)))
-    staging.write_blobs(session.store.git, held, fresh, before.modes)
+        staged.append(replace(rows[path], after=("100644", oid)))
+    staging.write_blobs(session.store.git, staged, fresh, before.modes)
     object_format = session.repository.object_format
-    staging.fill_state_pointers(held, fresh, pointers, session.lfs, object_format)
+    staging.fill_state_pointers(staged, fresh, pointers, session.lfs, object_format)
     atomic.sync_tree(fresh)
     session.mover.prepare()
     session.mover.stage.rmdir()
@@ -185,13 +185,13 @@ def _stage(session: Session, moves: list[Move], before: State) -> None:
 
 def _displaced(session: Session) -> dict[BlobRef, Path]:
     """Return the files that the operation displaced, by content."""
-    found: dict[BlobRef, Path] = {}
+    displaced: dict[BlobRef, Path] = {}
     for path in files_below(session.mover.trash):
         name = os.fsencode(path)
         one = on_disk.identity(session.mover.trash, name, session.repository.object_format)
         if one:
-            found[(one[0].decode(), one[1].decode())] = session.mover.trash / path
-    return found
+            displaced[(one[0].decode(), one[1].decode())] = session.mover.trash / path
+    return displaced
 
 
 def _from_trash(trash: dict[BlobRef, Path], move: Move, before: State, fresh: Path) -> bool:
@@ -216,7 +216,7 @@ def _around(
     )
     was_there = {move.path for move in operation.moves if move.before} | before.empty
     folders = before.empty | {parent for path in was_there for parent in parents(path)}
-    made = operation.facts.get("folders")
+    created = operation.facts.get("folders")
     aside = {
         os.fsencode(name): place
         for name, place in operation.aside.items()
@@ -233,7 +233,7 @@ def _around(
             for path in sorted(before.empty)
             if not any(not_folders(root, (path, *parents(path)), gone))
         ),
-        unmake=tuple(map(os.fsencode, made)) if isinstance(made, list) else (),
+        unmake=tuple(map(os.fsencode, created)) if isinstance(created, list) else (),
         folders=before.modes,
         returns={os.fsdecode(path): place for path, place in aside.items() if path in free},
     )
@@ -244,14 +244,14 @@ def _is_half_carried(session: Session, path: bytes, place: str) -> bool:
     there, aside = at(session.repository.root, path), session.private / place
     if is_folder(there) and is_folder(aside):
         return True
-    found = on_disk_now(session, path)
-    return found is not None and found == _identity(session, aside)
+    current = on_disk_now(session, path)
+    return current is not None and current == _identity(session, aside)
 
 
 def _identity(session: Session, path: Path) -> BlobRef:
     name, object_format = os.fsencode(path.name), session.repository.object_format
-    found = on_disk.identity(path.parent, name, object_format)
-    return (found[0].decode(), found[1].decode()) if found else None
+    entry = on_disk.identity(path.parent, name, object_format)
+    return (entry[0].decode(), entry[1].decode()) if entry else None
 
 
 def _restore_operation(session: Session, operation: Operation, before: State) -> list[str]:
@@ -261,13 +261,13 @@ def _restore_operation(session: Session, operation: Operation, before: State) ->
     wanted = operation.facts.get("operation")
     digests = wanted if isinstance(wanted, dict) else {}
     now = dict(operation_files(git_dir))
-    strange = [
+    foreign = [
         name
         for name, content in now.items()
         if content != was.get(name) and gitdir.digest(content) != digests.get(name)
     ]
-    gitdir.put_operation(git_dir, was | {name: now[name] for name in strange})
-    return [str(git_dir / name) for name in strange]
+    gitdir.put_operation(git_dir, was | {name: now[name] for name in foreign})
+    return [str(git_dir / name) for name in foreign]
 
 
 def _restore_head(session: Session, operation: Operation, before: Head) -> list[str]:

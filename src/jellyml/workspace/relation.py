@@ -38,8 +38,8 @@ def shares_a_path(moves: Sequence[Move], files: int, scan: Scan) -> bool:
 def shares_a_commit(repository: Repository, incoming: VerifiedCode, named: Iterable[str]) -> bool:
     """Return whether the repository contains a commit of the bundle, or one of ``named``."""
     ids = [*named, *_objects(incoming)]
-    asked = ("cat-file", "--batch-check=%(objecttype)", "--buffer")
-    answer = repository.git.run(*asked, stdin="".join(f"{one}\n" for one in ids).encode())
+    command = ("cat-file", "--batch-check=%(objecttype)", "--buffer")
+    answer = repository.git.run(*command, stdin="".join(f"{one}\n" for one in ids).encode())
     return b"commit" in answer.split(b"\n")
 
 

@@ -85,9 +85,7 @@ def loaded(root: Path, arrival: "IncomingSnapshot", commit: str, *, new: bool) -
     """Describe the result of a load, how to continue, and how to go back."""
     lines = [f"The code of {arrival.path.name} is loaded into {root}."]
     if arrival.checkpoint.passed_over:
-        lines.append(
-            f"A likelier snapshot in the file was passed over: {arrival.checkpoint.passed_over}"
-        )
+        lines.append(f"Another snapshot in the file was skipped: {arrival.checkpoint.passed_over}")
     branch = arrival.code.get("branch")
     origin = f", captured on branch {branch}" if isinstance(branch, str) else ""
     git = f"git{_there(root, '-C')}"
@@ -102,14 +100,14 @@ def loaded(root: Path, arrival: "IncomingSnapshot", commit: str, *, new: bool) -
 
 def would_load(root: Path, arrival: "IncomingSnapshot", changes: tuple[Change, ...]) -> Outcome:
     count = f"{len(changes)} path{'' if len(changes) == 1 else 's'}"
-    said = f"Loading {arrival.path.name} would change {count} in {root}. Nothing was changed."
-    return Outcome("load", root, (said,), tuple(arrival.warnings), changes)
+    message = f"Loading {arrival.path.name} would change {count} in {root}. Nothing was changed."
+    return Outcome("load", root, (message,), tuple(arrival.warnings), changes)
 
 
 def other_files_there(root: Path, aside: Mapping[str, str], model: "Location") -> JellyError:
     name = next(iter(aside))
     return UnsafeToContinue(
-        f"{root / name} lies here with other content than in the snapshot. Nothing was changed.",
+        f"{root / name} is here with other content than in the snapshot. Nothing was changed.",
         f"jellyml load {pasteable(model)} --to NEW-FOLDER",
     )
 
@@ -166,22 +164,24 @@ def _there(root: Path, option: str) -> str:
 def rolled_back(root: Path, repaired: "Repair", *, alone: bool) -> Outcome:
     """Report a rollback, and the paths that it left as they are."""
     verb = repaired.operation.verb
-    said = f"A {verb} that was interrupted was rolled back ({repaired.put_back} paths put back)."
-    lines = [said]
+    message = f"A {verb} that was interrupted was rolled back ({repaired.put_back} paths put back)."
+    lines = [message]
     if alone and not repaired.kept:
         lines.append("Everything is as it was before it.")
     if repaired.found:
         lines.append(
             f"How it was found is kept: jellyml restore {repaired.found}{_there(root, '-c')}"
         )
-    kept = tuple(f"{path} was changed since, and was left as it is." for path in repaired.kept)
-    return Outcome("undo", root, tuple(lines), kept)
+    warnings = tuple(f"{path} was changed since, and was left as it is." for path in repaired.kept)
+    return Outcome("undo", root, tuple(lines), warnings)
 
 
 def waiting(root: Path) -> Outcome:
     """Report a pending rollback of a repository that is read-only."""
-    said = f"A command was interrupted in {root}; it is rolled back once its .git can be written."
-    return Outcome("undo", root, warnings=(said,))
+    message = (
+        f"A command was interrupted in {root}; it is rolled back once its .git can be written."
+    )
+    return Outcome("undo", root, warnings=(message,))
 
 
 def failed(verb: str, error: OSError, repaired: "Repair | None" = None) -> JellyError:
@@ -203,36 +203,36 @@ def pointers(paths: Iterable[bytes]) -> list[str]:
 
 def embedded(folders: Sequence[str]) -> list[str]:
     """Warn about folders of the loaded code that git would take for repositories."""
-    said = [
+    warnings = [
         f"{folder} looks like a git repository, with settings of its own: git started in it obeys"
         " them. JellyML does not."
         for folder in folders[:_FEW]
     ]
     more = len(folders) - _FEW
-    return said + [f"So do {more} more folders."] * (more > 0)
+    return warnings + [f"So do {more} more folders."] * (more > 0)
 
 
 def parts_that_stay(model: "Location", paths: Sequence[bytes]) -> list[str]:
     """Warn about files of the checkpoint's folder for which the code has other content."""
-    said = [
-        f"{os.fsdecode(path)} was left as it is: it lies in the checkpoint, and its code has other"
+    warnings = [
+        f"{os.fsdecode(path)} was left as it is: it is part of the checkpoint, whose code has other"
         f" bytes for it. jellyml load {pasteable(model)} --to NEW-FOLDER brings those."
         for path in paths[:_FEW]
     ]
     more = len(paths) - _FEW
-    return said + [f"So were {more} more files of the checkpoint."] * (more > 0)
+    return warnings + [f"So were {more} more files of the checkpoint."] * (more > 0)
 
 
 def set_aside(private: Path, aside: Mapping[str, str]) -> list[str]:
     """Report the files that were set aside, and where they are."""
     return [
-        f"{name} lay in the way; until you go back it lies at {private / place}."
+        f"{name} was in the way; until you go back it is at {private / place}."
         for name, place in aside.items()
     ]
 
 
 def stays_aside(lying: Path, place: Path) -> str:
-    return f"{place} was not brought back, something else is in its place: it lies at {lying}."
+    return f"{place} was not brought back, something else is in its place: it is at {lying}."
 
 
 def typed_meanwhile(path: str) -> str:

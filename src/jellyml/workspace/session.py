@@ -100,8 +100,8 @@ class Session:
         inherited = LeftInPlace((*(nearest[1].left.paths if nearest else ()), *keep))
         selection = look(self.repository, inherited)
         left = left_lying(selection, inherited)
-        seen = (*objects, self.store.bare / "objects")
-        with scratch(selection.scan, objects=seen, near=self.private) as place:
+        object_stores = (*objects, self.store.bare / "objects")
+        with scratch(selection.scan, objects=object_stores, near=self.private) as place:
             # An index of 5 MB is written in half the time and is one per cent larger.
             place = replace(place, git=place.git.configured(core__compression="1"))
             head = Head(head_ref(self.repository), selection.scan.head)

@@ -43,7 +43,7 @@ def write_blobs(git: Git, moves: Sequence[Move], stage: Path, modes: Modes) -> N
         path = slot(stage, move.path)
         if move.after[0].encode() == SYMLINK:
             if b"\0" in content:
-                raise GitError(f"{os.fsdecode(move.path)} is a link to no path.")
+                raise GitError(f"{os.fsdecode(move.path)} is a symlink without a valid target.")
             path.symlink_to(os.fsdecode(content))
             continue
         with path.open("xb") as file:
@@ -73,8 +73,8 @@ def write_snapshot(
     ``rules`` are the attributes files of their tree, which affect the result. A file that is equal
     to the one on disk is dropped from the moves.
     """
-    asked = list(moves)
-    wanted = {move.path: move.after for move in asked if move.after is not None}
+    requested = list(moves)
+    wanted = {move.path: move.after for move in requested if move.after is not None}
     git = replace(
         place.git,
         folder=stage,
@@ -91,9 +91,9 @@ def write_snapshot(
         _check_out(git, stage, batch, links=links)
         pointers += _fill_pointers(git, stage, batch, lfs)
     atomic.sync_tree(stage)
-    written = (_as_written(move, stage, object_format) for move in asked)
+    written = (_as_written(move, stage, object_format) for move in requested)
     differing = tuple(move for move in written if move.before != move.after)
-    drop(asked, differing, stage)
+    drop(requested, differing, stage)
     return Staged(differing, tuple(pointers))
 
 

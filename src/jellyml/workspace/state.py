@@ -72,8 +72,8 @@ def head_ref(repository: Repository) -> str | None:
     """Return the full name of the ref that HEAD names; None if it is detached."""
     place = repository.git_dir / "HEAD"
     if (repository.common_dir / "reftable").is_dir():  # with reftable the file has no ref
-        asked = ("symbolic-ref", "-q", "--no-recurse", "HEAD")
-        return os.fsdecode(repository.git.run(*asked, accept=(0, 1))).strip() or None
+        command = ("symbolic-ref", "-q", "--no-recurse", "HEAD")
+        return os.fsdecode(repository.git.run(*command, accept=(0, 1))).strip() or None
     if place.is_symlink():  # core.preferSymlinkRefs
         return os.fspath(place.readlink())
     first, _, ref = os.fsdecode(place.read_bytes()).partition(":")
@@ -128,11 +128,11 @@ def read(git: Git, name: str) -> State:
         entries = dict(_entries(tree, len(commit) // 2))
         operation = entries.get("operation")
         listed = git.run("ls-tree", "-rz", operation).split(b"\0")[:-1] if operation else []
-        found = _state(commit, entries, listed, json.loads(content))
-        _check(found)
+        state = _state(commit, entries, listed, json.loads(content))
+        _check(state)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise GitError(f"The state {name} cannot be read: {error}.") from None
-    return found
+    return state
 
 
 def _state(

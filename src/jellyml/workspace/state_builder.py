@@ -45,8 +45,8 @@ class Draft:
 
 def look(repository: Repository, inherited: LeftInPlace) -> Selection:
     """Scan the workspace. Limits apply, and paths left in place before stay so."""
-    found = scan(repository, ignored=True)
-    selection = select(found, max_file_size=MAX_FILE_SIZE, max_untracked=MAX_UNTRACKED)
+    scanned = scan(repository, ignored=True)
+    selection = select(scanned, max_file_size=MAX_FILE_SIZE, max_untracked=MAX_UNTRACKED)
     for one in selection.left_out:
         if one.reason == "unreadable" and _may_be_read(selection.root, one.path):
             raise _unreadable(one.path)
@@ -110,12 +110,12 @@ def make_draft(
     strange: frozenset[bytes],
 ) -> Draft:
     """Build the state of the scanned workspace in a scratch directory."""
-    found = selection.scan
-    raw = workspace_on_disk.raw(found, place)
-    lying = {path: on_disk(selection.root, path) for path in strange}
-    overlay = {**selection.overlay, **raw.overlay, **lying}
+    scanned = selection.scan
+    raw = workspace_on_disk.raw(scanned, place)
+    reread = {path: on_disk(selection.root, path) for path in strange}
+    overlay = {**selection.overlay, **raw.overlay, **reread}
     # Paths that a sparse checkout omits are absent: a state records the disk, not the code.
-    for prefix, layer in found.layers():
+    for prefix, layer in scanned.layers():
         overlay |= dict.fromkeys((prefix + path for path in layer.hidden), None)
     as_is = replace(selection, overlay=overlay)
     index, mtime = _index(repository)
@@ -133,19 +133,19 @@ def make_draft(
         elsewhere=_elsewhere(repository, now),
         left=left,
         lfs=frozenset(raw.lfs),
-        staged=frozenset(_staged(found, parts)),
+        staged=frozenset(_staged(scanned, parts)),
     )
     contents = Contents(as_is)
     tracked = _tracked(repository, selection, left)
     around = partial(workspace_on_disk.layout, repository.root, left, tracked)
     beside = _beside(state, index, shared, operation, around)
     commit = place.commit(header(0, None), _lines(place, as_is, contents, beside))
-    kept = [now.commit, *_named_commits(repository.git, operation.values())]
+    named = [now.commit, *_named_commits(repository.git, operation.values())]
     built = read(place.git, commit)
     clean = raw.overlay.keys() | raw.lfs.keys() | strange
     converted = frozenset(clean - selection.overlay.keys())
-    commits = tuple(one for one in kept if one)
-    return Draft(found, as_is, built, commits, converted, tuple(raw.lfs.values()))
+    commits = tuple(one for one in named if one)
+    return Draft(scanned, as_is, built, commits, converted, tuple(raw.lfs.values()))
 
 
 def _tracked(repository: Repository, selection: Selection, left: LeftInPlace) -> Iterator[bytes]:
@@ -195,13 +195,15 @@ def _beside(
     for name, content in operation.items():
         yield Change(b"operation/" + os.fsencode(name), b"100644", content=content)
     for oid in sorted(state.staged):
-        held = None if oid in _EMPTY_BLOB.values() else oid.encode()  # a gc may have removed it
-        yield Change(b"staged/" + oid.encode(), b"100644", oid=held)
+        known_oid = (
+            None if oid in _EMPTY_BLOB.values() else oid.encode()
+        )  # a gc may have removed it
+        yield Change(b"staged/" + oid.encode(), b"100644", oid=known_oid)
     if index is not None:
         yield Change(b"index", b"100644", content=index)
     # The walk comes last, while git processes the index: both run at the same time.
-    found = around()
-    whole = replace(state, modes=found.modes, empty=frozenset(found.empty))
+    disk_layout = around()
+    whole = replace(state, modes=disk_layout.modes, empty=frozenset(disk_layout.empty))
     yield Change(b"state.json", b"100644", content=as_json(whole))
 
 

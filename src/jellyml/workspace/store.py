@@ -59,12 +59,12 @@ class Store:
         Their content is always the same. Raises UnsafeToContinue for a ``commondir`` file: with
         one, git would treat the store as part of another repository.
         """
-        strange = self.bare / "commondir"
-        if os.path.lexists(strange):
+        commondir = self.bare / "commondir"
+        if os.path.lexists(commondir):
             raise UnsafeToContinue(
-                f"{strange} makes the store of JellyML a part of another repository. Nothing was"
+                f"{commondir} makes the store of JellyML a part of another repository. Nothing was"
                 " changed.",
-                f"look at it, then move it away: mv {pasteable(strange)} {pasteable(strange)}.old",
+                f"move it away: mv {pasteable(commondir)} {pasteable(commondir)}.old",
             )
         config = bare_config(self.repository.object_format).encode()
         # Relative, so that it survives a move of the repository. Written last: a store with this
@@ -239,15 +239,15 @@ class Store:
 
     def _new_commits(self, git: Git, commit: str) -> tuple[bool, set[str]]:
         """Return whether the user lacks ``commit``, and the user's commits that it is based on."""
-        # No ``--not``: git before 2.42 reads no options from stdin, and would report missing objects.
-        asked = "".join(f"{one}\n" for one in (commit, *(f"^{tip}" for tip in self._tips())))
+        # No ``--not``: git before 2.42 reads no options from stdin, and would report gaps.
+        revisions = "".join(f"{one}\n" for one in (commit, *(f"^{tip}" for tip in self._tips())))
         try:
-            answer = git.run("rev-list", "--boundary", "--stdin", stdin=asked.encode())
+            answer = git.run("rev-list", "--boundary", "--stdin", stdin=revisions.encode())
         except GitError:
             return True, set()  # the user's history is incomplete: take everything
-        found = answer.decode().split()
-        edge = {one[1:] for one in found if one.startswith("-")}
-        return len(found) > len(edge), edge
+        listed = answer.decode().split()
+        edge = {one[1:] for one in listed if one.startswith("-")}
+        return len(listed) > len(edge), edge
 
     def lend_snapshot(self, commit: str) -> None:
         """Copy a snapshot's objects back to the user's repository, if ``gc`` removed them."""
@@ -265,10 +265,10 @@ class Store:
 
     def lend_objects(self, ids: Iterable[str]) -> None:
         """Copy single objects back to the user's repository, if ``gc`` removed them."""
-        asked = "".join(f"{one}\n" for one in ids).encode()
-        if not asked:
+        names = "".join(f"{one}\n" for one in ids).encode()
+        if not names:
             return
-        answer = self.repository.git.run("cat-file", "--batch-check", stdin=asked)
+        answer = self.repository.git.run("cat-file", "--batch-check", stdin=names)
         missing = re.findall(r"^(\w+) missing$", answer.decode(), re.MULTILINE)
         if missing:
             store_packs.write_objects(self.git, self._their_packs, missing)

@@ -20,8 +20,8 @@ def write(git: Git, folder: Path, revisions: Iterable[str]) -> str:
 
     Without deltas: a pack of few, dissimilar objects is written in half the time.
     """
-    asked = "".join(f"{one}\n" for one in revisions)
-    return _written(git, folder, "--revs", "--window=0", stdin=asked)
+    listed = "".join(f"{one}\n" for one in revisions)
+    return _written(git, folder, "--revs", "--window=0", stdin=listed)
 
 
 def write_objects(git: Git, folder: Path, ids: Iterable[str]) -> str:
@@ -76,7 +76,7 @@ def _ids(index: Path) -> Iterator[str]:
     """Return the objects in a pack index of version 2. Raises OSError for any other version."""
     content, size = index.read_bytes(), len(index.stem.removeprefix("pack-")) // 2
     if content[:8] != _INDEX or len(content) < _FIRST:
-        raise OSError(f"{index} is no index of a pack.")
+        raise OSError(f"{index} is not a pack index of version 2.")
     end = _FIRST + size * int.from_bytes(content[_FIRST - 4 : _FIRST], "big")
     return (content[at : at + size].hex() for at in range(_FIRST, end, size))
 

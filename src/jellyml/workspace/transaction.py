@@ -70,14 +70,14 @@ def _check_as_said(session: Session, draft: Draft, plan: Plan) -> None:
     """
     read = draft.selection.overlay.keys() | draft.state.lfs
     root, object_format = session.repository.root, session.repository.object_format
-    strange = []
+    stale = []
     for move in plan.moves:
         if move.before and move.path not in read:
-            lying = on_disk.identity(root, move.path, object_format)
-            if lying and lying[1] != move.before[1].encode():
-                strange.append(move.path)
-    if strange:
-        raise StaleStat(strange)
+            entry = on_disk.identity(root, move.path, object_format)
+            if entry and entry[1] != move.before[1].encode():
+                stale.append(move.path)
+    if stale:
+        raise StaleStat(stale)
 
 
 def _is_only_sweeping(session: Session, operation: Operation, error: BaseException) -> bool:
