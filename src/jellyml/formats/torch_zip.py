@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import nlargest
 from typing import BinaryIO
 
-from jellyml.formats import unknown
+from jellyml.formats import signatures, unknown
 from jellyml.formats.containers import zip as zip_archive
 from jellyml.formats.containers.pickle import machine
 from jellyml.formats.containers.zip import Directory, Entry, read_directory
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import Record, RecordKind, is_far
 
-name = "torch zip"
+name = signatures.TORCH_ZIP.name
 
 # A dictionary is saved in its order, and a snapshot and its manifest are usually added last.
 _LIKELY = 4

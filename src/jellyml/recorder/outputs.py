@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from jellyml.checkpoint.checkpoint import MANIFEST_COMING
-from jellyml.formats import compressed, hdf5, npy, npz, pickle, unknown
+from jellyml.formats import compressed, signatures, unknown
 from jellyml.formats.registry import format_of
 from jellyml.snapshot.serialization import MANIFEST_SIDECAR, SIDECAR
 
@@ -22,17 +22,10 @@ _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 _ENVIRONMENT = "pyvenv.cfg"  # lies at the top of every virtual environment
 
 _OURS = (SIDECAR, MANIFEST_SIDECAR, MANIFEST_COMING)
-_PERHAPS = (hdf5, npy, npz, pickle)
 _LARGE = 1_000_000  # bytes, as for what a capture leaves out
 _CALLED_SO = re.compile(
-    r"model|check_?point|ckpt|weight|epoch|step|best|last|final|estimator|classifier|\.joblib$"
-    r"|\.keras$|\.h5$",
+    r"model|check_?point|ckpt|weight|epoch|step|best|last|final|estimator|classifier",
     re.IGNORECASE,
-)
-# What trainers put beside the weights: state of theirs that nobody loads alone.
-_COMPANION = re.compile(
-    r"training_args\.bin|(?:scheduler|scaler|optimizer|sampler)(?:_\d+)?\.(?:pt|bin)"
-    r"|rng_state(?:_\d+)?\.pth|random_states_\d+\.pkl"
 )
 # What is called by the digest of its content lies in a cache, which a changed file would break:
 # those of Hugging Face, DVC, Weights & Biases.
@@ -40,15 +33,6 @@ _DIGEST = re.compile(r"[0-9a-f]{30,128}")
 # Where Hugging Face's hub notes what it has put into a folder; it was not made there.
 _FETCHED = Path(".cache", "huggingface", "download")
 _MOST_ABOVE = 4  # folders in which such notes are looked for
-# One of these names, or names that end so, in a folder that is one checkpoint. The last are
-# DeepSpeed's, a file for each process.
-_WHOLE = (
-    "trainer_state.json",  # transformers
-    "saved_model.pb",  # TensorFlow
-    "_CHECKPOINT_METADATA",  # Orbax
-    "random_states_0.pkl",  # accelerate
-)
-_WHOLE_ENDING = (".safetensors.index.json", ".bin.index.json", ".distcp", "_optim_states.pt")
 
 
 @dataclass(slots=True)
@@ -175,11 +159,11 @@ def _is_whole(folder: Path) -> bool:
         return False
     if ".git" in names:  # nothing is put beside code
         return False
-    return any(name in _WHOLE or name.endswith(_WHOLE_ENDING) for name in names)
+    return any(map(signatures.is_folder_mark, names))
 
 
 def _judged(path: Path) -> Candidate | Doubtful | None:
-    if _COMPANION.fullmatch(path.name):
+    if signatures.is_companion(path.name):
         return None
     try:
         with path.open("rb", buffering=0) as file:
@@ -189,9 +173,15 @@ def _judged(path: Path) -> Candidate | Doubtful | None:
     size = _size(path)
     if form is unknown or form is compressed or not size:
         return None
-    if form in _PERHAPS and size < _LARGE and not _CALLED_SO.search(path.name):
+    may_be_data = signatures.is_also_data(form.name) and size < _LARGE
+    if may_be_data and not _is_named_as_model(path.name):
         return Doubtful(path)
     return Candidate(path, size)
+
+
+def _is_named_as_model(name: str) -> bool:
+    always = signatures.suffixes(signatures.Use.ALWAYS_A_MODEL)
+    return bool(_CALLED_SO.search(name)) or name.lower().endswith(always)
 
 
 def _size(path: Path) -> int:

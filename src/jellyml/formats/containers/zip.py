@@ -9,6 +9,7 @@ from typing import BinaryIO, NamedTuple, overload
 from weakref import WeakKeyDictionary
 
 from jellyml.errors import CannotCarry
+from jellyml.formats import signatures
 from jellyml.formats.edit import Buffer, Edit, Payload, zeroed
 from jellyml.formats.record import Record, RecordKind, expect, may_begin_with, read_at, size_of
 
@@ -79,7 +80,7 @@ class Directory(Sequence[Entry]):
         header = read_at(self._file, entry.header, _LOCAL.size)
         signature, *_, name, extra = _LOCAL.unpack(header)
         offset = entry.header + _LOCAL.size + name + extra
-        if signature != b"PK\3\4" or offset + entry.size > self.start:
+        if signature != signatures.ZIP or offset + entry.size > self.start:
             return None
         return Record(offset, entry.size, "deflated" if entry.method else "raw")
 
@@ -91,7 +92,7 @@ def read_directory(file: BinaryIO, length: int | None = None) -> Directory | Non
     end to end, as in a ``.distcp``, are no such thing: the last one's directory would hide the
     others.
     """
-    if not may_begin_with(file, b"PK\3\4"):
+    if not may_begin_with(file, signatures.ZIP):
         return None
     end = _end(file, size_of(file) if length is None else length)
     if not end or end.start + end.size != end.stop or end.size > _LARGEST:
@@ -330,7 +331,7 @@ class _Member:
         version = _VERSION if narrow else _WIDE_VERSION
         flags = 0 if name.isascii() else _UTF8
         common = (version, flags, 0, *_EPOCH, crc, *sizes, len(name))
-        self.local = _LOCAL.pack(b"PK\3\4", *common, len(local_extra)) + name + local_extra
+        self.local = _LOCAL.pack(signatures.ZIP, *common, len(local_extra)) + name + local_extra
         self.entry = (
             _ENTRY.pack(b"PK\1\2", version, *common, len(extra), 0, 0, 0, 0, place) + name + extra
         )
