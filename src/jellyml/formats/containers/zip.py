@@ -3,7 +3,7 @@
 import struct
 import zlib
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, overload
 from weakref import WeakKeyDictionary
@@ -67,6 +67,35 @@ class Directory(Sequence[Entry]):
         if isinstance(index, slice):
             return [_entry(self.data, place) for place in self._places[index]]
         return _entry(self.data, self._places[index])
+
+    def names(self) -> Iterator[bytes]:
+        """The name of each entry; cheaper than the entries."""
+        return (_name(self.data, place) for place in self._places)
+
+    def below(self, prefix: bytes, among: Set[bytes] | None = None) -> Mapping[bytes, int]:
+        """The index of each entry whose name begins so, by the rest of its name.
+
+        Only those whose rest is ``among`` these, if given. Of two entries of one name the last
+        counts.
+        """
+        rests = (
+            (name[len(prefix) :], index)
+            for index, name in enumerate(self.names())
+            if name.startswith(prefix)
+        )
+        return {rest: index for rest, index in rests if among is None or rest in among}
+
+    def storages(self, prefix: bytes) -> Iterator[Entry]:
+        """The entries named ``prefix`` and a number, as torch names the storages of tensors."""
+        for place in self._places:
+            if _storage(self.data, place, prefix):
+                yield _entry(self.data, place)
+
+    def without_storages(self, prefix: bytes, numbers: Set[bytes]) -> Iterator[Entry]:
+        """The entries except the storages with these numbers, the last first."""
+        for place in reversed(self._places):
+            if _storage(self.data, place, prefix) not in numbers:
+                yield _entry(self.data, place)
 
     def locate(self, entry: Entry, ahead: int = 0) -> Record | None:
         """The entry's bytes, found by its local header; None where they cannot be.
@@ -167,6 +196,19 @@ def _places(data: bytes) -> Iterator[int]:
         place = following
 
 
+def _name(data: bytes, place: int) -> bytes:
+    start = place + _ENTRY.size
+    return data[start : start + int.from_bytes(data[place + 28 : place + 30], "little")]
+
+
+def _storage(data: bytes, place: int, prefix: bytes) -> bytes:
+    """The number in the name of a storage; empty for other entries."""
+    if not data.startswith(prefix, place + _ENTRY.size):  # quicker than to read the name
+        return b""
+    number = _name(data, place)[len(prefix) :]
+    return number if number.isdigit() else b""
+
+
 def _entry(data: bytes, place: int) -> Entry:
     fields = _ENTRY.unpack_from(data, place)
     flags, method, packed, unpacked, name, extra, header = (
@@ -242,7 +284,8 @@ def every(file: BinaryIO) -> Iterator[Record]:
 
 def names(file: BinaryIO) -> Iterator[bytes]:
     """The members' names, none if it is no archive."""
-    return (entry.name for entry in read_directory(file) or ())
+    directory = read_directory(file)
+    return directory.names() if directory else iter(())
 
 
 def strip(file: BinaryIO, keys: Sequence[str], name: Name) -> Edit | None:
