@@ -1,7 +1,6 @@
 """A folder without a sidecar: search its files, the likeliest first, and never without end."""
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,6 +10,7 @@ from jellyml.errors import JellyError, NoSnapshot
 from jellyml.formats import compressed, unknown
 from jellyml.formats.record import size_of
 from jellyml.formats.registry import format_of
+from jellyml.formats.signatures import is_named_as_weights
 from jellyml.fs.paths import natural_path_key
 from jellyml.snapshot.serialization import NewerSnapshot
 
@@ -18,14 +18,6 @@ _DEEPEST = 3  # folders below the one that was named
 _MOST = 1_000  # files
 _MOST_LISTED = 20_000  # of one folder
 _READ_FREELY = 16 << 20  # of a file, in bytes
-
-_WEIGHTS = re.compile(
-    r".*\.(?:pth?|pt2|ckpt|bin|safetensors|distcp|gguf|onnx|keras|h5|hdf5|npz|npy|pkl|pickle"
-    r"|joblib|skops|msgpack|tflite)"
-    r"|.*\.data-\d+-of-\d+"  # TensorFlow
-    r"|custom_checkpoint_\d+.*|(?:check|model).*",  # accelerate; Flax, and shards of any kind
-    re.IGNORECASE | re.DOTALL,
-)
 
 T = TypeVar("T")
 
@@ -94,7 +86,7 @@ def _is_worth_it(path: Path, *, alone: bool) -> bool:
                 return True
     except OSError:
         return True  # opening it will tell what is wrong
-    return alone and (kind not in (unknown, compressed) or bool(_WEIGHTS.fullmatch(path.name)))
+    return alone and (kind not in (unknown, compressed) or is_named_as_weights(path.name))
 
 
 def _parts(folder: Path, sidecar: str) -> tuple[list[Path], bool]:
@@ -113,7 +105,7 @@ def _parts(folder: Path, sidecar: str) -> tuple[list[Path], bool]:
             if any(each.name == sidecar for each in files):
                 found.append((False, depth, place))
                 continue
-            found += ((not _WEIGHTS.fullmatch(each.name), depth, each) for each in files)
+            found += ((not is_named_as_weights(each.name), depth, each) for each in files)
             below += folders
         level = below if len(found) < _MOST else []
         more |= bool(below) and (depth == _DEEPEST or not level)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from jellyml.checkpoint.reader import MAX_UNPACKED, CheckpointReader
 from jellyml.errors import NotARepository, UsageError, pasteable
+from jellyml.formats import signatures
 from jellyml.formats.record import KEY
+from jellyml.formats.signatures import INDEX_SUFFIX, Use
 from jellyml.fs.paths import mode_of
 from jellyml.remote.address import place_of
 
@@ -102,16 +104,8 @@ def _side(name: str | None, folder: Path, max_unpacked: int) -> Endpoint:
 
 def _is_checkpoint(folder: Path) -> bool:
     """Return whether a folder holds checkpoint files. Its name may be that of a branch too."""
-    marks = (
-        f"{KEY}.*",
-        "*.index.json",
-        "*.safetensors",
-        "*.bin",
-        "*.pt",
-        "*.pth",
-        "*.ckpt",
-        "*.gguf",
-    )
+    suffixes = (INDEX_SUFFIX, *signatures.suffixes(Use.SHARD))
+    marks = (f"{KEY}.*", *(f"*{suffix}" for suffix in suffixes))
     return any(next(folder.glob(mark), None) for mark in marks)
 
 

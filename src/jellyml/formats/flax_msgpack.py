@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from jellyml.errors import CannotCarry
-from jellyml.formats import unknown
+from jellyml.formats import signatures, unknown
 from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import Record, RecordKind, read_at, size_of
@@ -20,7 +20,7 @@ from jellyml.formats.record import Record, RecordKind, read_at, size_of
 if TYPE_CHECKING:
     from jellyml.formats.edit import Buffer
 
-name = "Flax msgpack"
+name = signatures.FLAX.name
 
 _MARK = b"jellyml inserted"
 _ARRAYS = {1, 2, 3}  # the types of extension that Flax makes of arrays and numbers

@@ -6,12 +6,12 @@ refuses a tensor that its model does not use.
 
 from typing import BinaryIO
 
-from jellyml.formats import unknown
+from jellyml.formats import signatures, unknown
 from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import read_at
 
-name = "GGUF"
+name = signatures.GGUF.name
 
 _ALIGNMENT = 32
 
@@ -21,7 +21,7 @@ wipe = trailer.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
-    return read_at(file, 0, 4) == b"GGUF"
+    return signatures.GGUF.matches(read_at(file, 0, signatures.GGUF.reach))
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:

@@ -9,14 +9,13 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from jellyml.errors import CannotCarry
-from jellyml.formats import unknown
+from jellyml.formats import signatures, unknown
 from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import read_at, size_of
 
-name = "HDF5"
+name = signatures.HDF5.name
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Where the end-of-file address lies, by the superblock's version.
 _END_AT = {0: 40, 1: 44, 2: 28, 3: 28}
 _WIDTH_AT = {0: 13, 1: 13, 2: 9, 3: 9}
@@ -27,7 +26,7 @@ wipe = trailer.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
-    return read_at(file, 0, len(_SIGNATURE)) == _SIGNATURE
+    return signatures.HDF5.matches(read_at(file, 0, signatures.HDF5.reach))
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:

@@ -7,15 +7,15 @@ import struct
 from typing import BinaryIO
 
 from jellyml.errors import CannotCarry
-from jellyml.formats import unknown
+from jellyml.formats import signatures, unknown
 from jellyml.formats.containers import trailer
 from jellyml.formats.containers.pickle.end import end_of
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import read_at, size_of
 
-name = "NumPy array"
+name = signatures.NPY.name
 
-MAGIC = b"\x93NUMPY"
+(_MAGIC,) = signatures.NPY.first_bytes
 _LONGEST_HEADER = 10_000  # as much as NumPy itself reads without being asked to
 _DEEPEST = 8
 _TYPE = re.compile(r"[<>|=]?([a-zA-Z])(\d{0,9})(?:\[\w+\])?")
@@ -26,7 +26,7 @@ wipe = trailer.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
-    return read_at(file, 0, len(MAGIC)) == MAGIC
+    return signatures.NPY.matches(read_at(file, 0, signatures.NPY.reach))
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
@@ -39,13 +39,13 @@ def fill(file: BinaryIO, payload: Payload) -> Edit:
 def header_for(size: int) -> bytes:
     """What makes ``size`` bytes behind it an array of uint8."""
     text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({size},), }}"
-    length = -(len(MAGIC) + 5 + len(text)) % 64 + len(text) + 1
-    return MAGIC + struct.pack("<2BH", 1, 0, length) + text.ljust(length - 1).encode() + b"\n"
+    length = -(len(_MAGIC) + 5 + len(text)) % 64 + len(text) + 1
+    return _MAGIC + struct.pack("<2BH", 1, 0, length) + text.ljust(length - 1).encode() + b"\n"
 
 
 def data_offset(start: bytes) -> int | None:
     """Where the array's bytes begin, out of the file's first 12."""
-    if len(start) < 12 or not start.startswith(MAGIC):
+    if len(start) < 12 or not signatures.NPY.matches(start):
         return None
     if start[6] == 1:
         return 10 + int(struct.unpack_from("<H", start, 8)[0])

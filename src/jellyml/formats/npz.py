@@ -6,13 +6,13 @@ Another kind of member would break MLX, which takes every one for an array.
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from jellyml.formats import npy
+from jellyml.formats import npy, signatures
 from jellyml.formats.containers import zip as zip_archive
 from jellyml.formats.containers.zip import Directory
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import Record, RecordKind
 
-name = "NumPy archive"
+name = signatures.NPZ.name
 
 _ENDING = b".npy"
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from jellyml.errors import CannotCarry
-from jellyml.formats import unknown
+from jellyml.formats import signatures, unknown
 from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import Record, RecordKind, read_at, size_of
 
-name = "ONNX"
+name = signatures.ONNX.name
 
 #: Far above those that ONNX uses, outside those that protobuf keeps for itself.
 FIELD = 20230107
@@ -35,7 +35,7 @@ _SIZES = {FIXED64: 8, FIXED32: 4}
 
 
 def recognises(file: BinaryIO) -> bool:
-    if read_at(file, 0, 1) != b"\x08":  # the version comes first
+    if not signatures.ONNX.matches(read_at(file, 0, signatures.ONNX.reach)):
         return False
     try:
         seen = list(_walk(file))

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from jellyml.errors import CannotCarry
+from jellyml.formats import signatures
 from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import CHUNK, Record, RecordKind, expect, read_at, size_of
 
-name = "safetensors"
+name = signatures.SAFETENSORS.name
 
 LONGEST_HEADER = 25_000_000  # what the Hugging Face hub reads
 _LONGEST_READABLE = 100_000_000  # what safetensors reads
@@ -37,7 +38,9 @@ wipe = trailer.wipe
 
 def recognises(file: BinaryIO) -> bool:
     size = _header_size(file)
-    return 2 <= size <= min(_LONGEST_READABLE, size_of(file) - 8) and read_at(file, 8, 1) == b"{"
+    fits = 2 <= size <= min(_LONGEST_READABLE, size_of(file) - 8)
+    reach = signatures.SAFETENSORS.reach
+    return fits and signatures.SAFETENSORS.matches(read_at(file, 0, reach))
 
 
 def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:

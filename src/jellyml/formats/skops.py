@@ -3,20 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+from jellyml.formats import signatures
 from jellyml.formats.containers import zip as zip_archive
 from jellyml.formats.containers.zip import Directory
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import Record, RecordKind
 
-name = "skops"
-
-_SCHEMA = b"schema.json"
+name = signatures.SKOPS.name
 
 wipe = zip_archive.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
-    return _SCHEMA in zip_archive.names(file)
+    return signatures.SKOPS.members <= set(zip_archive.names(file))
 
 
 def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:

@@ -2,12 +2,12 @@
 
 from typing import BinaryIO
 
-from jellyml.formats import unknown
+from jellyml.formats import signatures, unknown
 from jellyml.formats.containers import trailer
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import read_at
 
-name = "TensorFlow Lite"
+name = signatures.TFLITE.name
 
 _ALIGNMENT = 16  # buffers that lie behind the flatbuffer, in models over 2 GB, are aligned so
 
@@ -17,7 +17,7 @@ wipe = trailer.wipe
 
 
 def recognises(file: BinaryIO) -> bool:
-    return read_at(file, 4, 4) == b"TFL3"
+    return signatures.TFLITE.matches(read_at(file, 0, signatures.TFLITE.reach))
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:

@@ -1,18 +1,18 @@
 """What ``torch.save`` and TorchScript write today: a zip archive with one record per tensor."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest
 from typing import BinaryIO
 
-from jellyml.formats import unknown
+from jellyml.formats import signatures, unknown
 from jellyml.formats.containers import zip as zip_archive
 from jellyml.formats.containers.pickle import machine
 from jellyml.formats.containers.zip import Directory, Entry, read_directory
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import Record, RecordKind, is_far
 
-name = "torch zip"
+name = signatures.TORCH_ZIP.name
 
 # A dictionary is saved in its order, and a snapshot and its manifest are usually added last.
 _LIKELY = 4
@@ -30,9 +30,7 @@ def recognises(file: BinaryIO) -> bool:
         return False
     ours = (_inside(directory, b"data.pkl"), _inside(directory, b"data/"))
     # An array called ``a/data/b`` in an .npz looks like a record, but for its ending.
-    return any(
-        entry.name.startswith(ours) and not entry.name.endswith(b".npy") for entry in directory
-    )
+    return any(name.startswith(ours) and not name.endswith(b".npy") for name in directory.names())
 
 
 def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
@@ -53,14 +51,12 @@ def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
     yield from unknown.inside(file, data_pkl, kind)  # saved as bytes, not as a tensor
     if is_far(file):  # a request for each
         return
-    rest = reversed(directory)
+    rest: Iterator[Entry] = reversed(directory)
     # A read of each tensor of a large file would take minutes where the file is not in memory.
     told = uses or any(kind in pickle for kind in _OF_BYTES)
     if len(pickle) == data_pkl.size > 0 and not told:
         known = set(_TEXTS.findall(pickle))
-        start = len(_inside(directory, b"data/"))
-        numbered = _numbered(directory)
-        rest = (one for one in rest if not (numbered(one) and one.name[start:] in known))
+        rest = directory.without_storages(_inside(directory, b"data/"), known)
     yield from _located(directory, rest)
 
 
@@ -118,24 +114,21 @@ def _appended(directory: Directory, kind: RecordKind) -> Iterator[Entry]:
 
 
 def _last_numbered(directory: Directory) -> list[Entry]:
-    numbered = filter(_numbered(directory), directory)
+    numbered = directory.storages(_inside(directory, b"data/"))
     # torch 1 wrote them in the order of their names, so that 10 came before 9.
     return nlargest(_LIKELY, numbered, key=lambda entry: (len(entry.name), entry.name))
 
 
-def _numbered(directory: Directory) -> Callable[[Entry], bool]:
-    """Whether an entry is called as the storage of a tensor is."""
-    start = _inside(directory, b"data/")
-    return lambda entry: entry.name.startswith(start) and entry.name[len(start) :].isdigit()
-
-
 def _keyed(directory: Directory, tensors: list[machine.Tensor]) -> Iterator[Record]:
-    names = [_inside(directory, b"data/" + tensor.storage.encode()) for tensor in tensors]
-    wanted = set(names)
-    entries = {entry.name: entry for entry in directory if entry.name in wanted}
-    for name, tensor in zip(names, tensors, strict=True):
-        entry = entries.get(name)
-        storage = entry and directory.locate(entry, ahead=entry.size)
+    """The bytes of these tensors in their storages, which need not have numbers for names."""
+    wanted = {tensor.storage.encode() for tensor in tensors}
+    indexes = directory.below(_inside(directory, b"data/"), wanted)
+    for tensor in tensors:
+        index = indexes.get(tensor.storage.encode())
+        if index is None:
+            continue
+        entry = directory[index]
+        storage = directory.locate(entry, ahead=entry.size)
         if storage and (part := storage.part(tensor.offset, tensor.size)):
             yield part
 

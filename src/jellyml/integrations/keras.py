@@ -8,6 +8,7 @@ from typing import Any
 
 from jellyml.checkpoint import apply_edit
 from jellyml.formats.record import KEY, MANIFEST_KEY
+from jellyml.formats.signatures import HDF5
 from jellyml.fs import atomic, tempdirs
 from jellyml.integrations.run import RunCode, missing
 from jellyml.snapshot.snapshot import Snapshot
@@ -17,7 +18,6 @@ try:
 except ImportError:
     raise missing("keras", "keras") from None
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _FIELD = re.compile(r"\{[^}]*\}")
 
 
@@ -71,7 +71,7 @@ class JellyMLCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
 def _is_hdf5(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(len(_HDF5)) == _HDF5
+        return HDF5.matches(file.read(HDF5.reach))
 
 
 def into_hdf5(path: Path, snapshot: Snapshot) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jellyml.formats.signatures import Use, suffixes
 from jellyml.integrations.run import RunCode, missing
 
 if TYPE_CHECKING:
@@ -12,8 +13,6 @@ try:
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 except ImportError:
     raise missing("transformers", "transformers") from None
-
-_WEIGHTS = ("*.safetensors", "*.bin", "*.index.json")
 
 
 class JellyMLCallback(TrainerCallback):  # type: ignore[misc]
@@ -71,5 +70,9 @@ class JellyMLCallback(TrainerCallback):  # type: ignore[misc]
 
 
 def _weights(folder: str | None) -> dict[str, int]:
-    paths = [path for form in _WEIGHTS for path in Path(folder or ".").glob(form)]
+    paths = [
+        path
+        for suffix in suffixes(Use.TRANSFORMERS)
+        for path in Path(folder or ".").glob(f"*{suffix}")
+    ]
     return {path.name: path.stat().st_mtime_ns for path in paths}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from jellyml.checkpoint.checkpoint import MANIFEST_COMING
-from jellyml.formats import compressed, hdf5, npy, npz, pickle, unknown
+from jellyml.formats import compressed, signatures, unknown
 from jellyml.formats.registry import format_of
 from jellyml.snapshot.serialization import MANIFEST_SIDECAR, SIDECAR
 
@@ -22,17 +22,10 @@ _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 _ENVIRONMENT = "pyvenv.cfg"  # at the top of every virtual environment
 
 _OURS = (SIDECAR, MANIFEST_SIDECAR, MANIFEST_COMING)
-_DATA_FORMATS = (hdf5, npy, npz, pickle)
 _LARGE = 1_000_000  # bytes, as in the limits of a capture
 _TYPICAL_NAME = re.compile(
-    r"model|check_?point|ckpt|weight|epoch|step|best|last|final|estimator|classifier|\.joblib$"
-    r"|\.keras$|\.h5$",
+    r"model|check_?point|ckpt|weight|epoch|step|best|last|final|estimator|classifier",
     re.IGNORECASE,
-)
-# State that trainers save beside the weights, and that is never loaded alone.
-_COMPANION = re.compile(
-    r"training_args\.bin|(?:scheduler|scaler|optimizer|sampler)(?:_\d+)?\.(?:pt|bin)"
-    r"|rng_state(?:_\d+)?\.pth|random_states_\d+\.pkl"
 )
 # A file named by the digest of its content is in a cache, which a changed file would break: those
 # of Hugging Face, DVC, Weights & Biases.
@@ -40,15 +33,6 @@ _DIGEST = re.compile(r"[0-9a-f]{30,128}")
 # Hugging Face's hub records here what it downloaded into a folder; the run did not make that.
 _FETCHED = Path(".cache", "huggingface", "download")
 _MOST_ABOVE = 4  # parent folders that are searched for these records
-# A folder with a file of such a name or ending is one checkpoint. The last ending is DeepSpeed's,
-# one file a process.
-_WHOLE = (
-    "trainer_state.json",  # transformers
-    "saved_model.pb",  # TensorFlow
-    "_CHECKPOINT_METADATA",  # Orbax
-    "random_states_0.pkl",  # accelerate
-)
-_WHOLE_ENDING = (".safetensors.index.json", ".bin.index.json", ".distcp", "_optim_states.pt")
 
 
 @dataclass(slots=True)
@@ -177,11 +161,11 @@ def _is_whole(folder: Path) -> bool:
         return False
     if ".git" in names:  # a repository gets no sidecar
         return False
-    return any(name in _WHOLE or name.endswith(_WHOLE_ENDING) for name in names)
+    return any(map(signatures.is_folder_mark, names))
 
 
 def _classify(path: Path) -> WrittenCheckpoint | PossibleData | None:
-    if _COMPANION.fullmatch(path.name):
+    if signatures.is_companion(path.name):
         return None
     try:
         with path.open("rb", buffering=0) as file:
@@ -191,9 +175,15 @@ def _classify(path: Path) -> WrittenCheckpoint | PossibleData | None:
     size = _size(path)
     if form is unknown or form is compressed or not size:
         return None
-    if form in _DATA_FORMATS and size < _LARGE and not _TYPICAL_NAME.search(path.name):
+    may_be_data = signatures.is_also_data(form.name) and size < _LARGE
+    if may_be_data and not _is_named_as_model(path.name):
         return PossibleData(path)
     return WrittenCheckpoint(path, size)
+
+
+def _is_named_as_model(name: str) -> bool:
+    always = signatures.suffixes(signatures.Use.ALWAYS_A_MODEL)
+    return bool(_TYPICAL_NAME.search(name)) or name.lower().endswith(always)
 
 
 def _size(path: Path) -> int:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from typing import BinaryIO, Protocol, cast
 
 from jellyml.errors import JellyError
+from jellyml.formats.signatures import Use, suffixes
 from jellyml.remote.address import Remote
 
 BLOCK = 64 << 10  # the least that is asked for: smaller answers take as long
@@ -20,8 +21,6 @@ _PIECE = 32 << 20  # the most that is asked for at once
 _UNEXPECTED = 64 << 20  # as far as a file is searched that does not say where to look
 _MOST_ANSWERS = 200
 _KEPT = 256 << 20
-# Formats that tell at their beginning where all lies; for others that is the end.
-_HEAD_FIRST = (".safetensors", ".gguf", ".onnx", ".bundle", ".json")
 
 _BLOCK = 1 << 20
 _KEPT_BLOCKS = 4  # blocks: two threads read one file
@@ -46,7 +45,7 @@ class RemoteFile(io.RawIOBase):
 
     def __init__(self, remote: Remote, ranges: Ranges | None = None) -> None:
         self._ranges = ranges or ranges_of(remote)
-        tail = not remote.name.lower().endswith(_HEAD_FIRST)
+        tail = not remote.name.lower().endswith(suffixes(Use.HEAD_FIRST))
         start, data, self.size = self._ranges.first(BLOCK, tail=tail)
         self._pieces: list[tuple[int, bytes]] = [(start, data)]
         self._window = (0, 0)

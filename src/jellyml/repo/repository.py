@@ -11,13 +11,16 @@ from functools import cached_property
 from pathlib import Path
 
 from jellyml.errors import NotARepository
+from jellyml.formats.signatures import Use, suffixes
 from jellyml.repo.git import Git
 from jellyml.repo.work_tree import check_work_tree, in_git_directory
 
 _OWN_CONFIG = "file:.git/config"
 _GIT_DIRECTORY = {"HEAD", "objects", "refs"}
 
-IGNORE = """\
+_WEIGHTS = "\n".join(f"*{suffix}" for suffix in suffixes(Use.IGNORED))
+
+IGNORE = f"""\
 # Written by JellyML when it made this repository. Yours to change.
 __pycache__/
 *.py[cod]
@@ -40,15 +43,7 @@ dist/
 *.log
 
 # checkpoints: the code lives in them, not they in the code
-*.ckpt
-*.pt
-*.pth
-*.safetensors
-*.gguf
-*.onnx
-*.h5
-*.keras
-*.npz
+{_WEIGHTS}
 """
 
 

@@ -9,10 +9,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jellyml.errors import JellyError
-from jellyml.formats import gguf, npy, npz, safetensors, torch_legacy, torch_zip, unknown
+from jellyml.formats import (
+    gguf,
+    npy,
+    npz,
+    safetensors,
+    signatures,
+    torch_legacy,
+    torch_zip,
+    unknown,
+)
 from jellyml.formats.containers.pickle.objects import MOST_ARRAYS, TooMuch
 from jellyml.formats.record import KEY, MANIFEST_KEY, read_at
 from jellyml.formats.registry import format_of
+from jellyml.formats.signatures import INDEX_SUFFIX, Use
 from jellyml.tensors import numpy, torch
 from jellyml.tensors import safetensors as tensors_safetensors
 from jellyml.tensors.gguf import of_file
@@ -26,8 +36,6 @@ _READERS: Mapping[str, Callable[[BinaryIO, Path], Iterator[LazyArray]]] = {
     npz.name: numpy.of_npz,
     npy.name: numpy.of_npy,
 }
-_INDEX = "*.index.json"
-_SHARDS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.gguf", "*.npz")
 _LARGEST_INDEX = 12 << 20
 _MOST_SHARDS = 10_000
 # Views may name the same bytes again and again: a file is not to give much more than it holds.
@@ -124,11 +132,11 @@ def _folder(folder: Path) -> Iterator[LazyArray]:
 
 def _shards(folder: Path) -> list[Path]:
     """The files that an index names, or those that look like weights, in the order of names."""
-    for index in sorted(each for each in folder.glob(_INDEX) if each.is_file()):
+    for index in sorted(each for each in folder.glob(f"*{INDEX_SUFFIX}") if each.is_file()):
         if names := _indexed(index):
             return [folder / name for name in names]
-    for pattern in _SHARDS:
-        if found := sorted(each for each in folder.glob(pattern) if each.is_file()):
+    for suffix in signatures.suffixes(Use.SHARD):
+        if found := sorted(each for each in folder.glob(f"*{suffix}") if each.is_file()):
             return found[:_MOST_SHARDS]
     return []
 

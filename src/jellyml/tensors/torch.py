@@ -79,16 +79,12 @@ class _Entries:
         self._path = path
         self._directory = directory
         prefix = directory[0].name.split(b"/")[0] + b"/"
-        self._numbers = {
-            entry.name[len(prefix) :]: number
-            for number, entry in enumerate(directory)
-            if entry.name.startswith(prefix)
-        }
+        self._indexes = directory.below(prefix)
         order = self._record("byteorder")
         self._big = order is not None and order.head(file, 6) == b"big"
 
     def __contains__(self, name: str) -> bool:
-        return name.encode() in self._numbers
+        return name.encode() in self._indexes
 
     def program(self, name: str) -> Program:
         """A pickle to be walked."""
@@ -111,8 +107,8 @@ class _Entries:
         return ByteRange(self._path, record.offset, size, packed=record.size, swap=swap)
 
     def _record(self, name: str) -> Record | None:
-        number = self._numbers.get(name.encode())
-        return None if number is None else self._directory.locate(self._directory[number])
+        index = self._indexes.get(name.encode())
+        return None if index is None else self._directory.locate(self._directory[index])
 
 
 def _array(name: str, found: Tensor | Storage, find: Find) -> LazyArray:

@@ -25,12 +25,14 @@ _HEADER = 1024
 
 _LARGE = 1_000_000  # bytes; smaller tables are settings, samples and results
 _MOST = 1000
+# Names of data in formats that hold no weights; those that do are in the table.
 _NAME = re.compile(
-    rb"\.(?:[ct]sv|jsonl|ndjson|parquet|feather|arrow|avro|orc|np[yz]|h(?:df)?5|mat|rds|rdata|dta|sav"
+    rb"\.(?:[ct]sv|jsonl|ndjson|parquet|feather|arrow|avro|orc|mat|rds|rdata|dta|sav"
     rb"|db|sqlite3?|duckdb|[ml]db|tfrecords?|xlsx?|ods|zip|tar|t?gz|bz2|xz|zst|7z|rar"
     rb"|jpe?g|png|tiff?|webp|dcm|nii|wav|flac|mp[34]|ogg|avi|mov|mkv|las|laz|fastq|bam|vcf)\Z",
     re.IGNORECASE,
 )
+_DATA_SUFFIXES = tuple(map(str.encode, signatures.suffixes(signatures.Use.DATA)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _reason(root: Path, file: Untracked, max_file_size: int, model: bytes | None
 
 
 def _carries_filling(file: BinaryIO, head: bytes, size: int) -> bool:
-    if re.match(signatures.BUNDLE, head):
+    if signatures.is_snapshot_bundle(head):
         return True
     from jellyml.formats import unknown
     from jellyml.formats.record import CODE  # late: they take long to import, and are rarely asked
@@ -118,15 +120,10 @@ def _is_header(data: bytes) -> bool:
 
 def _holds_weights(file: BinaryIO, head: bytes, size: int) -> bool:
     if head.startswith(signatures.ZIP):
-        names = head + _tail(file, size)
-        return bool(
-            re.match(signatures.NUMPY_ZIP, head) or re.search(signatures.WEIGHTS_ZIP, names)
+        return signatures.begins_as_arrays(head) or signatures.names_arrays(
+            head + _tail(file, size)
         )
-    return (
-        bool(re.match(signatures.ARRAYS, head))
-        or _is_safetensors(head, size)
-        or _is_onnx(head, size)
-    )
+    return signatures.begins_as_arrays(head) or _is_safetensors(head, size) or _is_onnx(head, size)
 
 
 def _tail(file: BinaryIO, size: int) -> bytes:
@@ -137,12 +134,13 @@ def _tail(file: BinaryIO, size: int) -> bytes:
 
 def _is_safetensors(head: bytes, size: int) -> bool:
     """The length of a JSON object, 8 bytes, and then that object."""
-    return head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size - 8
+    fits = 2 <= int.from_bytes(head[:8], "little") <= size - 8
+    return fits and signatures.SAFETENSORS.matches(head)
 
 
 def _is_onnx(head: bytes, size: int) -> bool:
     """The fields of a ModelProto in order: its version, who made it, then a graph that fits in."""
-    if head[:1] != b"\x08":  # ir_version, one byte
+    if not signatures.ONNX.matches(head):  # ir_version, one byte
         return False
     at = 2
     while at < len(head):
@@ -167,7 +165,9 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def looks_like_data(path: bytes, size: int) -> bool:
-    return size >= _LARGE and _NAME.search(path) is not None
+    """Whether a file of this name and size is more likely data than a program."""
+    named = _NAME.search(path) or path.lower().endswith(_DATA_SUFFIXES)
+    return size >= _LARGE and bool(named)
 
 
 def data_among(files: Iterable[Untracked]) -> tuple[Data, ...]:

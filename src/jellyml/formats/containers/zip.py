@@ -3,12 +3,13 @@
 import struct
 import zlib
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, overload
 from weakref import WeakKeyDictionary
 
 from jellyml.errors import CannotCarry
+from jellyml.formats import signatures
 from jellyml.formats.edit import Buffer, Edit, Payload, zeroed
 from jellyml.formats.record import Record, RecordKind, expect, may_begin_with, read_at, size_of
 
@@ -67,6 +68,35 @@ class Directory(Sequence[Entry]):
             return [_entry(self.data, place) for place in self._places[index]]
         return _entry(self.data, self._places[index])
 
+    def names(self) -> Iterator[bytes]:
+        """The name of each entry; cheaper than the entries."""
+        return (_name(self.data, place) for place in self._places)
+
+    def below(self, prefix: bytes, among: Set[bytes] | None = None) -> Mapping[bytes, int]:
+        """The index of each entry whose name begins so, by the rest of its name.
+
+        Only those whose rest is ``among`` these, if given. Of two entries of one name the last
+        counts.
+        """
+        rests = (
+            (name[len(prefix) :], index)
+            for index, name in enumerate(self.names())
+            if name.startswith(prefix)
+        )
+        return {rest: index for rest, index in rests if among is None or rest in among}
+
+    def storages(self, prefix: bytes) -> Iterator[Entry]:
+        """The entries named ``prefix`` and a number, as torch names the storages of tensors."""
+        for place in self._places:
+            if _storage(self.data, place, prefix):
+                yield _entry(self.data, place)
+
+    def without_storages(self, prefix: bytes, numbers: Set[bytes]) -> Iterator[Entry]:
+        """The entries except the storages with these numbers, the last first."""
+        for place in reversed(self._places):
+            if _storage(self.data, place, prefix) not in numbers:
+                yield _entry(self.data, place)
+
     def locate(self, entry: Entry, ahead: int = 0) -> Record | None:
         """The entry's bytes, found by its local header; None where they cannot be.
 
@@ -79,7 +109,7 @@ class Directory(Sequence[Entry]):
         header = read_at(self._file, entry.header, _LOCAL.size)
         signature, *_, name, extra = _LOCAL.unpack(header)
         offset = entry.header + _LOCAL.size + name + extra
-        if signature != b"PK\3\4" or offset + entry.size > self.start:
+        if signature != signatures.ZIP or offset + entry.size > self.start:
             return None
         return Record(offset, entry.size, "deflated" if entry.method else "raw")
 
@@ -91,7 +121,7 @@ def read_directory(file: BinaryIO, length: int | None = None) -> Directory | Non
     end to end, as in a ``.distcp``, are no such thing: the last one's directory would hide the
     others.
     """
-    if not may_begin_with(file, b"PK\3\4"):
+    if not may_begin_with(file, signatures.ZIP):
         return None
     end = _end(file, size_of(file) if length is None else length)
     if not end or end.start + end.size != end.stop or end.size > _LARGEST:
@@ -164,6 +194,19 @@ def _places(data: bytes) -> Iterator[int]:
             return
         yield place
         place = following
+
+
+def _name(data: bytes, place: int) -> bytes:
+    start = place + _ENTRY.size
+    return data[start : start + int.from_bytes(data[place + 28 : place + 30], "little")]
+
+
+def _storage(data: bytes, place: int, prefix: bytes) -> bytes:
+    """The number in the name of a storage; empty for other entries."""
+    if not data.startswith(prefix, place + _ENTRY.size):  # quicker than to read the name
+        return b""
+    number = _name(data, place)[len(prefix) :]
+    return number if number.isdigit() else b""
 
 
 def _entry(data: bytes, place: int) -> Entry:
@@ -241,7 +284,8 @@ def every(file: BinaryIO) -> Iterator[Record]:
 
 def names(file: BinaryIO) -> Iterator[bytes]:
     """The members' names, none if it is no archive."""
-    return (entry.name for entry in read_directory(file) or ())
+    directory = read_directory(file)
+    return directory.names() if directory else iter(())
 
 
 def strip(file: BinaryIO, keys: Sequence[str], name: Name) -> Edit | None:
@@ -330,7 +374,7 @@ class _Member:
         version = _VERSION if narrow else _WIDE_VERSION
         flags = 0 if name.isascii() else _UTF8
         common = (version, flags, 0, *_EPOCH, crc, *sizes, len(name))
-        self.local = _LOCAL.pack(b"PK\3\4", *common, len(local_extra)) + name + local_extra
+        self.local = _LOCAL.pack(signatures.ZIP, *common, len(local_extra)) + name + local_extra
         self.entry = (
             _ENTRY.pack(b"PK\1\2", version, *common, len(extra), 0, 0, 0, 0, place) + name + extra
         )
