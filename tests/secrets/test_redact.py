@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jellyml.secrets import patterns
 from jellyml.secrets.redact import (
     MASK,
     is_secret,
@@ -16,6 +17,7 @@ from jellyml.secrets.redact import (
     mask_text,
     mask_url,
 )
+from planted_keys import PLANTED
 
 SECRET_NAMES = """
     --api-key --api_key --apikey --API_KEY apiKey wandb.api_key +wandb.api_key OPENAI_API_KEY
@@ -315,3 +317,21 @@ def test_no_text_takes_long(text: str) -> None:
     mask_text(text)
 
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+@pytest.mark.parametrize("place", ["{}", "x = '{}'", "a {} b"])
+def test_every_kind_that_the_search_finds_is_masked(kind: str, place: str) -> None:
+    secret = PLANTED[kind].rpartition("=")[2].strip('"').rpartition("\n")[2]
+
+    masked = mask_text(place.format(PLANTED[kind]))
+
+    assert MASK in masked
+    assert secret not in masked
+    assert "s3cr3t" not in masked
+
+
+def test_a_form_without_a_loose_one_is_masked_by_its_place() -> None:
+    without = {kind for kind, form in patterns.FORMS.items() if not form.loose}
+
+    assert without == {"a password in an address"}

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Literal
 
+from jellyml.secrets import patterns
+
 MASK = "***"
 
 # Names are read word by word, so WANDB_API_KEY, --wandb-api-key and wandbApiKey are one.
@@ -45,24 +47,9 @@ _NUMBER = re.compile(r"[-+.\d]{1,5}|\d[.\de+-]{0,7}")
 
 # Values that give themselves away, whatever they are called.
 _TOKEN = re.compile(
-    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)"
-    r"|(?<![A-Za-z0-9])(?:"
-    r"hf_[A-Za-z0-9]{20,}"  # Hugging Face
-    r"|gh[oprsu]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
-    r"|gl[a-z]{2,5}-[\w-]{16,}"  # GitLab: glpat-, gldt-, glrt-, ...
-    r"|sk-(?:[a-z0-9]+-){0,3}\w{20,}[\w-]*"  # OpenAI, Anthropic
-    r"|[rs]k_(?:live|test)_\w{10,}"  # Stripe
-    r"|A(?:KIA|SIA|BIA|CCA|PKA)[A-Z0-9]{16}"  # AWS
-    r"|xox[a-z]-[\w-]{10,}|xapp-[\w-]{10,}"  # Slack
-    r"|AIza[\w-]{30,}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"  # Google
-    r"|eyJ[\w-]{12,}(?:\.[\w-]*){0,4}"  # JSON in base64: JWT, Neptune
-    r"|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{40,}|dckr_pat_[\w-]{20,}"
-    r"|r8_\w{20,}|gsk_\w{20,}|nvapi-[\w-]{20,}|wandb_v\d_\w{20,}|dapi[0-9a-f]{32}"
-    r"|SG\.[\w-]{16,}\.[\w-]{16,}"  # SendGrid
-    r")"
+    rf"{patterns.loose_forms()}"
     r"|(?<=\blogin )\w{20,}"  # wandb login 0123...
-    r"|(?<=\bBearer )[\w.~+/=-]{8,}",
-    re.DOTALL,
+    r"|(?<=\bBearer )[\w.~+/=-]{8,}"
 )
 # Too long for a word; _looks_random decides. Hexadecimal never does: commit ids and digests are
 # what the record is for.
