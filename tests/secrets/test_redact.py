@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 
 from jellyml.secrets import patterns
 from jellyml.secrets.redact import (
+    ANY_FIELD,
     MASK,
+    Rules,
     is_secret,
     mask_arguments,
     mask_data,
     mask_named,
     mask_text,
     mask_url,
+    redact_tree,
 )
 from planted_keys import PLANTED
 
@@ -335,3 +338,27 @@ def test_a_form_without_a_loose_one_is_masked_by_its_place() -> None:
     without = {kind for kind, form in patterns.FORMS.items() if not form.loose}
 
     assert without == {"a password in an address"}
+
+
+def test_a_section_is_masked_by_what_its_fields_are() -> None:
+    token = TOKENS[0]
+    section = {
+        "branch": f"fix/{token}",
+        token: [{"path": token}, 1, None],
+        "remotes": {"origin": "https://bob:pw@h/a", "text": "https://bob:pw@h/b?x=y"},
+        "error": "password = 'abc'",
+        "argv": ["--token", "abc"],
+        "other": "password = 'abc'",
+    }
+    rules: Rules = {"remotes": {ANY_FIELD: "address"}, "error": "text", "argv": "arguments"}
+
+    assert redact_tree(section, rules) == {
+        "branch": "fix/***",
+        MASK: [{"path": MASK}, 1, None],
+        "remotes": {"origin": "https://h/a", "text": "https://h/b"},
+        "error": "password = '***'",
+        "argv": ["--token", MASK],
+        "other": "password = 'abc'",
+    }
+    assert redact_tree({"a": [section]}, {"a": rules})["a"][0] == redact_tree(section, rules)
+    assert redact_tree({"user": {"token": "abc"}}, "notes") == {"user": {"token": MASK}}

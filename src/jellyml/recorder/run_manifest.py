@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from jellyml.secrets.redact import mask_arguments
+from jellyml.secrets.redact import redact_tree
 from jellyml.snapshot import environment, serialization
 from jellyml.snapshot.facts import CodeFacts
 from jellyml.snapshot.snapshot import Snapshot
@@ -26,14 +26,14 @@ def of_command(snapshot: Snapshot, command: Sequence[str], root: Path) -> Snapsh
     for name in _OUR_PROCESS:
         told.pop(name, None)
     place = told.get("command")
-    words = mask_arguments(command)
-    told["command"] = {
-        "argv": words,
-        "launched": words,
+    section = {
+        "argv": list(command),
+        "launched": list(command),
         "script": None,
         "module": None,
         "cwd": place.get("cwd") if isinstance(place, dict) else None,
     }
+    told["command"] = redact_tree(section, {"argv": "arguments", "launched": "arguments"})
     told["recorded"] = True
     told |= _environment(command[0], root)
     facts = CodeFacts(root, snapshot.commit, error=snapshot.error, left_out=snapshot.left_out)

@@ -1,5 +1,7 @@
 """What is never recorded as it is: secrets in command lines, addresses, notes and cells.
 
+``redact_tree`` masks a whole section of a record, told by a table of rules what its fields are.
+
 A secret is known by the name it is given to (``--api-key``, ``WANDB_API_KEY``,
 ``{"token": ...}``), by its own form (``hf_...``, a private key), or by where it stands
 (``user:password@`` and ``?query`` in an address). One missed is worse than one word too many,
@@ -10,13 +12,25 @@ for curl's ``-u``.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeAlias, TypeVar, cast
 
 from jellyml.secrets import patterns
 
 MASK = "***"
+
+Rule = Literal["name", "text", "address", "arguments", "notes"]
+"""What a value is: a name or a path, any text, an address, a command line, or notes."""
+
+Rules: TypeAlias = "Rule | Mapping[str, Rules]"
+"""A rule for all that is below, or the rules by the names of the fields."""
+
+ANY_FIELD = "*"
+"""In rules: each field that they do not name. Without it such a field is masked as a name."""
+
+_T = TypeVar("_T")
 
 # Names are read word by word, so WANDB_API_KEY, --wandb-api-key and wandbApiKey are one.
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -95,8 +109,54 @@ _VALUE = re.compile(
       | (?P<bare>[^\s,;&|"'(){}\[\]<>\\]{1,1024})""",
     re.VERBOSE,
 )
+_SHORT = 200  # characters of a name
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
 _NAMED_ARGUMENT = re.compile(r"([-+~]{0,2}[A-Za-z_][\w.-]{0,100}=).*", re.DOTALL)
+
+
+def redact_tree(section: _T, rules: Rules = "name") -> _T:
+    """A section of a record, of dictionaries, lists and values, with every secret in it masked.
+
+    Every string is masked by its rule, and every name of a field as a name. Other values stay.
+    """
+    return cast("_T", _redacted(section, rules))
+
+
+def _redacted(value: object, rules: Rules) -> object:
+    if rules == "notes":
+        return mask_data(value)
+    if isinstance(value, str):
+        return _mask_string(value, rules)
+    if isinstance(value, list):
+        if rules == "arguments":
+            return mask_arguments(value)
+        return [_redacted(each, rules) for each in value]
+    if isinstance(value, Mapping):
+        return {
+            _mask_name(name): _redacted(each, _below(rules, name)) for name, each in value.items()
+        }
+    return value
+
+
+def _below(rules: Rules, name: str) -> Rules:
+    if isinstance(rules, str):
+        return rules
+    return rules.get(name, rules.get(ANY_FIELD, "name"))
+
+
+def _mask_string(text: str, rules: Rules) -> str:
+    if rules == "address":
+        return mask_url(text)
+    return mask_text(text) if rules in ("text", "arguments") else _mask_name(text)
+
+
+def _mask_name(text: str) -> str:
+    return _mask_short(str(text)) if len(text) <= _SHORT else mask_forms(text)
+
+
+@lru_cache(maxsize=4096)  # every capture of a process names the same packages
+def _mask_short(text: str) -> str:
+    return mask_forms(text)
 
 
 def mask_arguments(arguments: Iterable[str]) -> list[str]:

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from jellyml.errors import UsageError
-from jellyml.secrets.redact import mask_data, mask_forms, mask_text, mask_url
+from jellyml.secrets.redact import ANY_FIELD, Rules, mask_text, redact_tree
 from jellyml.snapshot import environment
 from jellyml.snapshot.facts import CodeFacts
 
@@ -21,6 +21,13 @@ SCHEMA = 1
 # The record is to stay small, whatever lies in the folder.
 _MOST_LEFT_OUT = 1000
 _DEEPEST = 12
+# Branches, folders and files may be called like a token: they are masked as names.
+_ADDRESSES: Rules = {ANY_FIELD: "address"}
+_CODE_RULES: Rules = {
+    "remotes": _ADDRESSES,
+    "nested": {"remotes": _ADDRESSES},
+    "error": "text",
+}
 
 
 Surroundings = dict[str, object]
@@ -40,7 +47,7 @@ def record(
     made = {"code": _attempt(lambda: _code(code))}
     made |= surroundings(code.root) if around is None else around
     if notes:
-        made["notes"] = _attempt(lambda: mask_data(_plain(notes)))
+        made["notes"] = _attempt(lambda: redact_tree(_plain(notes), "notes"))
     head = {
         "schema": SCHEMA,
         "jellyml": version,
@@ -54,7 +61,7 @@ def with_notes(made: Mapping[str, object], notes: Mapping[str, object]) -> dict[
     """The record with these notes besides its own; of one name the new one counts."""
     if not isinstance(notes, Mapping):
         raise UsageError("notes is not a dictionary.", 'pass one, such as {"note": "a text"}.')
-    before, more = made.get("notes"), mask_data(_plain(notes))
+    before, more = made.get("notes"), redact_tree(_plain(notes), "notes")
     both = [each for each in (before, more) if isinstance(each, dict)]
     return {**made, "notes": {name: each[name] for each in both for name in each}}
 
@@ -72,7 +79,7 @@ def surroundings(root: Path) -> Surroundings:
         "lock_files": lambda: environment.lock_files(root),
         "variables": environment.variables,
     }
-    return {name: _without_tokens(_attempt(look)) for name, look in sections.items()}
+    return {name: redact_tree(_attempt(look)) for name, look in sections.items()}
 
 
 def commit_texts(code: Mapping[str, object]) -> Iterator[bytes]:
@@ -94,11 +101,9 @@ def _code(code: CodeFacts) -> dict[str, object]:
         "branch": code.branch,
         "dirty": code.dirty,
         "changed": code.changed,
-        "remotes": _without_credentials(code.remotes),
+        "remotes": dict(code.remotes),
         "left_out": [asdict(one) for one in code.left_out[:_MOST_LEFT_OUT]],
-        "nested": [
-            {**asdict(one), "remotes": _without_credentials(one.remotes)} for one in code.nested
-        ],
+        "nested": [asdict(one) for one in code.nested],
     }
     further = {
         "left_out_more": max(0, len(code.left_out) - _MOST_LEFT_OUT),
@@ -106,27 +111,11 @@ def _code(code: CodeFacts) -> dict[str, object]:
         "secrets": [asdict(one) for one in code.secrets],
         "data": [asdict(one) for one in code.data],
         "cut": code.cut,
-        "error": mask_text(code.error or ""),
+        "error": code.error,
     }
     facts |= {name: value for name, value in further.items() if value}
     texts = encoded_texts(code.commit_texts)
-    masked = {name: _without_tokens(value) for name, value in facts.items()}
-    return masked | ({"commit_texts": texts} if texts else {})
-
-
-def _without_tokens(facts: object) -> object:
-    """Branches, folders and files may be called like a token as well."""
-    if isinstance(facts, str):
-        return mask_forms(facts)
-    if isinstance(facts, list):
-        return [_without_tokens(each) for each in facts]
-    if isinstance(facts, dict):
-        return {mask_forms(name): _without_tokens(each) for name, each in facts.items()}
-    return facts
-
-
-def _without_credentials(remotes: Mapping[str, str]) -> dict[str, str]:
-    return {name: mask_url(url) for name, url in remotes.items()}
+    return redact_tree(facts, _CODE_RULES) | ({"commit_texts": texts} if texts else {})
 
 
 def encoded_texts(texts: Mapping[str, bytes]) -> dict[str, object]:
