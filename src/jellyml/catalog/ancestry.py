@@ -12,7 +12,6 @@ from jellyml.errors import JellyError
 from jellyml.quarantine.tree_check import takes_too_much
 from jellyml.repo.git import Git
 from jellyml.repo.repository import Repository
-from jellyml.snapshot.manifest import commit_texts
 
 # Of one history, newest first: what lies beyond is not asked for.
 _MOST_COMMITS = 100_000
@@ -68,7 +67,7 @@ def commits_of(
     made = Commits(of=[one.commit for one in found])
     for one in found:
         if one.commit not in made.known:
-            for text in commit_texts(one.code):
+            for text in one.manifest.commit_texts():
                 made.known.update(_from_text(text, {one.commit, one.base}))
     if repository:
         _ask(repository, made, {name for one in found for name in (one.commit, one.base) if name})

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import re
 import shlex
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,13 +16,13 @@ from jellyml.errors import JellyError, NoSnapshot
 from jellyml.formats import unknown
 from jellyml.formats.registry import format_of
 from jellyml.remote.address import Remote
+from jellyml.snapshot.manifest import Manifest
 
 _HEAD = 8 << 10
 # What text has none of. Weights begin with lengths and numbers, whose bytes are such.
 _NEVER_IN_TEXT = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})
 _WEIGHTS = 1_000_000  # bytes from which a file in a format for weights is called a checkpoint
 _RUN = 12
-_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 @dataclass(frozen=True)
@@ -35,50 +33,45 @@ class Entry:
     format: str
     size: int
     checkpoint: Checkpoint
-    manifest: Mapping[str, object]
+    manifest: Manifest
 
     @property
     def created(self) -> str | None:
         """When the code was captured, in UTC."""
-        return _text(self.manifest, "created")
+        return self.manifest.created
 
     @cached_property
     def commit(self) -> str | None:
         """The snapshot's; the true one where the history was cut."""
         header = self.checkpoint.header
-        return header.stands_for or header.commit or _id(self.code, "commit")
+        return header.stands_for or header.commit or self.manifest.commit
 
     @property
     def base(self) -> str | None:
-        """The commit that HEAD stood at."""
-        return _id(self.code, "base")
+        """The commit that HEAD was at."""
+        return self.manifest.base
 
     @property
     def branch(self) -> str | None:
-        return _text(self.code, "branch")
+        return self.manifest.branch
 
     @property
     def changed(self) -> int | None:
         """How many paths differed from ``base``; None where that was not recorded."""
-        count = self.code.get("changed")
-        if isinstance(count, int):
-            return count
-        return 0 if self.code.get("dirty") is False else None
+        return self.manifest.changed
 
     @property
     def dirty(self) -> bool | None:
-        dirty = self.code.get("dirty")
-        return dirty if isinstance(dirty, bool) else None
+        return self.manifest.dirty
 
     @property
     def command(self) -> str | None:
-        command = _dict(self.manifest, "command")
-        words = command.get("launched") or command.get("argv")
-        return shlex.join(map(str, words)) if isinstance(words, list) and words else None
+        words = self.manifest.launched
+        return shlex.join(words) if words else None
 
     @property
     def host(self) -> str | None:
-        return _text(_dict(self.manifest, "machine"), "host")
+        return self.manifest.host
 
     @cached_property
     def run(self) -> str:
@@ -87,14 +80,9 @@ class Entry:
         return hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:_RUN]
 
     @property
-    def code(self) -> Mapping[str, object]:
-        """What is recorded of the code."""
-        return _dict(self.manifest, "code")
-
-    @property
     def bundle(self) -> str | None:
         """The digest of the bundle that carries the code."""
-        return self.checkpoint.header.sha256 or _text(self.manifest, "bundle_sha256")
+        return self.checkpoint.header.sha256 or self.manifest.bundle_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +106,7 @@ def _look(place: Candidate) -> Entry | Without | JellyError | None:
         if not place.asked and isinstance(place.path, Path) and _is_text(place.path):
             return None
         checkpoint = Checkpoint.glance(place.path)
-        manifest = checkpoint.manifest or {}
+        manifest = Manifest(checkpoint.manifest)
     except NotSearched as problem:
         return problem if place.asked else _without(place, searched=False)
     except NoSnapshot as problem:
@@ -153,19 +141,3 @@ def _is_text(path: Path) -> bool:
     with path.open("rb", buffering=0) as file:
         head: bytes = file.read(_HEAD)
     return len(head.translate(None, _NEVER_IN_TEXT)) == len(head)
-
-
-def _dict(mapping: Mapping[str, object], name: str) -> Mapping[str, object]:
-    found = mapping.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _text(mapping: Mapping[str, object], name: str) -> str | None:
-    found = mapping.get(name)
-    return found if isinstance(found, str) and found else None
-
-
-def _id(mapping: Mapping[str, object], name: str) -> str | None:
-    """A commit's id: nothing else may come to git as a name."""
-    found = _text(mapping, name)
-    return found if found and _ID.fullmatch(found) else None

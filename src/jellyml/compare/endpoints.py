@@ -1,7 +1,7 @@
 """What is compared: a checkpoint, a commit, or the working tree, by what the user calls it."""
 
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from jellyml.errors import NotARepository, UsageError, pasteable
 from jellyml.formats.record import KEY
 from jellyml.fs.paths import mode_of
 from jellyml.remote.address import place_of
+from jellyml.snapshot.manifest import Manifest
 
 if TYPE_CHECKING:
     from jellyml.compare.commits import Commit
@@ -49,21 +50,24 @@ class Endpoint:
         with commits.of_working_tree(self.repository) as commit:
             yield commit
 
-    def manifest(self) -> Mapping[str, object] | None:
+    def manifest(self) -> Manifest | None:
         """How it was made, or would be made here; None where nobody wrote that down."""
         if self.model:
-            return self.model.manifest
+            found = self.model.manifest
+            return None if found is None else Manifest(found)
         if self.kind == "commit" or not self.repository:
             return None
         from jellyml.snapshot import environment
 
-        return {
-            "python": environment.python(),
-            "machine": environment.machine(),
-            "distributions": environment.distributions(self.repository.root),
-            "lock_files": environment.lock_files(self.repository.root),
-            "variables": environment.variables(),
-        }
+        return Manifest(
+            {
+                "python": environment.python(),
+                "machine": environment.machine(),
+                "distributions": environment.distributions(self.repository.root),
+                "lock_files": environment.lock_files(self.repository.root),
+                "variables": environment.variables(),
+            }
+        )
 
     def arrays(self) -> "Arrays | None":
         """Its weights; None for code alone. NoArrays, TooMuch."""

@@ -19,6 +19,7 @@ from jellyml.fs import atomic, locks
 from jellyml.recorder.outputs import Candidate, Doubtful, Mark, candidates, look, mark_of
 from jellyml.recorder.run_state import RunState
 from jellyml.snapshot import serialization
+from jellyml.snapshot.manifest import Manifest
 from jellyml.snapshot.snapshot import Snapshot
 
 MOST_ADDED = 2_000_000_000  # bytes, so that a run that writes a thousand files fills no disk
@@ -120,13 +121,13 @@ def carried(one: Candidate, plan: RunState) -> Whose | None:
         ours = serialization.parse_manifest(plan.snapshot.manifest)
         if found | {"bundle_sha256": None} == ours | {"bundle_sha256": None}:
             return "ours"
-        began = datetime.fromisoformat(str(found["created"])).timestamp()
+        began = datetime.fromisoformat(Manifest(found).created or "").timestamp()
         earlier = began < plan.began - _CLOCK
     except BadSnapshot:
         return "run"  # not ours to replace
     except (JellyError, OSError):
         return None
-    except (ValueError, KeyError, OverflowError):
+    except (ValueError, OverflowError):
         return "run"
     if earlier and one.folder:
         return None  # beside weights that are new

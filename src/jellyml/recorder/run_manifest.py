@@ -10,6 +10,7 @@ from pathlib import Path
 from jellyml.secrets.redact import redact_tree
 from jellyml.snapshot import environment, serialization
 from jellyml.snapshot.facts import CodeFacts
+from jellyml.snapshot.manifest import Manifest
 from jellyml.snapshot.snapshot import Snapshot
 
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*(?:\.exe)?")
@@ -25,13 +26,12 @@ def of_command(snapshot: Snapshot, command: Sequence[str], root: Path) -> Snapsh
     told = serialization.parse_manifest(snapshot.manifest)
     for name in _OUR_PROCESS:
         told.pop(name, None)
-    place = told.get("command")
     section = {
         "argv": list(command),
         "launched": list(command),
         "script": None,
         "module": None,
-        "cwd": place.get("cwd") if isinstance(place, dict) else None,
+        "cwd": Manifest(told).command.get("cwd"),
     }
     told["command"] = redact_tree(section, {"argv": "arguments", "launched": "arguments"})
     told["recorded"] = True

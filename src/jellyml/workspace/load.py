@@ -1,10 +1,9 @@
 """A snapshot on its way into a workspace: proved, in quarantine, then staged and taken over."""
 
 import os
-import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from jellyml.remote.address import Location, Remote
 from jellyml.repo.git import Git
 from jellyml.repo.repository import Repository
 from jellyml.repo.work_tree import in_git_directory
+from jellyml.snapshot.manifest import Manifest
 from jellyml.working_tree.scan import Scan
 from jellyml.workspace import relation, staging
 from jellyml.workspace.operation_log import Journal, Move
@@ -29,7 +29,6 @@ from jellyml.workspace.state import EMPTY_TREE
 from jellyml.workspace.store import Store
 
 _FEW = 10
-_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _HELD = 48 << 20  # bytes of code that need not be read twice
 _BESIDE = ".jellyml-new"  # where a repository is made that is not there yet
 
@@ -49,18 +48,12 @@ class IncomingSnapshot:
         return self.quarantine.incoming
 
     @property
-    def manifest(self) -> Mapping[str, object]:
+    def manifest(self) -> Manifest:
         """The checkpoint's manifest; empty where there is none, or none to be read."""
         try:
-            return self.checkpoint.manifest or {}
+            return Manifest(self.checkpoint.manifest)
         except BadSnapshot:
-            return {}
-
-    @property
-    def code(self) -> Mapping[str, object]:
-        """What the manifest says of the code."""
-        code = self.manifest.get("code")
-        return code if isinstance(code, dict) else {}
+            return Manifest()
 
     def inside(self, root: Path) -> tuple[bytes, ...]:
         """The checkpoint's own places in a working tree: it never moves."""
@@ -101,8 +94,7 @@ class IncomingSnapshot:
         lost = relation.lost(moves, scan)
         if not lost or relation.shares_a_path(moves, self.incoming.files, scan):
             return 0
-        named = (self.checkpoint.header.stands_for, self.code.get("base"))
-        ids = [one for one in named if isinstance(one, str) and _ID.fullmatch(one)]
+        ids = list(filter(None, (self.checkpoint.header.stands_for, self.manifest.base)))
         related = relation.shares_a_commit(session.repository, self.incoming, ids)
         return 0 if related else lost
 
@@ -151,11 +143,9 @@ class IncomingSnapshot:
         if wanted is None:
             return None
         if not self._has_tree(repository.git, wanted):
-            from jellyml.snapshot import manifest  # late: they take long to import
-            from jellyml.workspace.rebuild import rebuild
+            from jellyml.workspace.rebuild import rebuild  # late: it takes long to import
 
-            texts = manifest.commit_texts(self.code)
-            rebuild(wanted, texts, self.incoming.git, repository.objects)
+            rebuild(wanted, self.manifest.commit_texts(), self.incoming.git, repository.objects)
             if not self._has_tree(self.incoming.git, wanted):
                 self.warnings.append(
                     "The history was left out of this snapshot, and is not in this repository:"
@@ -195,12 +185,7 @@ class IncomingSnapshot:
 
     def left_out(self) -> list[str]:
         """What the snapshot did not hold, and so could not be brought back."""
-        rows = self.code.get("left_out")
-        names = (
-            [row.get("path") for row in rows if isinstance(row, dict)]
-            if isinstance(rows, list)
-            else []
-        )
+        names = self.manifest.left_out
         said = [f"{name} was not in the snapshot." for name in names[:_FEW]]
         if len(names) > _FEW:
             said.append(f"{len(names) - _FEW} more files were not in the snapshot.")

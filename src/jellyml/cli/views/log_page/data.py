@@ -1,7 +1,6 @@
 """What the page's script reads: the checkpoints, and what differs between two of them."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jellyml.catalog.differences import Differences, Patch
@@ -12,6 +11,7 @@ from jellyml.compare import environment
 from jellyml.compare.tensors import Difference, Weights
 from jellyml.errors import pasteable
 from jellyml.secrets.patterns import masked
+from jellyml.snapshot.manifest import Manifest
 
 # Of one section of a manifest, of all, and of all differences of weights: what else there is
 # is not in the page.
@@ -69,10 +69,10 @@ class _Sections:
         self._of_run: dict[str, int | None] = {}
         self._room = _MOST_SECTIONS
 
-    def of(self, run: str, manifest: Mapping[str, object]) -> int | None:
+    def of(self, run: str, manifest: Manifest) -> int | None:
         """The number of a run's environment; None where none is recorded, or there is no room."""
         if run not in self._of_run:
-            made = {name: self._section(name, part) for name, part in manifest.items()}
+            made = {name: self._section(name, part) for name, part in manifest.fields.items()}
             known = {safe(name): number for name, number in made.items() if number is not None}
             self._of_run[run] = len(self.environments) if known else None
             self.environments += [known] if known else []
@@ -90,7 +90,7 @@ class _Sections:
 
 def _facts(name: str, part: object) -> Facts:
     """What ``jellyml diff`` compares of a section: all that it holds more than an empty one."""
-    found = environment.compared({name: {}}, {name: part})
+    found = environment.compared(Manifest({name: {}}), Manifest({name: part}))
     facts = [*found.facts, *found.packages][:_MOST_FACTS]
     return [(safe(each.name[:_LONGEST_FACT]), _short(each.after)) for each in facts]
 
