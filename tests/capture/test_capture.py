@@ -218,7 +218,7 @@ def test_a_history_that_is_cut(
     assert count == (13 + dirty if keep == 1000 else (0 if keep == "none" else int(keep)) + 1)
     assert taken(merged.path, history=keep).filling == snapshot.filling
     # Who has the parents rebuilds the true commits from the manifest, to the same ids.
-    for text in manifest.commit_texts(code_of(snapshot)):
+    for text in manifest.Manifest({"code": code_of(snapshot)}).commit_texts():
         merged.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=text)
     place = clone if keep == 1000 else merged
     assert place.git("cat-file", "-t", str(snapshot.commit)) == b"commit\n"
@@ -255,7 +255,7 @@ def test_texts_fit_into_a_manifest(repo: Folder, monkeypatch: pytest.MonkeyPatch
         repo.commit(str(number))
     repo.write("train.py", "edited")
     snapshot = taken(repo.path, history=5)
-    texts = list(manifest.commit_texts(code_of(snapshot)))
+    texts = list(manifest.Manifest({"code": code_of(snapshot)}).commit_texts())
     assert 1 < len(texts) < 6
     assert texts[-1].endswith(b"JellyML snapshot\n")
 

@@ -22,6 +22,7 @@ from jellyml.catalog.parents import Names, names
 from jellyml.checkpoint.reader import unpacked
 from jellyml.formats.record import KEY, MANIFEST_KEY
 from jellyml.snapshot import serialization
+from jellyml.snapshot.manifest import Manifest
 
 # Rows and lanes
 
@@ -114,7 +115,7 @@ def test_records_that_go_in_circles_end() -> None:
     ids=str,
 )
 def test_what_is_recorded_as_parent(notes: object, found: list[str]) -> None:
-    assert names({"notes": notes}) == found
+    assert names(Manifest({"notes": notes})) == found
 
 
 def listed(path: Path, parent: object = None, created: str = "2026-01-01") -> Entry:

@@ -297,8 +297,12 @@ def test_no_snapshot(model_file: Callable[[bytes], Path]) -> None:
     assert "torch.save({..., **jellyml.create_snapshot()}, ...)" in caught.value.fix
 
 
-def test_no_code_because_its_capture_failed(model_file: Callable[[bytes], Path]) -> None:
-    record = serialization.manifest_record({"commit": None, "error": "git was \x1b[2J not found."})
+@pytest.mark.parametrize("section", ["code", None])
+def test_no_code_because_its_capture_failed(
+    model_file: Callable[[bytes], Path], section: str | None
+) -> None:
+    failed: dict[str, object] = {"commit": None, "error": "git was \x1b[2J not found."}
+    record = serialization.manifest_record({section: failed} if section else failed)
     path = model_file(saved({"model": model(), MANIFEST_KEY: tensor(record)}))
     with pytest.raises(NoSnapshot, match=r"capturing it failed .*not found") as caught:
         Checkpoint.open(path)

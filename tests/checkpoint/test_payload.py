@@ -140,7 +140,7 @@ def test_detect_secrets_does_not_silence_the_warnings_of_others(leaky: Folder, p
 def test_what_is_passed_on_is_masked(kind: str) -> None:
     secret = PLANTED[kind]
     whole = f"+x = '{secret}'\n+y = 1\n".encode()
-    if kind == patterns._PRIVATE_KEY:
+    if kind == patterns.PRIVATE_KEY:
         more = f"+{'x' * 60}\n+{'x' * 12}==\n+-----END RSA PRIVATE KEY-----\n+y = 1\n"
         whole = f"+{secret}\n{more}".encode()
     masked = patterns.masked(whole)

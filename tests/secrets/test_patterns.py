@@ -28,7 +28,7 @@ def test_each_kind_is_found_in_its_line(kind: str, around: str) -> None:
 
 
 def test_every_kind_is_tried() -> None:
-    assert set(PLANTED) == set(patterns._FORMS)
+    assert set(PLANTED) == set(patterns.FORMS)
     everything = "\n".join(PLANTED.values())
     assert [kind for _, kind in found(everything)] == list(PLANTED)
 

@@ -7,15 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jellyml.secrets import patterns
 from jellyml.secrets.redact import (
+    ANY_FIELD,
     MASK,
+    Rules,
     is_secret,
     mask_arguments,
     mask_data,
     mask_named,
     mask_text,
     mask_url,
+    redact_tree,
 )
+from planted_keys import PLANTED
 
 SECRET_NAMES = """
     --api-key --api_key --apikey --API_KEY apiKey wandb.api_key +wandb.api_key OPENAI_API_KEY
@@ -315,3 +320,45 @@ def test_no_text_takes_long(text: str) -> None:
     mask_text(text)
 
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+@pytest.mark.parametrize("place", ["{}", "x = '{}'", "a {} b"])
+def test_every_kind_that_the_search_finds_is_masked(kind: str, place: str) -> None:
+    secret = PLANTED[kind].rpartition("=")[2].strip('"').rpartition("\n")[2]
+
+    masked = mask_text(place.format(PLANTED[kind]))
+
+    assert MASK in masked
+    assert secret not in masked
+    assert "s3cr3t" not in masked
+
+
+def test_a_form_without_a_loose_one_is_masked_by_its_place() -> None:
+    without = {kind for kind, form in patterns.FORMS.items() if not form.loose}
+
+    assert without == {"a password in an address"}
+
+
+def test_a_section_is_masked_by_what_its_fields_are() -> None:
+    token = TOKENS[0]
+    section = {
+        "branch": f"fix/{token}",
+        token: [{"path": token}, 1, None],
+        "remotes": {"origin": "https://bob:pw@h/a", "text": "https://bob:pw@h/b?x=y"},
+        "error": "password = 'abc'",
+        "argv": ["--token", "abc"],
+        "other": "password = 'abc'",
+    }
+    rules: Rules = {"remotes": {ANY_FIELD: "address"}, "error": "text", "argv": "arguments"}
+
+    assert redact_tree(section, rules) == {
+        "branch": "fix/***",
+        MASK: [{"path": MASK}, 1, None],
+        "remotes": {"origin": "https://h/a", "text": "https://h/b"},
+        "error": "password = '***'",
+        "argv": ["--token", MASK],
+        "other": "password = 'abc'",
+    }
+    assert redact_tree({"a": [section]}, {"a": rules})["a"][0] == redact_tree(section, rules)
+    assert redact_tree({"user": {"token": "abc"}}, "notes") == {"user": {"token": MASK}}

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from conftest import Folder
 from jellyml import working_tree
 from jellyml.snapshot import environment
-from jellyml.snapshot.facts import CodeFacts, Credential, LeftOut, Nested
-from jellyml.snapshot.manifest import commit_texts, record
+from jellyml.snapshot.facts import CodeFacts, Credential, Data, LeftOut, Nested
+from jellyml.snapshot.manifest import Manifest, record
 
 SOURCE = Path(working_tree.__file__).parents[2]
 PAGE = Path(__file__).parents[2] / "docs" / "manifest.md"
@@ -432,23 +432,23 @@ def test_many_files_left_out_are_counted(folder: Folder) -> None:
 def test_texts_of_commits_come_back_byte_by_byte(texts: dict[str, bytes]) -> None:
     found = record(CodeFacts(root=Path(), commit_texts=texts), version="2.0.0")
 
-    code = json.loads(json.dumps(found))["code"]
-    assert list(commit_texts(code)) == list(texts.values())
+    read = Manifest(json.loads(json.dumps(found)))
+    assert list(read.commit_texts()) == list(texts.values())
 
 
 def test_texts_of_commits_are_not_masked(folder: Folder) -> None:
     text = b"tree 1\n\nuse password = 'hunter2'\n"
 
-    code = made(folder.path, commit_texts={"a": text})["code"]
+    read = Manifest(made(folder.path, commit_texts={"a": text}))
 
-    assert list(commit_texts(code)) == [text]
+    assert list(read.commit_texts()) == [text]
 
 
 @pytest.mark.parametrize(
     "texts", [None, 3, [1], {"a": None}, {"a": 3}, {"a": {"base64": "x"}}, {"a": {"base64": "é"}}]
 )
 def test_a_strangers_texts_of_commits_are_no_harm(texts: object) -> None:
-    assert list(commit_texts({"commit_texts": texts})) == []
+    assert list(Manifest({"code": {"commit_texts": texts}}).commit_texts()) == []
 
 
 # Notes.
@@ -543,3 +543,79 @@ def test_every_field_is_on_the_page(folder: Folder) -> None:
     assert missing == set()
     assert {name for name in ("path", "url", "elsewhere", "editable", "commit", "version")
             if f"`{name}`" not in page} == set()  # fmt: skip
+
+
+# Read again.
+
+
+def test_what_was_recorded_is_read(folder: Folder) -> None:
+    read = Manifest(
+        record(
+            CodeFacts(
+                folder.path, commit="c" * 40, base="b" * 40, branch="main", dirty=True, changed=2,
+                remotes={"origin": "https://u:p@h/x"}, cut="it is", error="no git",
+                left_out=(LeftOut("big.bin", "too large", 6),), data=(Data("d.csv", 9),),
+                secrets=(Credential("a.py", 3, "an AWS key"),), bundle_sha256="d" * 64,
+            ),
+            version="2.0.0",
+            notes={"lr": 0.1},
+        )
+    )  # fmt: skip
+
+    assert (read.commit, read.base, read.branch) == ("c" * 40, "b" * 40, "main")
+    assert (read.dirty, read.changed, read.cut, read.error) == (True, 2, "it is", "no git")
+    assert (read.left_out, read.data) == (["big.bin"], ["d.csv"])
+    assert read.secrets == [Credential("a.py", 3, "an AWS key")]
+    assert read.remotes == {"origin": "https://h/x"}
+    assert (read.version, read.bundle_sha256, read.notes) == ("2.0.0", "d" * 64, {"lr": 0.1})
+    assert read.created
+    assert read.host == platform.node()
+    assert read.launched == list(map(str, sys.orig_argv))
+    assert read.argv == list(map(str, sys.argv))
+    assert read.python["implementation"] == sys.implementation.name
+    assert "torch" in read
+    assert read.torch["version"] == torch.__version__
+    assert "torch" in read.distributions
+
+
+KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("code", "command", "notes", "python", "torch", "machine"), (dict,)),
+    **dict.fromkeys(("distributions", "remotes"), (dict,)),
+    **dict.fromkeys(("left_out", "data", "secrets"), (list,)),
+    **dict.fromkeys(("argv", "launched"), (list, type(None))),
+    "dirty": (bool, type(None)),
+    "changed": (int, type(None)),
+}
+PROPERTIES = [name for name, each in vars(Manifest).items() if isinstance(each, property)]
+FIELDS = [
+    *("code", "command", "notes", "machine", "python", "torch", "distributions", "created"),
+    *("jellyml", "bundle_sha256", "error", "commit", "base", "branch", "dirty", "changed", "argv"),
+    *("remotes", "left_out", "data", "secrets", "cut", "launched", "host", "path", "line"),
+    *("commit_texts", "kind", "base64"),
+]
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(FIELDS), ODD) | ODD)
+def test_a_strangers_manifest_reads_as_far_as_it_has_its_form(fields: object) -> None:
+    read = Manifest(fields)
+
+    for name in PROPERTIES:
+        kinds = KINDS.get(name, (str, type(None)))
+        assert isinstance(getattr(read, name), kinds), name
+    list(read.commit_texts())
+    assert all(isinstance(each, str) for each in (*read.left_out, *read.data, *read.remotes))
+    assert len({(one.path, one.line) for one in read.secrets}) <= len(read.secrets)
+
+
+def test_only_a_whole_id_is_a_commit() -> None:
+    for odd in ("main", "--upload-pack=x", "b" * 39, "B" * 40, "b" * 40 + "\n", ["b" * 40]):
+        read = Manifest({"code": {"commit": odd, "base": odd}})
+        assert (read.commit, read.base) == (None, None)

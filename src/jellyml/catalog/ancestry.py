@@ -12,7 +12,6 @@ from jellyml.errors import JellyError
 from jellyml.quarantine.tree_check import takes_too_much
 from jellyml.repo.git import Git
 from jellyml.repo.repository import Repository
-from jellyml.snapshot.manifest import commit_texts
 
 # Of one history, newest first. Older commits are not read.
 _MOST_COMMITS = 100_000
@@ -69,7 +68,7 @@ def commits_of(
     commits = Commits(of=[one.commit for one in entries])
     for one in entries:
         if one.commit not in commits.known:
-            for text in commit_texts(one.code):
+            for text in one.manifest.commit_texts():
                 commits.known.update(_from_text(text, {one.commit, one.base}))
     if repository:
         _add_from_repository(

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import re
 import shlex
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,13 +16,13 @@ from jellyml.errors import JellyError, NoSnapshot
 from jellyml.formats import unknown
 from jellyml.formats.registry import format_of
 from jellyml.remote.address import Remote
+from jellyml.snapshot.manifest import Manifest
 
 _HEAD = 8 << 10
 # Bytes that text does not contain. Weights begin with lengths and numbers, which have them.
 _NEVER_IN_TEXT = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})
 _WEIGHTS = 1_000_000  # bytes from which a file in a format for weights is called a checkpoint
 _RUN = 12
-_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 @dataclass(frozen=True)
@@ -35,50 +33,45 @@ class Entry:
     format: str
     size: int
     checkpoint: Checkpoint
-    manifest: Mapping[str, object]
+    manifest: Manifest
 
     @property
     def created(self) -> str | None:
         """Return when the code was captured, in UTC."""
-        return _text(self.manifest, "created")
+        return self.manifest.created
 
     @cached_property
     def commit(self) -> str | None:
         """Return the snapshot's commit; the original one if its history was cut."""
         header = self.checkpoint.header
-        return header.stands_for or header.commit or _id(self.code, "commit")
+        return header.stands_for or header.commit or self.manifest.commit
 
     @property
     def base(self) -> str | None:
         """Return the commit of HEAD at the time of the capture."""
-        return _id(self.code, "base")
+        return self.manifest.base
 
     @property
     def branch(self) -> str | None:
-        return _text(self.code, "branch")
+        return self.manifest.branch
 
     @property
     def changed(self) -> int | None:
         """Return how many paths differed from ``base``; None if that is not recorded."""
-        count = self.code.get("changed")
-        if isinstance(count, int):
-            return count
-        return 0 if self.code.get("dirty") is False else None
+        return self.manifest.changed
 
     @property
     def dirty(self) -> bool | None:
-        dirty = self.code.get("dirty")
-        return dirty if isinstance(dirty, bool) else None
+        return self.manifest.dirty
 
     @property
     def command(self) -> str | None:
-        command = _dict(self.manifest, "command")
-        words = command.get("launched") or command.get("argv")
-        return shlex.join(map(str, words)) if isinstance(words, list) and words else None
+        words = self.manifest.launched
+        return shlex.join(words) if words else None
 
     @property
     def host(self) -> str | None:
-        return _text(_dict(self.manifest, "machine"), "host")
+        return self.manifest.host
 
     @cached_property
     def run(self) -> str:
@@ -87,14 +80,9 @@ class Entry:
         return hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:_RUN]
 
     @property
-    def code(self) -> Mapping[str, object]:
-        """Return the section of the manifest about the code."""
-        return _dict(self.manifest, "code")
-
-    @property
     def bundle(self) -> str | None:
         """Return the digest of the bundle with the code."""
-        return self.checkpoint.header.sha256 or _text(self.manifest, "bundle_sha256")
+        return self.checkpoint.header.sha256 or self.manifest.bundle_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +106,7 @@ def _look(candidate: Candidate) -> Entry | Without | JellyError | None:
         if not candidate.named and isinstance(candidate.path, Path) and _is_text(candidate.path):
             return None
         checkpoint = Checkpoint.glance(candidate.path)
-        manifest = checkpoint.manifest or {}
+        manifest = Manifest(checkpoint.manifest)
     except NotSearched as problem:
         return problem if candidate.named else _without(candidate, searched=False)
     except NoSnapshot as problem:
@@ -153,19 +141,3 @@ def _is_text(path: Path) -> bool:
     with path.open("rb", buffering=0) as file:
         head: bytes = file.read(_HEAD)
     return len(head.translate(None, _NEVER_IN_TEXT)) == len(head)
-
-
-def _dict(mapping: Mapping[str, object], name: str) -> Mapping[str, object]:
-    value = mapping.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(mapping: Mapping[str, object], name: str) -> str | None:
-    value = mapping.get(name)
-    return value if isinstance(value, str) and value else None
-
-
-def _id(mapping: Mapping[str, object], name: str) -> str | None:
-    """Return the id of a commit, or None: no other text is passed to git as a name."""
-    value = _text(mapping, name)
-    return value if value and _ID.fullmatch(value) else None

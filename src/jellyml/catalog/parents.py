@@ -1,13 +1,14 @@
 """Find the checkpoint that a recorded parent names, by the rules of ``docs/manifest.md``."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jellyml.catalog.entry import Entry
 from jellyml.fs.paths import natural_key
 from jellyml.remote.address import Remote
+from jellyml.snapshot.manifest import Manifest
 
 _ID = re.compile(r"[0-9a-f]{7,64}")
 _SEPARATOR = re.compile(r"[/\\]+")
@@ -28,10 +29,9 @@ class Parent:
     alike: int = 0
 
 
-def names(manifest: Mapping[str, object]) -> list[str]:
+def names(manifest: Manifest) -> list[str]:
     """Return the parents that a manifest records. Values that are not text are ignored."""
-    notes = manifest.get("notes")
-    recorded = notes.get("parent") if isinstance(notes, dict) else None
+    recorded = manifest.notes.get("parent")
     values = recorded if isinstance(recorded, list) else [recorded]
     texts = [each[:_LONGEST] for each in values if isinstance(each, str) and each.strip()]
     return list(dict.fromkeys(texts))[:_MOST]

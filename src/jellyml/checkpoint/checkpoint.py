@@ -17,6 +17,7 @@ from jellyml.formats.registry import Format, format_named, format_of
 from jellyml.remote.address import Location, Remote
 from jellyml.repo.bundle_header import read_header, with_one_ref
 from jellyml.snapshot import serialization
+from jellyml.snapshot.manifest import Manifest
 from jellyml.snapshot.serialization import MANIFEST_SIDECAR, SIDECAR, Header, NewerSnapshot
 
 # While a folder is filled anew: it counts from when the bundle that it is of is in place.
@@ -302,11 +303,10 @@ def _nothing(path: Location, file: BinaryIO) -> NoSnapshot:
         )
     # Looked for only where that is cheap: elsewhere the whole file would be read once more.
     manifest = _manifest(file) if torch_zip.recognises(file) else None
-    if manifest and (error := manifest.get("error")):
+    if error := Manifest(manifest).error:
         # The repr of a stranger's text shows no control character as it is.
         return NoSnapshot(
-            f"{path} carries no code: capturing it failed when it was saved "
-            f"({str(error)[:200]!r}).",
+            f"{path} carries no code: capturing it failed when it was saved ({error[:200]!r}).",
             f"mend that, then save it again: {_SAVE}",
         )
     return NoSnapshot(f"{path} carries no JellyML snapshot.", f"put one in when saving: {_SAVE}")

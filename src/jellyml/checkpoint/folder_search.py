@@ -11,7 +11,7 @@ from jellyml.formats import compressed, unknown
 from jellyml.formats.record import size_of
 from jellyml.formats.registry import format_of
 from jellyml.formats.signatures import is_named_as_weights
-from jellyml.fs.paths import natural_path_key
+from jellyml.fs.paths import natural_key
 from jellyml.snapshot.serialization import NewerSnapshot
 
 _DEEPEST = 3  # folders below the one that was named
@@ -109,7 +109,7 @@ def _parts(folder: Path, sidecar: str) -> tuple[list[Path], bool]:
             below += folders
         level = below if len(found) < _MOST else []
         more |= bool(below) and (depth == _DEEPEST or not level)
-    found.sort(key=lambda row: (*row[:2], natural_path_key(row[2])))
+    found.sort(key=lambda row: (*row[:2], natural_key(row[2])))
     return [path for *_, path in found[:_MOST]], more or len(found) > _MOST
 
 
@@ -131,7 +131,7 @@ def _listed(folder: Path, *, needed: bool) -> tuple[list[Path], list[Path], bool
         if needed:
             raise
         return files, folders, False
-    return files, sorted(folders, key=natural_path_key), seen < _MOST_LISTED
+    return files, sorted(folders, key=natural_key), seen < _MOST_LISTED
 
 
 def _is_file(entry: "os.DirEntry[str]") -> bool:

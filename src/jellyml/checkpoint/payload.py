@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jellyml.capture.bundle import AS_ASKED, Packed, recut
 from jellyml.capture.create import on_secrets, snapshot_for
@@ -21,7 +21,7 @@ from jellyml.remote.address import place_of
 from jellyml.secrets import detect_secrets
 from jellyml.snapshot import serialization
 from jellyml.snapshot.facts import Credential
-from jellyml.snapshot.manifest import encoded_texts
+from jellyml.snapshot.manifest import Manifest, encoded_texts
 from jellyml.snapshot.snapshot import Snapshot
 from jellyml.working_tree.scratch import Scratch
 
@@ -58,9 +58,8 @@ def without_history(checkpoint: Checkpoint, keep: int) -> tuple[bytes, bytes]:
     digest = serialization.parse_header(data[: serialization.HEADER_SIZE]).sha256
     if checkpoint.manifest is None:
         return data, b""
-    code = checkpoint.manifest.get("code")
-    known = code if isinstance(code, dict) else {}
-    changed = {"bundle_sha256": digest, "code": {**known, **_cut(packed, header.stands_for)}}
+    code = {**Manifest(checkpoint.manifest).code, **_cut(packed, header.stands_for)}
+    changed = {"bundle_sha256": digest, "code": code}
     return data, serialization.manifest_record({**checkpoint.manifest, **changed})
 
 
@@ -86,13 +85,13 @@ def guarded(records: Records, model: Path, on_secrets: OnSecrets) -> Records:
         return records
     if found and on_secrets == "error":
         raise _refused(found[0], model)
-    manifest = serialization.parse_manifest(records[1]) if records[1] else {}
-    told = _told(manifest)
+    manifest = Manifest(serialization.parse_manifest(records[1]) if records[1] else None)
+    told = {(one.path, one.line) for one in manifest.secrets}
     new = [one for one in found if one.earlier or (one.path, one.line) not in told]
     if not new:
         return records
     _warn(new, model)
-    return records[0], _with(manifest, new) if manifest else b""
+    return records[0], _with(manifest, new) if manifest.fields else b""
 
 
 def _found(data: bytes) -> list[Match]:
@@ -133,27 +132,16 @@ def _named(found: Sequence[Match]) -> str:
     )
 
 
-def _told(manifest: dict[str, object]) -> set[tuple[object, object]]:
-    return {(one.get("path"), one.get("line")) for one in _noted(manifest)}
-
-
-def _noted(manifest: dict[str, object]) -> list[dict[str, Any]]:
-    code = manifest.get("code")
-    noted = code.get("secrets") if isinstance(code, dict) else None
-    return [one for one in noted if isinstance(one, dict)] if isinstance(noted, list) else []
-
-
-def _with(manifest: dict[str, object], found: Sequence[Match]) -> bytes:
+def _with(manifest: Manifest, found: Sequence[Match]) -> bytes:
     """The record with these places; what is in the history alone has none."""
     more = [
         asdict(Credential(one.path, one.line, one.what))
         for one in found
         if one.line is not None and not one.earlier
     ]
-    code = manifest.get("code")
-    noted = {**(code if isinstance(code, dict) else {}), "secrets": _noted(manifest) + more}
-    noted["secrets"] = noted["secrets"][:_MOST]
-    return serialization.manifest_record({**manifest, "code": noted})
+    rows = [*manifest.rows("secrets"), *more][:_MOST]
+    code = {**manifest.code, "secrets": rows}
+    return serialization.manifest_record({**manifest.fields, "code": code})
 
 
 def payload_for(

@@ -161,8 +161,9 @@ class CheckpointReader:
         inside = self.inside
         base = inside.base()
         if base is None and self._is_cut:
-            code = (self.manifest or {}).get("code")
-            known = code.get("base") if isinstance(code, dict) else None
+            from jellyml.snapshot.manifest import Manifest
+
+            known = Manifest(self.manifest).base
             raise JellyError(
                 "The commit that this code was made upon is not in the checkpoint: its history"
                 " was cut.",

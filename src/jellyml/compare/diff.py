@@ -1,6 +1,6 @@
 """Compare code, environment and weights. A part that fails does not stop the others."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jellyml.compare.code import ChangedFile, Code
     from jellyml.compare.environment import Environment
     from jellyml.compare.tensors import Weights
+    from jellyml.snapshot.manifest import Manifest
     from jellyml.tensors.readers import Arrays
 
 Part = Literal["code", "env", "weights"]
@@ -154,7 +155,7 @@ def _read(changed: "Code") -> CodeDifference:
     return CodeDifference(tuple(changed.files()), bytes(patch[:_LARGEST_PATCH]), cut)
 
 
-def _manifest(side: Endpoint) -> Mapping[str, object]:
+def _manifest(side: Endpoint) -> "Manifest":
     manifest = side.manifest()
     if manifest is None:
         fix = "name a checkpoint that records one: jellyml show MODEL --json"

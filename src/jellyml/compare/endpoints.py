@@ -1,7 +1,7 @@
 """Find the two endpoints of a comparison: checkpoint, commit or working tree."""
 
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from jellyml.formats.record import KEY
 from jellyml.formats.signatures import INDEX_SUFFIX, Use
 from jellyml.fs.paths import mode_of
 from jellyml.remote.address import place_of
+from jellyml.snapshot.manifest import Manifest
 
 if TYPE_CHECKING:
     from jellyml.compare.commits import StoredCommit
@@ -51,21 +52,24 @@ class Endpoint:
         with commits.of_working_tree(self.repository) as commit:
             yield commit
 
-    def manifest(self) -> Mapping[str, object] | None:
+    def manifest(self) -> Manifest | None:
         """Return the recorded manifest, or the one a capture would record; None for a commit."""
         if self.model:
-            return self.model.manifest
+            found = self.model.manifest
+            return None if found is None else Manifest(found)
         if self.kind == "commit" or not self.repository:
             return None
         from jellyml.snapshot import environment
 
-        return {
-            "python": environment.python(),
-            "machine": environment.machine(),
-            "distributions": environment.distributions(self.repository.root),
-            "lock_files": environment.lock_files(self.repository.root),
-            "variables": environment.variables(),
-        }
+        return Manifest(
+            {
+                "python": environment.python(),
+                "machine": environment.machine(),
+                "distributions": environment.distributions(self.repository.root),
+                "lock_files": environment.lock_files(self.repository.root),
+                "variables": environment.variables(),
+            }
+        )
 
     def arrays(self) -> "Arrays | None":
         """Return its weights, None if it is only code. Raises NoArrays, TooMuch."""

@@ -2,8 +2,10 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from jellyml.snapshot.manifest import Manifest
 
 # Sections whose entries are compared one by one, and the prefix of their names.
 _SECTIONS = (
@@ -35,26 +37,26 @@ class Environment:
     packages: tuple[Fact, ...]
 
 
-def compare(one: Mapping[str, object], other: Mapping[str, object]) -> Environment:
+def compare(one: Manifest, other: Manifest) -> Environment:
     """Compare the sections that both manifests record; a section of only one may be equal."""
     return Environment(tuple(_facts(one, other)), tuple(_packages(one, other)))
 
 
-def _facts(one: Mapping[str, object], other: Mapping[str, object]) -> Iterator[Fact]:
+def _facts(one: Manifest, other: Manifest) -> Iterator[Fact]:
     if "command" in one and "command" in other:
         yield from _differing("command", _command(one), _command(other))
     for section, prefix in _SECTIONS:
         if section in one and section in other:
-            left, right = _dict(one, section), _dict(other, section)
+            left, right = one.section(section), other.section(section)
             for name in dict.fromkeys((*left, *right)):
                 if (section, name) not in _PASSED_OVER:
                     before, after = (_text(each.get(name)) for each in (left, right))
                     yield from _differing(f"{prefix}{name}", before, after)
 
 
-def _packages(one: Mapping[str, object], other: Mapping[str, object]) -> Iterator[Fact]:
+def _packages(one: Manifest, other: Manifest) -> Iterator[Fact]:
     if "distributions" in one and "distributions" in other:
-        left, right = _dict(one, "distributions"), _dict(other, "distributions")
+        left, right = one.distributions, other.distributions
         for name in sorted({*left, *right}):
             before, after = (_version(each.get(name)) for each in (left, right))
             yield from _differing(name, before, after)
@@ -65,9 +67,8 @@ def _differing(name: str, before: str | None, after: str | None) -> Iterator[Fac
         yield Fact(name, before, after)
 
 
-def _command(manifest: Mapping[str, object]) -> str | None:
-    words = _dict(manifest, "command").get("argv")
-    return shlex.join(map(str, words)) if isinstance(words, list) else None
+def _command(manifest: Manifest) -> str | None:
+    return None if manifest.argv is None else shlex.join(manifest.argv)
 
 
 def _version(facts: object) -> str | None:
@@ -84,8 +85,3 @@ def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value)
-
-
-def _dict(mapping: Mapping[str, object], name: str) -> Mapping[str, object]:
-    value = mapping.get(name)
-    return value if isinstance(value, dict) else {}

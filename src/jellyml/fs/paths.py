@@ -3,15 +3,12 @@
 import errno
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from jellyml.errors import UsageError
 from jellyml.fs.atomic import NOTHING_THERE
 
-_NUMBER = re.compile(r"(\d{1,18})")
-
-_DIGITS = re.compile(r"(\d+)")
+_NUMBER = re.compile(r"(\d{1,18})")  # int() refuses thousands of digits
 
 
 def path_of(path: "str | os.PathLike[str]", name: str = "") -> Path:
@@ -68,19 +65,10 @@ def standing() -> Path | None:
         return None
 
 
-def natural_key(name: str) -> list[tuple[int, str]]:
-    """Return a sort key that compares numbers by value."""
-    parts = _NUMBER.split(name)
+def natural_key(path: "str | os.PathLike[str]") -> list[tuple[int, str]]:
+    """Return a sort key for names or paths: ``epoch10`` comes after ``epoch9``."""
+    parts = _NUMBER.split(os.fspath(path))
     return [(int(part) if number % 2 else 0, part) for number, part in enumerate(parts)]
-
-
-def natural_path_key(path: Path) -> list[str]:
-    """Return a sort key that compares numbers by value: 10 comes after 9."""
-    return [f"{int(each):020}" if each.isdecimal() else each for each in _split(os.fspath(path))]
-
-
-def _split(text: str) -> Iterator[str]:
-    yield from filter(None, _DIGITS.split(text))
 
 
 def is_folder(path: Path) -> bool:

@@ -26,6 +26,7 @@ from jellyml.recorder.outputs import (
 )
 from jellyml.recorder.run_state import RunState
 from jellyml.snapshot import serialization
+from jellyml.snapshot.manifest import Manifest
 from jellyml.snapshot.snapshot import Snapshot
 
 MOST_ADDED = 2_000_000_000  # bytes, so that a run with a thousand files does not fill the disk
@@ -130,13 +131,13 @@ def origin_of(one: WrittenCheckpoint, run: RunState) -> Origin | None:
         own = serialization.parse_manifest(run.snapshot.manifest)
         if manifest | {"bundle_sha256": None} == own | {"bundle_sha256": None}:
             return "record"
-        created = datetime.fromisoformat(str(manifest["created"])).timestamp()
+        created = datetime.fromisoformat(Manifest(manifest).created or "").timestamp()
         earlier = created < run.began - _CLOCK_SKEW
     except BadSnapshot:
         return "run"  # unknown content is not replaced
     except (JellyError, OSError):
         return None
-    except (ValueError, KeyError, OverflowError):
+    except (ValueError, OverflowError):
         return "run"
     if earlier and one.folder:
         return None  # the weights are new, the sidecar is old

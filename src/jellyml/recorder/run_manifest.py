@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from jellyml.secrets.redact import mask_arguments
+from jellyml.secrets.redact import redact_tree
 from jellyml.snapshot import environment, serialization
 from jellyml.snapshot.facts import CodeFacts
+from jellyml.snapshot.manifest import Manifest
 from jellyml.snapshot.snapshot import Snapshot
 
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*(?:\.exe)?")
@@ -25,15 +26,14 @@ def of_command(snapshot: Snapshot, command: Sequence[str], root: Path) -> Snapsh
     manifest = serialization.parse_manifest(snapshot.manifest)
     for name in _OUR_PROCESS:
         manifest.pop(name, None)
-    original = manifest.get("command")
-    words = mask_arguments(command)
-    manifest["command"] = {
-        "argv": words,
-        "launched": words,
+    section = {
+        "argv": list(command),
+        "launched": list(command),
         "script": None,
         "module": None,
-        "cwd": original.get("cwd") if isinstance(original, dict) else None,
+        "cwd": Manifest(manifest).command.get("cwd"),
     }
+    manifest["command"] = redact_tree(section, {"argv": "arguments", "launched": "arguments"})
     manifest["recorded"] = True
     manifest |= _environment(command[0], root)
     facts = CodeFacts(root, snapshot.commit, error=snapshot.error, left_out=snapshot.left_out)

@@ -1,5 +1,7 @@
 """What is never recorded as it is: secrets in command lines, addresses, notes and cells.
 
+``redact_tree`` masks a whole section of a record, told by a table of rules what its fields are.
+
 A secret is known by the name it is given to (``--api-key``, ``WANDB_API_KEY``,
 ``{"token": ...}``), by its own form (``hf_...``, a private key), or by where it stands
 (``user:password@`` and ``?query`` in an address). One missed is worse than one word too many,
@@ -10,11 +12,25 @@ for curl's ``-u``.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeAlias, TypeVar, cast
+
+from jellyml.secrets import patterns
 
 MASK = "***"
+
+Rule = Literal["name", "text", "address", "arguments", "notes"]
+"""What a value is: a name or a path, any text, an address, a command line, or notes."""
+
+Rules: TypeAlias = "Rule | Mapping[str, Rules]"
+"""A rule for all that is below, or the rules by the names of the fields."""
+
+ANY_FIELD = "*"
+"""In rules: each field that they do not name. Without it such a field is masked as a name."""
+
+_T = TypeVar("_T")
 
 # Names are read word by word, so WANDB_API_KEY, --wandb-api-key and wandbApiKey are one.
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -45,24 +61,9 @@ _NUMBER = re.compile(r"[-+.\d]{1,5}|\d[.\de+-]{0,7}")
 
 # Values that give themselves away, whatever they are called.
 _TOKEN = re.compile(
-    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)"
-    r"|(?<![A-Za-z0-9])(?:"
-    r"hf_[A-Za-z0-9]{20,}"  # Hugging Face
-    r"|gh[oprsu]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
-    r"|gl[a-z]{2,5}-[\w-]{16,}"  # GitLab: glpat-, gldt-, glrt-, ...
-    r"|sk-(?:[a-z0-9]+-){0,3}\w{20,}[\w-]*"  # OpenAI, Anthropic
-    r"|[rs]k_(?:live|test)_\w{10,}"  # Stripe
-    r"|A(?:KIA|SIA|BIA|CCA|PKA)[A-Z0-9]{16}"  # AWS
-    r"|xox[a-z]-[\w-]{10,}|xapp-[\w-]{10,}"  # Slack
-    r"|AIza[\w-]{30,}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"  # Google
-    r"|eyJ[\w-]{12,}(?:\.[\w-]*){0,4}"  # JSON in base64: JWT, Neptune
-    r"|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{40,}|dckr_pat_[\w-]{20,}"
-    r"|r8_\w{20,}|gsk_\w{20,}|nvapi-[\w-]{20,}|wandb_v\d_\w{20,}|dapi[0-9a-f]{32}"
-    r"|SG\.[\w-]{16,}\.[\w-]{16,}"  # SendGrid
-    r")"
+    rf"{patterns.loose_forms()}"
     r"|(?<=\blogin )\w{20,}"  # wandb login 0123...
-    r"|(?<=\bBearer )[\w.~+/=-]{8,}",
-    re.DOTALL,
+    r"|(?<=\bBearer )[\w.~+/=-]{8,}"
 )
 # Too long for a word; _looks_random decides. Hexadecimal never does: commit ids and digests are
 # what the record is for.
@@ -108,8 +109,54 @@ _VALUE = re.compile(
       | (?P<bare>[^\s,;&|"'(){}\[\]<>\\]{1,1024})""",
     re.VERBOSE,
 )
+_SHORT = 200  # characters of a name
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
 _NAMED_ARGUMENT = re.compile(r"([-+~]{0,2}[A-Za-z_][\w.-]{0,100}=).*", re.DOTALL)
+
+
+def redact_tree(section: _T, rules: Rules = "name") -> _T:
+    """A section of a record, of dictionaries, lists and values, with every secret in it masked.
+
+    Every string is masked by its rule, and every name of a field as a name. Other values stay.
+    """
+    return cast("_T", _redacted(section, rules))
+
+
+def _redacted(value: object, rules: Rules) -> object:
+    if rules == "notes":
+        return mask_data(value)
+    if isinstance(value, str):
+        return _mask_string(value, rules)
+    if isinstance(value, list):
+        if rules == "arguments":
+            return mask_arguments(value)
+        return [_redacted(each, rules) for each in value]
+    if isinstance(value, Mapping):
+        return {
+            _mask_name(name): _redacted(each, _below(rules, name)) for name, each in value.items()
+        }
+    return value
+
+
+def _below(rules: Rules, name: str) -> Rules:
+    if isinstance(rules, str):
+        return rules
+    return rules.get(name, rules.get(ANY_FIELD, "name"))
+
+
+def _mask_string(text: str, rules: Rules) -> str:
+    if rules == "address":
+        return mask_url(text)
+    return mask_text(text) if rules in ("text", "arguments") else _mask_name(text)
+
+
+def _mask_name(text: str) -> str:
+    return _mask_short(str(text)) if len(text) <= _SHORT else mask_forms(text)
+
+
+@lru_cache(maxsize=4096)  # every capture of a process names the same packages
+def _mask_short(text: str) -> str:
+    return mask_forms(text)
 
 
 def mask_arguments(arguments: Iterable[str]) -> list[str]:

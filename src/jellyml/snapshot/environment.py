@@ -1,5 +1,6 @@
 """Facts of the running process and its machine: what the code was run with.
 
+Where a section may hold secrets it is returned masked, by one call of ``redact_tree``.
 Nothing here starts a program, imports a package, or initialises a device: a capture must not
 cost more than a look, and CUDA that is awake cannot be forked.
 """
@@ -14,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
-from jellyml.secrets.redact import mask_arguments, mask_text, mask_url
+from jellyml.secrets.redact import ANY_FIELD, redact_tree
 
 # Variables that change what a run does, or say which of many it was. No others are recorded.
 _VARIABLES = re.compile(
@@ -53,9 +54,14 @@ def command(root: Path) -> dict[str, object]:
     main = sys.modules.get("__main__")
     script = getattr(main, "__file__", None)
     named = isinstance(script, str) and not script.startswith("<")  # <stdin>
-    return {
+    lines = {
         "argv": _words(getattr(sys, "argv", None)),
         "launched": _words(getattr(sys, "orig_argv", None)),
+    }
+    few = {name: words[:_MOST_WORDS] for name, words in lines.items()}
+    masked = redact_tree(few, "arguments")
+    return {
+        **{name: _cut(masked[name], len(words)) for name, words in lines.items()},
         "script": _place(str(script), root) if named else None,
         "module": getattr(getattr(main, "__spec__", None), "name", None),
         "cwd": _current_folder(root),
@@ -76,8 +82,9 @@ def notebook(root: Path) -> dict[str, object] | None:
         room -= len(ran[number])
         if room < 0:
             break
-        cells.insert(0, {"number": number, "source": mask_text(ran[number])})
-    return {"name": _place(name, root) if name else None, "cells": cells}
+        cells.insert(0, {"number": number, "source": ran[number]})
+    section: dict[str, object] = {"name": _place(name, root) if name else None, "cells": cells}
+    return redact_tree(section, {"cells": {"source": "text"}})
 
 
 def python() -> dict[str, object]:
@@ -128,7 +135,7 @@ def torch() -> dict[str, object] | None:
 
 def variables() -> dict[str, object]:
     given = sorted(os.environ.items())
-    return {name: mask_text(value) for name, value in given if _VARIABLES.fullmatch(name)}
+    return redact_tree({name: text for name, text in given if _VARIABLES.fullmatch(name)}, "text")
 
 
 def lock_files(root: Path) -> dict[str, object]:
@@ -151,7 +158,8 @@ def indexes(root: Path) -> list[str]:
         except OSError:
             continue
         told += (setting[1] for setting in _INDEX_SETTING.finditer(text))
-    return list(dict.fromkeys(mask_url(url) for text in told for url in _ADDRESS.findall(text)))
+    urls = [url for text in told for url in _ADDRESS.findall(text)]
+    return list(dict.fromkeys(redact_tree(urls, "address")))
 
 
 def distributions(root: Path, places: Iterable[object] | None = None) -> dict[str, object]:
@@ -174,7 +182,7 @@ def distributions(root: Path, places: Iterable[object] | None = None) -> dict[st
         for name, version, origin in installed:
             if name not in found:
                 found[name] = {"version": version, **_origin(origin, root)}
-    return dict(sorted(found.items()))
+    return redact_tree(dict(sorted(found.items())), {ANY_FIELD: {"url": "address"}})
 
 
 @lru_cache(maxsize=64)
@@ -195,13 +203,13 @@ def _installed_in(folder: Path, _mtime: int) -> tuple[tuple[str, str, str], ...]
 
 
 def _origin(text: str, root: Path) -> dict[str, object]:
-    """What ``direct_url.json`` (PEP 610) says, without credentials; nothing if it is broken."""
+    """What ``direct_url.json`` (PEP 610) says; nothing if it is broken."""
     if not text:
         return {}
     try:
         told = json.loads(text)
         url = str(told["url"])
-        facts: dict[str, object] = {"url": mask_url(url)}
+        facts: dict[str, object] = {"url": url}
         if url.startswith("file:"):
             path = Path(unquote(url.removeprefix("file://")))
             inside = path.is_relative_to(root)
@@ -231,10 +239,14 @@ def _configuration_files(root: Path) -> Iterator[Path]:
 
 
 def _words(given: object) -> list[str]:
-    """A command line, masked; a program may have put anything there, of any size."""
-    words = list(map(str, given)) if isinstance(given, list | tuple) else []
-    rest = [f"... and {len(words) - _MOST_WORDS} more"] if len(words) > _MOST_WORDS else []
-    return [word[:_LONGEST_WORD] for word in mask_arguments(words[:_MOST_WORDS])] + rest
+    """A command line; a program may have put anything there, of any size."""
+    return list(map(str, given)) if isinstance(given, list | tuple) else []
+
+
+def _cut(words: list[str], count: int) -> list[str]:
+    """The first words of a command line of ``count``, masked already: half a key has no form."""
+    rest = [f"... and {count - _MOST_WORDS} more"] if count > _MOST_WORDS else []
+    return [word[:_LONGEST_WORD] for word in words] + rest
 
 
 def _current_folder(root: Path) -> str | None:

@@ -1,10 +1,9 @@
 """A checkpoint being loaded: verified in a quarantine, then staged and taken into the store."""
 
 import os
-import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from jellyml.remote.address import Location, Remote
 from jellyml.repo.git import Git
 from jellyml.repo.repository import Repository
 from jellyml.repo.work_tree import in_git_directory
+from jellyml.snapshot.manifest import Manifest
 from jellyml.working_tree.scan import Scan
 from jellyml.workspace import relation, staging
 from jellyml.workspace.operation_log import Journal, Move
@@ -29,7 +29,6 @@ from jellyml.workspace.state import EMPTY_TREE
 from jellyml.workspace.store import Store
 
 _FEW = 10
-_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _HELD = 48 << 20  # bytes of code to cache, so that they are read once
 _BESIDE = ".jellyml-new"  # temporary folder in which a missing repository is created
 
@@ -49,18 +48,12 @@ class IncomingSnapshot:
         return self.quarantine.incoming
 
     @property
-    def manifest(self) -> Mapping[str, object]:
+    def manifest(self) -> Manifest:
         """Return the checkpoint's manifest; empty if it is missing or unreadable."""
         try:
-            return self.checkpoint.manifest or {}
+            return Manifest(self.checkpoint.manifest)
         except BadSnapshot:
-            return {}
-
-    @property
-    def code(self) -> Mapping[str, object]:
-        """Return the ``code`` section of the manifest."""
-        code = self.manifest.get("code")
-        return code if isinstance(code, dict) else {}
+            return Manifest()
 
     def inside(self, root: Path) -> tuple[bytes, ...]:
         """Return the checkpoint's own paths in a working tree, which never move."""
@@ -101,8 +94,7 @@ class IncomingSnapshot:
         lost = relation.lost(moves, scan)
         if not lost or relation.shares_a_path(moves, self.incoming.files, scan):
             return 0
-        named = (self.checkpoint.header.stands_for, self.code.get("base"))
-        ids = [one for one in named if isinstance(one, str) and _ID.fullmatch(one)]
+        ids = list(filter(None, (self.checkpoint.header.stands_for, self.manifest.base)))
         related = relation.shares_a_commit(session.repository, self.incoming, ids)
         return 0 if related else lost
 
@@ -151,11 +143,9 @@ class IncomingSnapshot:
         if wanted is None:
             return None
         if not self._has_tree(repository.git, wanted):
-            from jellyml.snapshot import manifest  # late: they take long to import
-            from jellyml.workspace.rebuild import rebuild
+            from jellyml.workspace.rebuild import rebuild  # late: it takes long to import
 
-            texts = manifest.commit_texts(self.code)
-            rebuild(wanted, texts, self.incoming.git, repository.objects)
+            rebuild(wanted, self.manifest.commit_texts(), self.incoming.git, repository.objects)
             if not self._has_tree(self.incoming.git, wanted):
                 self.warnings.append(
                     "The history was left out of this snapshot, and is not in this repository:"
@@ -195,12 +185,7 @@ class IncomingSnapshot:
 
     def left_out(self) -> list[str]:
         """Return warnings for files that the snapshot does not contain."""
-        rows = self.code.get("left_out")
-        names = (
-            [row.get("path") for row in rows if isinstance(row, dict)]
-            if isinstance(rows, list)
-            else []
-        )
+        names = self.manifest.left_out
         warnings = [f"{name} was not in the snapshot." for name in names[:_FEW]]
         if len(names) > _FEW:
             warnings.append(f"{len(names) - _FEW} more files were not in the snapshot.")

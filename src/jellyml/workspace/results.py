@@ -86,8 +86,8 @@ def loaded(root: Path, arrival: "IncomingSnapshot", commit: str, *, new: bool) -
     lines = [f"The code of {arrival.path.name} is loaded into {root}."]
     if arrival.checkpoint.passed_over:
         lines.append(f"Another snapshot in the file was skipped: {arrival.checkpoint.passed_over}")
-    branch = arrival.code.get("branch")
-    origin = f", captured on branch {branch}" if isinstance(branch, str) else ""
+    branch = arrival.manifest.branch
+    origin = f", captured on branch {branch}" if branch else ""
     git = f"git{_there(root, '-C')}"
     short = commit[:_SHORT]
     lines.append(f"HEAD is detached at {short}{origin}; {git} show {short} tells more.")

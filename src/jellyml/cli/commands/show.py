@@ -4,11 +4,10 @@ import json
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from jellyml.checkpoint.checkpoint import Checkpoint
 from jellyml.checkpoint.reader import CheckpointReader, CodeFile
@@ -19,6 +18,7 @@ from jellyml.errors import UsageError, pasteable
 from jellyml.fs.paths import mode_of
 from jellyml.remote.address import Location, Remote, place_of
 from jellyml.snapshot.facts import format_size
+from jellyml.snapshot.manifest import Manifest
 
 DESCRIPTION = """
 Describe the code and the record inside a checkpoint: the commit, the command and the
@@ -73,8 +73,7 @@ def _describe(checkpoint: Checkpoint, args: Namespace, terminal: Terminal) -> No
     if args.json:
         terminal.result(json.dumps(_everything(checkpoint), indent=2))
     elif args.packages:
-        packages = _dict(checkpoint.manifest or {}, "distributions")
-        for name, facts in packages.items():
+        for name, facts in Manifest(checkpoint.manifest).distributions.items():
             terminal.fact(name, str(facts.get("version", "")) if isinstance(facts, dict) else "")
     else:
         for name, value in _facts(checkpoint):
@@ -97,69 +96,58 @@ def _everything(checkpoint: Checkpoint) -> dict[str, object]:
 
 def _facts(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
     """Yield the facts for one screen. A missing or malformed field is left out."""
-    manifest: Mapping[str, Any] = checkpoint.manifest or {}
+    manifest = Manifest(checkpoint.manifest)
     header = checkpoint.header
     others = checkpoint.others
     more = f"; {others} more in the file" if others else ""
     size = format_size(checkpoint.filling_size)
     yield "checkpoint", f"{checkpoint.path} ({checkpoint.format})"
     yield "snapshot", f"{size}{more}"
-    yield from _code(_dict(manifest, "code"), header.stands_for or header.commit)
-    if created := manifest.get("created"):
-        yield "saved", f"{created} by JellyML {manifest.get('jellyml')}"
-    command = _dict(manifest, "command")
-    if words := command.get("launched") or command.get("argv"):
-        yield "command", shlex.join(map(str, words)) if isinstance(words, list) else str(words)
-    if (cwd := command.get("cwd")) and cwd != ".":
+    yield from _code(manifest, header.stands_for or header.commit)
+    if manifest.created:
+        yield "saved", f"{manifest.created} by JellyML {manifest.version}"
+    if manifest.launched:
+        yield "command", shlex.join(manifest.launched)
+    if (cwd := manifest.command.get("cwd")) and cwd != ".":
         yield "in folder", str(cwd)
     yield from _environment(manifest)
-    for name, value in _dict(manifest, "notes").items():
+    for name, value in manifest.notes.items():
         yield f"note {name}", value if isinstance(value, str) else json.dumps(value)
 
 
-def _code(code: Mapping[str, Any], commit: str | None) -> Iterator[tuple[str, str]]:
-    on = f" on {code['branch']}" if code.get("branch") else ""
-    base = str(code.get("base") or "")
-    state = f", with changes to {base[:12]}" if code.get("dirty") and base else ""
-    yield "commit", f"{commit or code.get('commit') or 'not recorded'}{on}{state}"
-    for name, url in _dict(code, "remotes").items():
-        yield f"remote {name}", str(url)
-    if cut := code.get("cut"):
-        yield "history", f"cut: {cut}"
-    left_out = code.get("left_out")
-    if isinstance(left_out, list) and left_out:
+def _code(manifest: Manifest, commit: str | None) -> Iterator[tuple[str, str]]:
+    on = f" on {manifest.branch}" if manifest.branch else ""
+    state = f", with changes to {manifest.base[:12]}" if manifest.dirty and manifest.base else ""
+    yield "commit", f"{commit or manifest.commit or 'not recorded'}{on}{state}"
+    for name, url in manifest.remotes.items():
+        yield f"remote {name}", url
+    if manifest.cut:
+        yield "history", f"cut: {manifest.cut}"
+    if left_out := manifest.left_out:
         yield "left out", _named(left_out)
-    data = code.get("data")
-    if isinstance(data, list) and data:
+    if data := manifest.data:
         yield "data", f"{_named(data)} went along"
-    secrets = code.get("secrets")
-    if isinstance(secrets, list) and secrets:
+    if secrets := manifest.secrets:
         places = "place" if len(secrets) == 1 else "places"
         yield "secrets", f"{len(secrets)} {places} looked like one when it was saved: jellyml check"
 
 
-def _named(files: list[object]) -> str:
-    names = [str(each.get("path")) for each in files if isinstance(each, dict)]
-    rest = len(files) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+def _named(paths: list[str]) -> str:
+    rest = len(paths) - _MOST_NAMED
+    return ", ".join(paths[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _environment(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    python, torch, machine = (_dict(manifest, name) for name in ("python", "torch", "machine"))
-    packages = len(_dict(manifest, "distributions"))
+def _environment(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    python, torch, machine = manifest.python, manifest.torch, manifest.machine
     if python:
         with_torch = f", torch {torch['version']}" if torch.get("version") else ""
+        packages = len(manifest.distributions)
         yield "python", f"{python.get('version')}{with_torch}, {packages} packages"
     if cuda := torch.get("cuda"):
         yield "cuda", str(cuda)
     if machine:
         parts = (machine.get("system"), machine.get("machine"), machine.get("host"))
         yield "machine", ", ".join(str(part) for part in parts if part)
-
-
-def _dict(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = mapping.get(name)
-    return value if isinstance(value, dict) else {}
 
 
 def split(words: str) -> tuple[Location, str | None]:

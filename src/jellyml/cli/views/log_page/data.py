@@ -1,7 +1,6 @@
 """The data of the page's script: the checkpoints, and the differences of pairs of them."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jellyml.catalog.differences import Differences, Patch
@@ -12,6 +11,7 @@ from jellyml.compare import environment
 from jellyml.compare.tensors import Difference, Weights
 from jellyml.errors import pasteable
 from jellyml.secrets.patterns import masked
+from jellyml.snapshot.manifest import Manifest
 
 # Limits of one section of a manifest, of all sections, and of all differences of weights. The page
 # leaves out the rest.
@@ -70,10 +70,10 @@ class _Sections:
         self._of_run: dict[str, int | None] = {}
         self._room = _MOST_SECTIONS
 
-    def of(self, run: str, manifest: Mapping[str, object]) -> int | None:
+    def of(self, run: str, manifest: Manifest) -> int | None:
         """Return the index of a run's environment; None if none is recorded or nothing fits."""
         if run not in self._of_run:
-            numbers = {name: self._section(name, part) for name, part in manifest.items()}
+            numbers = {name: self._section(name, part) for name, part in manifest.fields.items()}
             environment = {
                 safe(name): number for name, number in numbers.items() if number is not None
             }
@@ -93,7 +93,7 @@ class _Sections:
 
 def _facts(name: str, part: object) -> Facts:
     """Return the facts that ``jellyml diff`` compares: the difference to an empty section."""
-    differences = environment.compare({name: {}}, {name: part})
+    differences = environment.compare(Manifest({name: {}}), Manifest({name: part}))
     facts = [*differences.facts, *differences.packages][:_MOST_FACTS]
     return [(safe(each.name[:_LONGEST_FACT]), _short(each.after)) for each in facts]
 
