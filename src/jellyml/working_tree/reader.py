@@ -39,7 +39,7 @@ class WorkingTree:
     selection: Selection
     contents: Contents
     signatures: tuple[Signature, ...]
-    _keys: dict[tuple[object, ...], str] = field(default_factory=dict)
+    _keys: dict[tuple[object, ...], str] = field(default_factory=dict, init=False, repr=False)
 
     def key(self, *options: object) -> str:
         """A name for the code and ``options``: the same for the same code on any machine.
