@@ -122,7 +122,7 @@ class Cache:
             self._sweep()
 
     def indexes(self, repository: Path) -> dict[str, bool]:
-        """What the last read of a repository found of its indexes; see ``PlainIndexes``."""
+        """What the last read of a repository found of its indexes; see ``WorkingTree``."""
         try:
             found = json.loads(atomic.read_plain(self._indexes(repository), _LARGEST))
         except (OSError, ValueError, RecursionError):

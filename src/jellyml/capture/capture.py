@@ -22,7 +22,6 @@ from jellyml.working_tree.commit import commit_of
 from jellyml.working_tree.reader import WorkingTree
 from jellyml.working_tree.scratch import ChangedMeanwhile, scratch
 from jellyml.working_tree.selection import Limits
-from jellyml.working_tree.status import PlainIndexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +77,14 @@ def capture(
 def _capture(
     repository: Repository, options: Options, store: Cache | None, meanwhile: Meanwhile
 ) -> Capture:
-    indexes = PlainIndexes(store.indexes(repository.root) if store else {})
+    known = store.indexes(repository.root) if store else {}
     tree = reader.read(
-        repository, options.limits, plain=indexes, meanwhile=lambda found: meanwhile(found.root)
+        repository, options.limits, indexes=known, meanwhile=lambda found: meanwhile(found.root)
     )
     build = partial(_build, tree, options)
     if store:
-        if indexes.now != indexes.before:
-            store.keep_indexes(repository.root, indexes.now)
+        if tree.indexes != known:
+            store.keep_indexes(repository.root, tree.indexes)
         key = tree.key(options.history, options.budget)
         wait = min(cache.WAIT, options.timeout / 3)
         built = store.get_or_build(key, build, keep_if=tree.is_unchanged, wait=wait)

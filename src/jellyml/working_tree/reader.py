@@ -6,7 +6,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class WorkingTree:
     selection: Selection
     contents: Contents
     signatures: tuple[Signature, ...]
+    indexes: Mapping[str, bool] = field(default_factory=dict)  # for ``read`` the next time
     _keys: dict[tuple[object, ...], str] = field(default_factory=dict, init=False, repr=False)
 
     def key(self, *options: object) -> str:
@@ -87,20 +88,21 @@ def read(
     limits: Limits,
     *,
     exact: bool = False,
-    plain: PlainIndexes | None = None,
+    indexes: Mapping[str, bool] | None = None,
     meanwhile: Callable[[Repository], None] = lambda _: None,
 ) -> WorkingTree:
     """Read the working tree of ``repository``, which may be a guess; change nothing.
 
     What another machine could not load is left out. With ``exact`` it is kept, and the scan
-    names ignored paths too. ``plain`` knows the indexes that need not be listed, and learns
-    of others. ``meanwhile`` is called with the repository while git works. Raises GitError,
-    TookTooLong, WrongGuess.
+    names ignored paths too. ``indexes`` is what an earlier read found of them: one that
+    it knows is not listed again. ``meanwhile`` is called with the repository while git works.
+    Raises GitError, TookTooLong, WrongGuess.
     """
+    plain = PlainIndexes(dict(indexes or {}))
     selection = select(scan(repository, ignored=exact, plain=plain, meanwhile=meanwhile), limits)
     if not exact:
         selection = without_refused(without_promised(without_unreadable(selection)))
-    return WorkingTree(selection, Contents(selection), _signatures(selection))
+    return WorkingTree(selection, Contents(selection), _signatures(selection), plain.now)
 
 
 def _key(selection: Selection, contents: Contents, *options: object) -> str:
