@@ -19,7 +19,9 @@ from benchmarks.measure import Failed, Sample, Side, interleaved, process
 name = "processes"
 
 PROCESSES = 8
-LIMIT = 1.5
+# Each process reads the working tree for itself, and they share the processors.
+LIMIT = {100: 2.0}
+LIMIT_OF_LARGE = 3.0
 
 
 def lines(bench: Bench) -> Iterator[Line]:
@@ -40,16 +42,16 @@ def _at_once(bench: Bench, project: Path, files: int) -> Line:
     )
     written = Check("bundles", _bundles_written(bench, project), 1, "written")
     what = f"create_snapshot, {PROCESSES} processes at once"
-    asked = (times(taken, LIMIT), written)
+    asked = (times(taken, LIMIT.get(files, LIMIT_OF_LARGE)), written)
     status = process(("git", "status", "--porcelain=v2", "-uall"), folder=project)
     looks = interleaved({"look": status}, bench.runs(files))["look"]
     look = 1e3 * statistics.median(one.processors for one in looks)
     each, processors = 1e3 * statistics.median(others), os.cpu_count() or 1
     note = (
         f"{files:,} files: of it cannot be spared what each of the others does with the one's"
-        f" bundle, {each:.1f} ms, nor, beside the packing, a second look for those who came during"
-        f" the first, {look:.1f} ms (git status alone): together"
-        f" {((PROCESSES - 1) * each + look) / processors:.0f} ms on {processors} processors."
+        f" bundle and its own read of the working tree, {each:.1f} ms (git status alone takes"
+        f" {look:.1f} ms): together {(PROCESSES - 1) * each / processors:.0f} ms on {processors}"
+        " processors."
     )
     return compared(what, "one process", taken, *asked, files=files, state="new state", note=note)
 

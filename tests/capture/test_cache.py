@@ -1,8 +1,11 @@
 """The cache: what was seen before costs a look; nothing torn, stale or foreign comes out of it."""
 
-import json
+import errno
 import os
+import threading
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,11 @@ import jellyml
 from captures import kept, taken, unpacked
 from conftest import Folder
 from jellyml.capture import cache
-from jellyml.capture.cache import Cache
+from jellyml.capture.cache import Built, Cache
+from jellyml.fs import atomic
+from jellyml.snapshot import serialization
+from jellyml.snapshot.facts import Credential
+from jellyml.working_tree.scratch import ChangedMeanwhile
 
 
 @pytest.fixture
@@ -19,6 +26,11 @@ def store(tmp_path: Path) -> Cache:
     opened = Cache.open(tmp_path / "kept")
     assert opened
     return opened
+
+
+def built(bundle: bytes = b"# v2 git bundle\n") -> Built:
+    head = serialization.header(bundle, commit="1" * 40)
+    return Built(head + bundle, "1" * 40)
 
 
 def captures(home: Path) -> list[Path]:
@@ -85,7 +97,7 @@ def test_a_home_that_is_a_repository(home: Path, tmp_path: Path) -> None:
 
 
 def test_only_the_owner_can_look(store: Cache) -> None:
-    store.put("k", b"filling", {})
+    store.put("k", built())
     assert {
         oct(path.stat().st_mode & 0o77) for path in store.folder.rglob("*") if path.is_dir()
     } == {"0o0"}
@@ -93,14 +105,16 @@ def test_only_the_owner_can_look(store: Cache) -> None:
 
 
 def test_the_least_recently_used_go_first(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "LIMIT", 350)
+    store.put("0", built())
+    size = (store.folder / "captures/0").stat().st_size
+    monkeypatch.setattr(cache, "LIMIT", size * 7 // 2)
     for number in range(3):
-        store.put(str(number), bytes(100), {})
+        store.put(str(number), built())
         os.utime(store.folder / "captures" / str(number), (number, number))
     assert store.get("0")
-    store.put("3", bytes(100), {})
+    store.put("3", built())
     assert [bool(store.get(str(number))) for number in range(4)] == [True, False, True, True]
-    store.put("large", bytes(1000), {})
+    store.put("large", built(bytes(5 * size)))
     assert store.get("large")
 
 
@@ -109,43 +123,126 @@ def test_litter_is_swept(store: Cache) -> None:
     old.touch()
     new.touch()
     os.utime(old, (0, 0))
-    store.put("k", b"x", {})
+    store.put("k", built())
     assert (old.exists(), new.exists()) == (False, True)
 
 
-def test_turns_leave_few_files(store: Cache) -> None:
-    for number in range(400):
-        with store.turn(Path(f"/repository/{number}"), "") as turn:
-            turn.leave(cache.now(), {})
-    assert len(list((store.folder / "turns").iterdir())) <= 512
+def test_what_is_kept_comes_back_whole(store: Cache) -> None:
+    one = replace(
+        built(),
+        cut="as asked",
+        commit_texts={"2" * 40: b"tree\0\xff"},
+        raw=("a\udcff",),
+        secrets=(Credential("a.py", 3, "a key"),),
+    )
+    store.put("k", one)
+    assert store.get("k") == one
 
 
-def test_a_look_is_taken_over_only_if_it_is_new_and_of_here(store: Cache) -> None:
-    here = Path("/a")
-    with store.turn(here, "x") as turn:
-        entered = turn.entered
-        turn.leave(cache.now(), {"key": "k"})
-        assert turn.result() == {"key": "k"}
-        record = json.loads(turn.record.read_bytes())
-        for changed in (
-            {"boot": "another"}, {"boot": ""}, {"began": entered - 1}, {"name": "another"},
-            {"began": "soon"}, {"began": None},
-        ):  # fmt: skip
-            turn.record.write_text(json.dumps(record | changed))
-            assert turn.result() is None, changed
-        for torn in ("", "{", "[]", "3"):
-            turn.record.write_text(torn)
-            assert turn.result() is None
-    with store.turn(here, "x") as turn:
-        assert turn.result() is None
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"commit": None}, {"cut": 1}, {"texts": []}, {"texts": {"a": 1}}, {"texts": {"a": "x"}},
+        {"raw": None}, {"raw": [1]}, {"secrets": [1]}, {"secrets": [{"path": "a"}]},
+        {"secrets": [{"path": 1, "line": 1, "kind": "a"}]},
+    ],
+)  # fmt: skip
+def test_what_jellyml_would_not_have_written_is_not_used(
+    store: Cache, monkeypatch: pytest.MonkeyPatch, changed: dict[str, object]
+) -> None:
+    written = cache._as_json(built())
+    monkeypatch.setattr(cache, "_as_json", lambda _: written | changed)
+    store.put("k", built())
+    assert store.get("k") is None
+    assert store.get_or_build("k", built) == built()
+
+
+@pytest.mark.parametrize("filling", [b"", b"filling", bytes(2000)])
+def test_a_filling_without_a_header_is_not_used(store: Cache, filling: bytes) -> None:
+    store.put("k", replace(built(), filling=filling))
+    assert store.get("k") is None
+
+
+def test_a_key_is_never_a_path(store: Cache) -> None:
+    for key in ("", "../k", "/k", "a/b", "k" * 65, "k\n"):
+        with pytest.raises(ValueError, match="is not a key"):
+            store.get_or_build(key, built)
+
+
+def test_many_captures_leave_few_locks(store: Cache) -> None:
+    for number in range(600):
+        store.get_or_build(str(number), built, keep_if=lambda: False)
+        store.keep_indexes(Path(f"/repository/{number}"), {"1-ff": True})
+    for name in ("locks", "indexes"):
+        assert len(list((store.folder / name).iterdir())) <= 256
+
+
+def test_what_did_not_stand_still_is_not_kept(store: Cache) -> None:
+    assert store.get_or_build("k", built, keep_if=lambda: False) == built()
+    assert store.get("k") is None
+    store.get_or_build("k", built)
+    assert store.get("k") == built()
+
+
+def test_a_full_disk_only_means_not_kept(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic, "replace", full)
+    assert store.get_or_build("k", built) == built()
+    store.keep_indexes(Path("/a"), {"1-ff": True})
+    assert store.get("k") is None
+
+
+def test_indexes_are_checked_like_any_input(store: Cache) -> None:
+    place = Path("/a")
+    store.keep_indexes(place, {"1-ff": True})
+    assert store.indexes(place) == {"1-ff": True}
+    (file,) = (store.folder / "indexes").iterdir()
+    for torn in ("", "{", "[]", "3", '{"1-ff": 1}', "[" * 60_000, " " * 100_000 + "{}"):
+        file.write_text(torn)
+        assert store.indexes(place) == {}
+
+
+def test_another_process_that_builds_is_waited_for(store: Cache) -> None:
+    inside, done = threading.Event(), threading.Event()
+
+    def slow() -> Built:
+        inside.set()
+        done.wait(10)
+        return built()
+
+    first = threading.Thread(target=store.get_or_build, args=("k", slow))
+    first.start()
+    inside.wait(10)
+    threading.Timer(0.1, done.set).start()
+    found = store.get_or_build("k", lambda: pytest.fail("built twice"), wait=10)
+    first.join()
+    assert found == built()
 
 
 def test_a_stuck_neighbour_is_not_waited_for(store: Cache) -> None:
-    with store.turn(Path("/a"), "x"):
-        began = time.monotonic()
-        with store.turn(Path("/a"), "x", wait=0.2):
-            pass
-        assert 0.2 <= time.monotonic() - began < 2
+    began = time.monotonic()
+
+    def inner() -> Built:
+        return store.get_or_build("k", built, wait=0.2)
+
+    assert store.get_or_build("k", inner) == built()
+    assert 0.2 <= time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(("changes", "tries"), [(0, 1), (2, 3), (5, 3)])
+def test_what_changes_under_the_read_is_read_again(changes: int, tries: int) -> None:
+    tried: list[int] = []
+
+    def attempt() -> None:
+        tried.append(1)
+        if len(tried) <= changes:
+            raise ChangedMeanwhile("a.py changed.", "try again.")
+
+    with pytest.raises(ChangedMeanwhile) if changes > tries else nullcontext():
+        cache.retry(attempt, ChangedMeanwhile)
+    assert len(tried) == tries
 
 
 def test_a_file_as_new_as_the_look_is_read_again(repo: Folder) -> None:

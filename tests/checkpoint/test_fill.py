@@ -8,7 +8,6 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -16,7 +15,6 @@ import torch
 import jellyml
 from checkpoint_files import bundle, checkpoint, model, our_filling, saved, tensor
 from conftest import Folder
-from jellyml.capture.cache import Cache
 from jellyml.checkpoint import (
     MANIFEST_COMING,
     MANIFEST_SIDECAR,
@@ -236,25 +234,6 @@ def test_a_checkpoint_is_no_part_of_its_own_code(repo: Folder, tmp_path: Path) -
     assert not outcome.changes
     jellyml.fill(folder, code_dir=repo.path)
     assert tree_of(folder, repo) == rest
-
-
-def test_its_own_look_is_not_taken_for_another_ones(
-    repo: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Processes that look at the same time share what one of them sees, if they asked the same."""
-    asked = []
-    turn = Cache.turn
-
-    def spied(self: Cache, root: Path, options: str, **rest: Any) -> Any:
-        asked.append(options)
-        return turn(self, root, options, **rest)
-
-    monkeypatch.setattr(Cache, "turn", spied)
-    for name in ("a.pth", "b.pth"):
-        (repo.path / name).write_bytes(saved(model()))
-        jellyml.fill(repo.path / name, code_dir=repo.path)
-    jellyml.create_snapshot(repo.path)
-    assert len(set(asked)) == 3
 
 
 class TestFolder:

@@ -1,6 +1,5 @@
 """Data that git does not know goes along with the code, and that is said."""
 
-import json
 import warnings
 
 import pytest
@@ -8,10 +7,7 @@ import pytest
 import jellyml
 from at_the_keyboard import save_model, type_command
 from conftest import Folder
-from jellyml.capture import capture
 from jellyml.checkpoint import Checkpoint
-from jellyml.repo.repository import Repository
-from jellyml.snapshot.facts import CodeFacts, Data
 from jellyml.working_tree.exclude import looks_like_data
 
 ROWS = b"name,age\n" + b"somebody,42\n" * 100_000
@@ -85,13 +81,3 @@ def test_a_large_table_stays_out_as_ever(repo: Folder) -> None:
     (sentence,) = told(repo)
     assert "left out" in sentence
     assert "looks like data" not in sentence
-
-
-def test_what_another_process_saw_names_it_too(repo: Folder) -> None:
-    """Of several that start together one looks, and the others read what it saw."""
-    facts = CodeFacts(root=repo.path, data=(Data("patients.csv", 2_000_000),))
-    seen = json.loads(json.dumps(capture._seen_as_json(facts)))
-    kept: dict[str, object] = {"texts": {}, "secrets": [], "commit": "f" * 40, "cut": "", "raw": []}
-    hit = jellyml.create_snapshot(repo.path).filling, kept
-    made = capture._rebuilt(hit, seen, Repository.find(repo.path))
-    assert made.facts.data == facts.data

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 import jellyml
 from captures import kept, taken, unpacked, walked
 from conftest import Folder
-from jellyml.capture.cache import Cache, now
 from jellyml.errors import ForeignRepository, GitError, NotARepository
 from jellyml.repo.repository import Repository, WrongGuess, confirmed, guess
 from jellyml.working_tree import status
@@ -210,40 +208,3 @@ def test_an_index_that_changes_under_the_look_is_not_believed(
     found = scan(place, plain=after, meanwhile=meanwhile)
     assert b"train.py" in found.overlay
     assert known not in after.now
-
-
-def test_a_waiting_process_takes_what_is_left_before_the_lock_is_free(tmp_path: Path) -> None:
-    store = Cache.open(tmp_path / "kept")
-    assert store
-    place, found = Path("/a"), []
-    waits = threading.Event()
-
-    def wait() -> None:
-        entered = now()
-        waits.set()
-        with store.turn(place, "x", entered=entered, wait=20) as turn:
-            found.append(turn.result())
-
-    with store.turn(place, "x") as turn:
-        turn.leave(now(), {"key": "old"})
-        waiting = threading.Thread(target=wait)
-        waiting.start()
-        waits.wait()
-        while not turn._asked_for.exists():
-            pass
-        turn.leave(now(), {"key": "old"})  # the same, but somebody waits for it
-        waiting.join(timeout=10)
-        assert not waiting.is_alive()
-    assert found == [{"key": "old"}]
-
-
-def test_what_says_nothing_new_is_not_written(tmp_path: Path) -> None:
-    store = Cache.open(tmp_path / "kept")
-    assert store
-    with store.turn(Path("/a"), "x") as turn:
-        turn.leave(now(), {"key": "k", "seen": {"left_out": ()}})
-        was = turn.record.stat().st_ino
-        turn.leave(now(), {"key": "k", "seen": {"left_out": ()}})
-        assert turn.record.stat().st_ino == was
-        turn.leave(now(), {"key": "l"})
-        assert turn.record.stat().st_ino != was

@@ -250,14 +250,14 @@ def test_links_in_the_cache(repo: Folder, home: Path, outside: Outside) -> None:
     jellyml.create_snapshot(repo.path)
     cache = home / ".cache" / "jellyml"
     for number in range(256):
-        for kind in ("lock", "json", "wait", "build"):
-            place = cache / "turns" / f"{number:02x}.{kind}"
+        for kind in ("locks", "indexes"):
+            place = cache / kind / f"{number:02x}"
             place.unlink(missing_ok=True)
             place.symlink_to(outside.path / f"new.{kind}")
     (cache / ".gitignore").unlink()
     (cache / ".gitignore").symlink_to(outside.path / "new")
     assert jellyml.create_snapshot(repo.path).filling
-    for name in ("turns", "captures"):
+    for name in ("locks", "indexes", "captures"):
         shutil.rmtree(cache / name)
         (cache / name).symlink_to(outside.path)
         assert jellyml.create_snapshot(repo.path).filling

@@ -1,6 +1,5 @@
 """The bundle of a captured commit: cut its history, pack it, and search it for credentials."""
 
-import base64
 import hashlib
 import io
 import os
@@ -9,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Literal
 
@@ -18,7 +17,6 @@ from jellyml.repo.git import Git, kill
 from jellyml.secrets.patterns import in_content
 from jellyml.snapshot import serialization
 from jellyml.snapshot.facts import Credential
-from jellyml.working_tree.commit import Dates, commit_of
 from jellyml.working_tree.contents import Contents
 from jellyml.working_tree.scan import SYMLINK, Scan
 from jellyml.working_tree.scratch import Scratch
@@ -250,29 +248,3 @@ def credentials(selection: Selection, contents: Contents) -> list[Credential]:
         if len(found) >= _MOST:
             break
     return found[:_MOST]
-
-
-def build(
-    place: Scratch,
-    selection: Selection,
-    contents: Contents,
-    history: History,
-    budget: Budget,
-    dates: Dates,
-) -> tuple[bytes, dict[str, object]]:
-    """The filling, and the facts that are kept beside it."""
-    commit = commit_of(place, selection, contents, dates)
-    packed = pack(place, selection.scan, commit, history, budget)
-    data = packed.bundle.finished(
-        commit=packed.commit,
-        stands_for=commit if packed.commit != commit else None,
-        object_format=selection.scan.repository.object_format,
-    )
-    facts: dict[str, object] = {
-        "commit": commit,
-        "cut": packed.cut,
-        "texts": {one: base64.b64encode(text).decode() for one, text in packed.texts.items()},
-        "raw": [os.fsdecode(path) for path in contents.raw],
-        "secrets": [asdict(one) for one in credentials(selection, contents)],
-    }
-    return data, facts

@@ -30,6 +30,7 @@ from jellyml.repo.repository import make_repository
 from jellyml.snapshot import manifest, serialization
 from jellyml.snapshot.facts import CodeFacts, format_size
 from jellyml.snapshot.snapshot import Snapshot
+from jellyml.working_tree.selection import Limits
 
 if TYPE_CHECKING:
     import os
@@ -174,9 +175,8 @@ def _taken(
     model: Path | None = None,
 ) -> Capture:
     """The capture, or one that failed; what the user should hear goes to ``said``."""
-    options = Options(
-        asked.history, asked.max_file_size, asked.max_untracked, asked.timeout, model=model
-    )
+    limits = Limits(asked.max_file_size, asked.max_untracked, model)
+    options = Options(asked.history, limits, asked.timeout)
     try:
         try:
             taken = capture(folder, options, _cache_folder(), meanwhile)

@@ -5,16 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jellyml.capture.capture import Options
 from jellyml.errors import JellyError, UsageError
 from jellyml.fs import tempdirs
 from jellyml.quarantine.quarantine import Limits, VerifiedCode
 from jellyml.repo.git import Git, make_bare
 from jellyml.repo.repository import Repository
+from jellyml.working_tree import reader, selection
 from jellyml.working_tree.commit import commit_of
-from jellyml.working_tree.contents import Contents
-from jellyml.working_tree.reader import selected
-from jellyml.working_tree.scan import scan
 from jellyml.working_tree.scratch import scratch
 
 _CONFIG = {
@@ -57,9 +54,9 @@ def of_repository(repository: Repository, name: str) -> StoredCommit:
 @contextmanager
 def of_working_tree(repository: Repository) -> Iterator[StoredCommit]:
     """Yield the commit that a capture would make now, without filters. Nothing is changed."""
-    selection = selected(scan(repository), Options())
-    with scratch(selection.scan) as place:
-        oid = commit_of(place, selection, Contents(selection), {})
+    tree = reader.read(repository, selection.Limits())
+    with scratch(tree.selection.scan) as place:
+        oid = commit_of(place, tree.selection, tree.contents)
         places = (place.directory / "objects", *place.git.objects)
         yield StoredCommit(oid, places, repository.object_format)
 

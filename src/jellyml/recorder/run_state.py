@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
-from jellyml.capture.cache import boot
 from jellyml.errors import JellyError, UnsafeToContinue, pasteable
 from jellyml.fs import atomic, locks, paths
 from jellyml.fs.directory import Directory
@@ -252,7 +252,7 @@ def _identity(process: int) -> str:
     try:
         state, *rest = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         # A zombie has ended. In many containers the parent never reaps it.
-        return "" if state in "ZX" else f"{boot()} {rest[18]}"
+        return "" if state in "ZX" else f"{_boot()} {rest[18]}"
     except (OSError, IndexError, ValueError):
         pass
     if Path("/proc/self").exists() or os.name == "nt":
@@ -262,3 +262,15 @@ def _identity(process: int) -> str:
     except OSError:
         return ""
     return "alive"
+
+
+@lru_cache(maxsize=1)
+def _boot() -> str:
+    """The id of this boot of this machine; empty where it is unknown.
+
+    The start time of a process counts from the boot, and a home may be shared by a cluster.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

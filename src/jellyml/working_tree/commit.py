@@ -14,9 +14,6 @@ from jellyml.working_tree.selection import Selection
 
 Rules = Mapping[bytes, bytes]
 
-Dates = dict[str, int]
-"""Commits and the seconds of their dates, so that git is asked once for each."""
-
 
 def blobs(selection: Selection, contents: Contents, scratch: Scratch) -> dict[bytes, bytes]:
     """The blob id of each file on disk that a rule changes; all others are taken as they lie.
@@ -119,18 +116,21 @@ def changes(
         yield Change(path, found.mode, oid, content) if there else Change(path)
 
 
-def commit_of(place: Scratch, selection: Selection, contents: Contents, dates: Dates) -> str:
+def commit_of(place: Scratch, selection: Selection, contents: Contents) -> str:
     """HEAD itself where its tree is the tree to be captured, else a child of it."""
     head = selection.scan.head
     if selection.is_head and head:
         return head
-    if head and head not in dates:
-        (text,) = place.git.read_objects([head])
-        found = _COMMITTED.search(text.partition(b"\n\n")[0])
-        dates[head] = int(found[1]) if found else 0
-    date = dates[head] if head else 0
+    date = _date(place, head) if head else 0
     return place.commit(header(date, head), changes(selection, contents, place), unless=head)
 
 
-# Old repositories hold dates that are none.
+def _date(place: Scratch, commit: str) -> int:
+    """The committer's date in seconds; 0 where it is malformed."""
+    (text,) = place.git.read_objects([commit])
+    found = _COMMITTED.search(text.partition(b"\n\n")[0])
+    return int(found[1]) if found else 0
+
+
+# Old repositories hold malformed dates.
 _COMMITTED = re.compile(rb"\ncommitter [^\n]* (\d{1,15}) [+-]\d+(?:\n|\Z)")

@@ -1,29 +1,111 @@
-"""The selection of a working tree, whether it has changed since, and the key of its capture."""
+"""Read a working tree: the selection, its bytes on disk, and the key that names both.
+
+``read`` is how other packages look at a working tree. It writes nothing and starts no filter.
+"""
 
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jellyml.repo.paths import status
-from jellyml.snapshot.facts import CodeFacts, LeftOut, Nested
+from jellyml.repo.repository import Repository
+from jellyml.snapshot.facts import CodeFacts, Nested
 from jellyml.working_tree.attributes import rule_files, shared_files
 from jellyml.working_tree.contents import Contents, raw_id
-from jellyml.working_tree.scan import Scan
-from jellyml.working_tree.selection import Selection, select, without_promised, without_refused
-
-if TYPE_CHECKING:
-    from jellyml.capture.capture import Options
+from jellyml.working_tree.scan import Scan, scan
+from jellyml.working_tree.selection import (
+    Limits,
+    Selection,
+    select,
+    without_promised,
+    without_refused,
+    without_unreadable,
+)
+from jellyml.working_tree.status import PlainIndexes
 
 # A file as new as this may change again without a new time: its bytes are then compared.
 _FRESH = 2.0
 
+Signature = tuple[int, int, int, int] | None
 
-def key(selection: Selection, contents: Contents, *options: object) -> str:
-    """A name for the code: equal for equal code, on any machine, whatever the index says."""
+
+@dataclass(frozen=True, slots=True)
+class WorkingTree:
+    """A working tree at the time of one read."""
+
+    selection: Selection
+    contents: Contents
+    signatures: tuple[Signature, ...]
+    indexes: Mapping[str, bool] = field(default_factory=dict)  # for ``read`` the next time
+    _keys: dict[tuple[object, ...], str] = field(default_factory=dict, init=False, repr=False)
+
+    def key(self, *options: object) -> str:
+        """A name for the code and ``options``: the same for the same code on any machine.
+
+        The state of the index is not part of it. Raises ChangedMeanwhile.
+        """
+        if options not in self._keys:
+            self._keys[options] = _key(self.selection, self.contents, *options)
+        return self._keys[options]
+
+    def facts(self) -> CodeFacts:
+        """What the read says of the repository. The fields of a commit are not set."""
+        found = self.selection.scan
+        left_out = (*self.selection.left_out, *self.contents.unreadable)
+        return CodeFacts(
+            root=self.selection.root,
+            base=found.head,
+            branch=found.branch,
+            changed=self.selection.changed,
+            remotes=_remotes(found),
+            left_out=tuple(dict.fromkeys(left_out)),
+            data=self.selection.data,
+            nested=tuple(
+                Nested(os.fsdecode(prefix[:-1]), layer.head, layer.branch, _remotes(layer))
+                for prefix, layer in found.layers()
+                if prefix and not layer.plain
+            ),
+        )
+
+    def is_unchanged(self) -> bool:
+        """True where every file on disk still has the bytes that the given keys name.
+
+        False where a file could not be read: it may be readable the next time.
+        """
+        if self.contents.unreadable or _signatures(self.selection) != self.signatures:
+            return False
+        if not _is_fresh(self.signatures):
+            return True
+        again = Contents(self.selection)
+        return all(_key(self.selection, again, *one) == key for one, key in self._keys.items())
+
+
+def read(
+    repository: Repository,
+    limits: Limits,
+    *,
+    exact: bool = False,
+    indexes: Mapping[str, bool] | None = None,
+    meanwhile: Callable[[Repository], None] = lambda _: None,
+) -> WorkingTree:
+    """Read the working tree of ``repository``, which may be a guess; change nothing.
+
+    What another machine could not load is left out. With ``exact`` it is kept, and the scan
+    names ignored paths too. ``indexes`` is what an earlier read found of them: one that
+    it knows is not listed again. ``meanwhile`` is called with the repository while git works.
+    Raises GitError, TookTooLong, WrongGuess.
+    """
+    plain = PlainIndexes(dict(indexes or {}))
+    selection = select(scan(repository, ignored=exact, plain=plain, meanwhile=meanwhile), limits)
+    if not exact:
+        selection = without_refused(without_promised(without_unreadable(selection)))
+    return WorkingTree(selection, Contents(selection), _signatures(selection), plain.now)
+
+
+def _key(selection: Selection, contents: Contents, *options: object) -> str:
     scan = selection.scan
     digest = hashlib.sha256()
     _add(digest, b"jellyml-3", scan.repository.object_format, repr(options))
@@ -67,25 +149,8 @@ def _read(file: Path) -> bytes:
         return b""
 
 
-def selected(found: Scan, options: "Options") -> Selection:
-    """What of a look goes into the snapshot: nothing of it is older than the look."""
-    selection = select(
-        found,
-        max_file_size=options.max_file_size,
-        max_untracked=options.max_untracked,
-        model=options.model,
-    )
-    unreadable = [prefix + path for prefix, layer in found.layers() for path in layer.unreadable]
-    gone = dict.fromkeys((path.rstrip(b"/") for path in unreadable), None)
-    selection = replace(selection, overlay=selection.overlay | gone)
-    return without_refused(without_promised(selection))
-
-
-Signature = tuple[int, int, int, int] | None
-
-
-def file_signatures(selection: Selection) -> list[Signature]:
-    """What tells that a file on disk has changed, for every file that is read."""
+def _signatures(selection: Selection) -> tuple[Signature, ...]:
+    """What tells that a file on disk has changed, for each file that is read."""
     signatures: list[Signature] = []
     for path, found in selection.overlay.items():
         if found and found.oid is None:
@@ -95,32 +160,13 @@ def file_signatures(selection: Selection) -> list[Signature]:
                 signatures.append(None)
             else:
                 signatures.append((seen.st_ctime_ns, seen.st_mtime_ns, seen.st_size, seen.st_ino))
-    return signatures
+    return tuple(signatures)
 
 
-def is_fresh(signatures: list[Signature]) -> bool:
+def _is_fresh(signatures: tuple[Signature, ...]) -> bool:
     """True where a file may have changed twice within one tick of its file system's clock."""
     since = (time.time() - _FRESH) * 1e9
     return any(one is None or one[0] > since for one in signatures)
-
-
-def facts_of(selection: Selection, unreadable: Iterable[LeftOut]) -> CodeFacts:
-    """What the look says of the repository; the capture's own facts come on top."""
-    found = selection.scan
-    return CodeFacts(
-        root=selection.root,
-        base=found.head,
-        branch=found.branch,
-        changed=selection.changed,
-        remotes=_remotes(found),
-        left_out=tuple(dict.fromkeys((*selection.left_out, *unreadable))),
-        data=selection.data,
-        nested=tuple(
-            Nested(os.fsdecode(prefix[:-1]), layer.head, layer.branch, _remotes(layer))
-            for prefix, layer in found.layers()
-            if prefix and not layer.plain
-        ),
-    )
 
 
 def _remotes(found: Scan) -> dict[str, str]:

@@ -15,9 +15,20 @@ from jellyml.working_tree.exclude import data_among
 from jellyml.working_tree.scan import SYMLINK, Found, Scan
 from jellyml.working_tree.scratch import Scratch, scratch
 
-# Of untracked files, in bytes: of one, and of all.
 MAX_FILE_SIZE = 50_000_000
 MAX_UNTRACKED = 250_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Which untracked files are left out: sizes in bytes, of one file and of all together.
+
+    ``model`` is the checkpoint that a snapshot is for. It is never part of the snapshot.
+    """
+
+    max_file_size: int = MAX_FILE_SIZE
+    max_untracked: int = MAX_UNTRACKED
+    model: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +56,8 @@ class Selection:
         return len(self.overlay.keys() - left_out)
 
 
-def select(
-    scan: Scan, *, max_file_size: int, max_untracked: int, model: Path | None = None
-) -> Selection:
-    """Lay the layers of ``scan`` over each other and apply the limits (bytes).
-
-    ``model`` is a checkpoint that the snapshot is for, and no part of it.
-    """
+def select(scan: Scan, limits: Limits) -> Selection:
+    """Lay the layers of ``scan`` over each other and apply the limits."""
     overlay: dict[bytes, Found | None] = {}
     untracked: list[bytes] = []
     left_out: list[LeftOut] = []
@@ -66,9 +72,9 @@ def select(
     kept, refused = exclude.choose(
         sized,
         root=root,
-        max_file_size=max_file_size,
-        max_untracked=max_untracked,
-        model=_inside(root, model) if model else None,
+        max_file_size=limits.max_file_size,
+        max_untracked=limits.max_untracked,
+        model=_inside(root, limits.model) if limits.model else None,
     )
     # A path may be gone from the index and lie there untracked: then it is a deletion.
     overlay |= dict.fromkeys((os.fsencode(one.path) for one in refused), None)
@@ -93,6 +99,13 @@ def _size(root: Path, path: bytes) -> int:
 def not_read(path: bytes) -> LeftOut:
     """Named as left out because it cannot be read."""
     return LeftOut(os.fsdecode(path), "unreadable", None)
+
+
+def without_unreadable(selection: Selection) -> Selection:
+    """The selection without paths that git could not look at: no older version stands in."""
+    layers = selection.scan.layers()
+    paths = [(prefix + path).rstrip(b"/") for prefix, layer in layers for path in layer.unreadable]
+    return replace(selection, overlay=selection.overlay | dict.fromkeys(paths, None))
 
 
 def without_promised(selection: Selection) -> Selection:

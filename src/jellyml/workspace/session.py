@@ -98,14 +98,14 @@ class Session:
         """
         nearest = self._nearest()
         inherited = LeftInPlace((*(nearest[1].left.paths if nearest else ()), *keep))
-        selection = look(self.repository, inherited)
-        left = left_lying(selection, inherited)
+        tree = look(self.repository, inherited)
+        left = left_lying(tree.selection, inherited)
         object_stores = (*objects, self.store.bare / "objects")
-        with scratch(selection.scan, objects=object_stores, near=self.private) as place:
+        with scratch(tree.selection.scan, objects=object_stores, near=self.private) as place:
             # An index of 5 MB is written in half the time and is one per cent larger.
             place = replace(place, git=place.git.configured(core__compression="1"))
-            head = Head(head_ref(self.repository), selection.scan.head)
-            draft = make_draft(place, selection, left, head, self.repository, strange)
+            head = Head(head_ref(self.repository), tree.selection.scan.head)
+            draft = make_draft(place, tree, left, head, self.repository, strange)
             yield Drafted(place, draft, is_sure=bool(strange))
 
     def keep(self, drafted: "Drafted") -> int:

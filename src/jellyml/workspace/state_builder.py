@@ -12,11 +12,13 @@ from jellyml.repo import paths, worktrees
 from jellyml.repo.git import Git
 from jellyml.repo.paths import at
 from jellyml.repo.repository import Repository
+from jellyml.working_tree import reader
 from jellyml.working_tree.commit import changes
 from jellyml.working_tree.contents import Contents
-from jellyml.working_tree.scan import Scan, on_disk, scan
+from jellyml.working_tree.reader import WorkingTree
+from jellyml.working_tree.scan import Scan, on_disk
 from jellyml.working_tree.scratch import Change, Scratch, header
-from jellyml.working_tree.selection import MAX_FILE_SIZE, MAX_UNTRACKED, Selection, select
+from jellyml.working_tree.selection import Limits, Selection
 from jellyml.working_tree.status import is_plain
 from jellyml.workspace import on_disk as workspace_on_disk
 from jellyml.workspace.on_disk import Layout, LeftInPlace
@@ -43,10 +45,10 @@ class Draft:
     large: tuple[Path, ...]  # git-lfs's files for content that the state does not contain
 
 
-def look(repository: Repository, inherited: LeftInPlace) -> Selection:
-    """Scan the workspace. Limits apply, and paths left in place before stay so."""
-    scanned = scan(repository, ignored=True)
-    selection = select(scanned, max_file_size=MAX_FILE_SIZE, max_untracked=MAX_UNTRACKED)
+def look(repository: Repository, inherited: LeftInPlace) -> WorkingTree:
+    """Read the workspace for a state. Limits apply, and paths left in place before stay so."""
+    tree = reader.read(repository, Limits(), exact=True)
+    selection = tree.selection
     for one in selection.left_out:
         if one.reason == "unreadable" and _may_be_read(selection.root, one.path):
             raise _unreadable(one.path)
@@ -57,7 +59,7 @@ def look(repository: Repository, inherited: LeftInPlace) -> Selection:
         for path, entry in selection.overlay.items()
         if not (path in untracked and path in staying)
     }
-    return replace(selection, overlay=overlay)
+    return replace(tree, selection=replace(selection, overlay=overlay))
 
 
 def _may_be_read(root: Path, name: str) -> bool:
@@ -103,14 +105,14 @@ def left_lying(selection: Selection, inherited: LeftInPlace) -> LeftInPlace:
 
 def make_draft(
     place: Scratch,
-    selection: Selection,
+    tree: WorkingTree,
     left: LeftInPlace,
     now: Head,
     repository: Repository,
     strange: frozenset[bytes],
 ) -> Draft:
     """Build the state of the scanned workspace in a scratch directory."""
-    scanned = selection.scan
+    selection, scanned = tree.selection, tree.selection.scan
     raw = workspace_on_disk.raw(scanned, place)
     reread = {path: on_disk(selection.root, path) for path in strange}
     overlay = {**selection.overlay, **raw.overlay, **reread}
@@ -135,11 +137,10 @@ def make_draft(
         lfs=frozenset(raw.lfs),
         staged=frozenset(_staged(scanned, parts)),
     )
-    contents = Contents(as_is)
     tracked = _tracked(repository, selection, left)
     around = partial(workspace_on_disk.layout, repository.root, left, tracked)
     beside = _beside(state, index, shared, operation, around)
-    commit = place.commit(header(0, None), _lines(place, as_is, contents, beside))
+    commit = place.commit(header(0, None), _lines(place, as_is, tree.contents, beside))
     named = [now.commit, *_named_commits(repository.git, operation.values())]
     built = read(place.git, commit)
     clean = raw.overlay.keys() | raw.lfs.keys() | strange
