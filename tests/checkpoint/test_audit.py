@@ -59,7 +59,7 @@ def test_no_secret_is_printed_and_the_status_says_that_there_are_some(
     assert said.status == 1
     assert "committed/1.txt:2: an AWS key\n" in said.out
     assert "old.env:1: a Slack token (in an earlier version, " in said.out
-    for remedy in ("jellyml strip", "--history none", "log --find-object", "revoked"):
+    for remedy in ("jellyml strip", "--history none", "log --find-object", "Revoke every key"):
         assert remedy in said.err
     as_json = type_command("check", model, "--json", cwd=repo.path)
     assert as_json.status == 1

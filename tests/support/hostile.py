@@ -282,10 +282,8 @@ PACKS = {
     "a wrong checksum": Case(
         lambda: changed(lambda pack: pack[:-1] + bytes([pack[-1] ^ 1])), "damaged"
     ),
-    "bytes behind the end": Case(
-        lambda: changed(lambda pack: pack + b"junkjunk"), "behind its end"
-    ),
-    "a MiB behind the end": Case(lambda: changed(lambda pack: pack + bytes(MIB)), "behind its end"),
+    "bytes behind the end": Case(lambda: changed(lambda pack: pack + b"junkjunk"), "after its end"),
+    "a MiB behind the end": Case(lambda: changed(lambda pack: pack + bytes(MIB)), "after its end"),
     "a count too high": Case(lambda: bundle(small()[1], small()[0].packed(5)), "damaged"),
     "a count too low": Case(lambda: bundle(small()[1], small()[0].packed(2)), "damaged"),
     "a count of four billion": Case(
