@@ -17,6 +17,7 @@ import jellyml
 from at_the_keyboard import ROOT, start_command, type_command, type_on_terminal
 from conftest import Folder
 from jellyml.errors import JellyError, JellyWarning
+from jellyml.repo.repository import Repository
 from jellyml.workspace import Workspace
 from planted import (
     Outside,
@@ -411,6 +412,8 @@ def test_nothing_is_fetched_for_what_a_partial_clone_lacks(repo: Folder, outside
             jellyml.create_snapshot(repo.path, history=history)
     with pytest.raises(JellyError):
         jellyml.create_snapshot(repo.path, history="full", strict=True)
+    with pytest.raises(JellyError):
+        list(Repository.find(repo.path).git.read_objects([oid]))
 
 
 def commands_of_the_readme() -> set[str]:
