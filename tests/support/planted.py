@@ -4,11 +4,14 @@ import json
 import os
 import shutil
 import subprocess
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import fingerprint
 import jellyml
 from conftest import Folder
+from jellyml.snapshot.snapshot import Snapshot
 from jellyml.workspace import Workspace
 
 HOOKS = (
@@ -181,3 +184,18 @@ def _settings(program: Path) -> str:
 def environment_with_here_on_path() -> dict[str, str]:
     """PATH as some have it, with the current folder first."""
     return {"PATH": f".{os.pathsep}{os.pathsep}{os.environ['PATH']}"}
+
+
+def plant_record(git_dir: Path, snapshot: Snapshot, folders: Iterable[Path]) -> Path:
+    """Write what an interrupted ``jellyml record`` leaves; returns its folder."""
+    place = git_dir / "jellyml/records" / f"{os.getpid():x}-{time.time_ns():x}"
+    place.mkdir(parents=True)
+    (place / "filling").write_bytes(snapshot.filling)
+    (place / "manifest").write_bytes(snapshot.manifest)
+    plan = {
+        "version": 1, "command": ["train"], "commit": snapshot.commit, "began": 0.0,
+        "child": None, "ended": None, "before": [],
+        "folders": [os.fsencode(one).hex() for one in folders],
+    }  # fmt: skip
+    (place / "plan.json").write_text(json.dumps(plan))
+    return place

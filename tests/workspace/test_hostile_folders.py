@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from planted import (
     forge,
     forge_at,
     loaded,
+    plant_record,
     private,
     side,
 )
@@ -181,23 +183,15 @@ def test_a_record_that_names_folders_elsewhere(work: Folder, outside: Outside) -
     copy = outside.path / ".jellyml-record-1-2"
     copy.write_text("of the user's")
     outside.before = fingerprint.files(outside.path)
-    place = work.path / ".git/jellyml/records" / f"{os.getpid():x}-{time.time_ns():x}"
     snapshot = jellyml.create_snapshot(work.path)
-    told = {
-        "version": 1, "command": ["train"], "commit": snapshot.commit, "began": 0.0,
-        "child": None, "ended": None, "before": [],
-    }  # fmt: skip
 
     for folders, named in (
         ([outside.path / "models"], copy),
         ([work.path], copy),
         ([work.path], outside.path / "secret"),
     ):
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "filling").write_bytes(snapshot.filling)
-        (place / "manifest").write_bytes(snapshot.manifest)
-        told["folders"] = [os.fsencode(one).hex() for one in folders]
-        (place / "plan.json").write_text(json.dumps(told))
+        shutil.rmtree(work.path / ".git/jellyml/records", ignore_errors=True)
+        place = plant_record(work.path / ".git", snapshot, folders)
         (place / "copy").write_bytes(os.fsencode(named))
         with_link = work.path / "models"
         with_link.unlink(missing_ok=True)
@@ -360,6 +354,48 @@ def test_a_folder_that_leads_git_to_another_one(
     assert (fingerprint.files(work.path), (work.path / ".git/HEAD").read_bytes()) == before
     assert fingerprint.files(private(work)) == ops
     assert {one: one.read_bytes() for one in named} == named
+
+
+def by_a_file(place: Path, store: Path) -> None:
+    (place / ".git").write_text(f"gitdir: {store}\n")
+
+
+def by_a_link(place: Path, store: Path) -> None:
+    (place / ".git").symlink_to(store)
+
+
+@pytest.mark.parametrize("name", ["store", "project.git", ".git"])
+@pytest.mark.parametrize("lead", [by_a_file, by_a_link])
+def test_a_git_directory_of_its_own_name(
+    work: Folder, home: Path, tmp_path: Path, lead: Callable[[Path, Path], None], name: str
+) -> None:
+    """``git init --separate-git-dir`` does not record whose it is: nothing is changed there."""
+    snapshot = jellyml.create_snapshot(work.path)
+    store = tmp_path / "apart" / name
+    store.parent.mkdir()
+    (work.path / ".git").rename(store)
+    by_a_file(work.path, store)
+    place = Folder(tmp_path / "came")
+    place.write("train.py", "1")
+    lead(place.path, store)
+    plant_record(store, snapshot, [place.path])
+    (home / ".gitconfig").write_text(f"[core]\n\tworktree = {place.path}\n")
+    before = fingerprint.files(tmp_path / "apart")
+    go_back(place, tmp_path)
+    copied = ["record", "--", "cp", "-r", str(tmp_path / "apart"), str(tmp_path / "during")]
+    type_command(*copied, cwd=place.path)
+    assert fingerprint.files(tmp_path / "during") == before
+    type_command("record", "--resume", cwd=place.path)
+    assert fingerprint.files(tmp_path / "apart") == before
+    there = type_command("load", tmp_path / "model.jelly", cwd=place.path)
+    assert there.status == 1
+    fix = there.err.partition("\nFix: ")[2].partition(": git ")[2]
+    subprocess.run(f"git {fix}", shell=True, check=True)
+    loaded = fingerprint.files(place.path)
+    assert type_command("load", tmp_path / "model.jelly", "-y", cwd=place.path).status == 0
+    assert fingerprint.files(place.path) != loaded
+    assert type_command("undo", cwd=place.path).status == 0
+    assert fingerprint.files(place.path) == loaded
 
 
 # Programs.

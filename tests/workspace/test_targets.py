@@ -143,6 +143,7 @@ def shared(first: Folder, place: Path) -> None:
 def separate(first: Folder, place: Path) -> None:
     at = place.with_name('else: "where"\nand so on')
     first.git("clone", "-q", "--separate-git-dir", str(at), str(first.path), str(place))
+    Folder(place).git("config", "core.worktree", str(place))  # git clone does not record it
 
 
 def of_a_bare_one(first: Folder, place: Path) -> None:

@@ -400,6 +400,7 @@ def test_setting_aside_across_file_systems(
         shutil.copytree(repo.path, place.path)
     shutil.move(place.path / ".git", git_dir)
     place.write(".git", f"gitdir: {git_dir}\n")  # as git init --separate-git-dir does
+    place.git("config", "core.worktree", str(place.path))  # and as JellyML asks for
     _fill(place)
     before = fingerprint.workspace(place)
     if how == "a fault":

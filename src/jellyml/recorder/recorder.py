@@ -72,13 +72,16 @@ def record(
 
 
 def resume(code_dir: Path, folders: Sequence[Path] = ()) -> list[Recorded]:
-    """Finish the runs whose record was killed. Raises NotARepository, UnsafeToContinue.
+    """Finish the runs whose record was killed.
+
+    Raises NotARepository, ForeignRepository, UnsafeToContinue.
 
     Only files in the repository's working tree and in ``folders`` are filled, since the record of
     a run may be part of an untrusted folder.
     """
     done = []
     repository = Repository.find(code_dir)
+    repository.check_points_back()
     named = [repository.root, *(folder.resolve() for folder in folders)]
     for run, _ in run_state.interrupted(repository):
         outside = run.outside(named)

@@ -53,7 +53,11 @@ class RunState:
 
     @contextmanager
     def kept(self, repository: Repository) -> Iterator[None]:
-        """Write the state; it stays after the block unless ``done`` is called. Raises OSError."""
+        """Write the state; it stays after the block unless ``done`` is called.
+
+        Raises OSError, and ForeignRepository if the git directory does not record this folder.
+        """
+        repository.check_points_back()
         records = _folder(repository)
         place = records / f"{os.getpid():x}-{time.time_ns():x}"
         place.mkdir(parents=True, mode=0o700)

@@ -13,7 +13,7 @@ from pathlib import Path
 from jellyml.errors import NotARepository
 from jellyml.formats.signatures import Use, suffixes
 from jellyml.repo.git import Git
-from jellyml.repo.work_tree import check_work_tree, in_git_directory
+from jellyml.repo.work_tree import check_points_back, check_work_tree, in_git_directory
 
 _OWN_CONFIG = "file:.git/config"
 _GIT_DIRECTORY = {"HEAD", "objects", "refs"}
@@ -74,7 +74,7 @@ class Repository:
         # Resolved, because they are compared: git may return relative paths, with "..".
         own, shared = ((folder.resolve() / one).resolve() for one in (git_dir, common))
         repository = cls(Path(root), own, shared, object_format, deadline)
-        check_work_tree(repository.root, own, folder)
+        check_work_tree(repository.root, own, folder, git)
         return repository
 
     @cached_property
@@ -91,6 +91,13 @@ class Repository:
     @cached_property
     def index(self) -> Path:
         return self.git_dir / "index"
+
+    def check_points_back(self) -> None:
+        """Raise ForeignRepository unless the git directory records this working tree.
+
+        Call it before anything is written in the git directory.
+        """
+        check_points_back(self.root, self.git_dir, self.git)
 
     def commit(self) -> str | None:
         """Return the commit of HEAD; None if it is unborn."""

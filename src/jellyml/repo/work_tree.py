@@ -3,27 +3,31 @@
 An untrusted folder may contain a ``.git`` that points to the user's repository, a
 ``core.worktree`` that names the user's home, or a folder that git takes for a bare repository.
 Invariant: the ``.git`` of the working tree points to the repository, and the repository, if it
-records a working tree, points back.
+records a working tree, points back. A repository that is to be changed must point back.
 """
 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jellyml.errors import ForeignRepository, pasteable
 from jellyml.fs.atomic import read_plain
 from jellyml.fs.paths import resolved
 
+if TYPE_CHECKING:
+    from jellyml.repo.git import Git
+
 _LONGEST = 1 << 16  # maximum bytes of a file that names a path
 _GIT_DIRECTORY = ("HEAD", "objects", "refs")  # what git requires (setup.c)
 
 
-def check_work_tree(root: Path, git_dir: Path, folder: Path) -> None:
+def check_work_tree(root: Path, git_dir: Path, folder: Path, git: "Git") -> None:
     """Raise ForeignRepository unless ``root`` contains ``folder`` and a ``.git`` for ``git_dir``.
 
     A folder that only looks like a bare repository has no such ``.git``, and ``core.worktree`` can
-    name any folder.
+    name any folder. ``git`` runs in ``folder``.
     """
     if not folder.resolve().is_relative_to(root.resolve()):
         raise ForeignRepository(
@@ -38,12 +42,29 @@ def check_work_tree(root: Path, git_dir: Path, folder: Path) -> None:
             " that leads there.",
             "go to the folder of the project itself.",
         )
-    if not _belongs(git_dir, own):
+    if _belongs_elsewhere(root, git_dir, git):
+        moved = f"git worktree repair {pasteable(root)}"
         raise ForeignRepository(
             f"{own} leads to {git_dir}, which is another folder's repository.",
-            "go to that folder; if this is a worktree that was moved:"
-            f" git worktree repair {pasteable(root)}",
+            "go to that folder; if it is this folder's and was moved: "
+            + (moved if _is_linked(git_dir) else _record(root, git_dir)),
         )
+
+
+def check_points_back(root: Path, git_dir: Path, git: "Git") -> None:
+    """Raise ForeignRepository unless the git directory shows that ``root`` is its working tree.
+
+    Checked before a git directory is changed, because any ``.git`` file can name it. A directory
+    made by ``git init --separate-git-dir`` does not record its working tree: the user has to.
+    """
+    is_inside = git_dir.is_relative_to(resolved(root))
+    if is_inside or _is_linked(git_dir) or _recorded_work_tree(git_dir, git) == resolved(root):
+        return
+    raise ForeignRepository(
+        f"{root / '.git'} leads to {git_dir}, which does not record that {root} is its working"
+        " tree. Nothing was changed.",
+        f"if both are yours: {_record(root, git_dir)}",
+    )
 
 
 def in_git_directory(folder: Path) -> bool:
@@ -99,17 +120,46 @@ def _common(git_dir: Path) -> Path:
     return git_dir
 
 
-def _belongs(git_dir: Path, own: Path) -> bool:
-    """Return whether a git directory belongs to the folder that contains ``own``.
+def _record(root: Path, git_dir: Path) -> str:
+    """Return the command that records a working tree in its git directory."""
+    return f"git --git-dir={pasteable(git_dir)} config core.worktree {pasteable(resolved(root))}"
 
-    A directory named ``.git`` belongs to its parent, unless its core.worktree names another folder.
-    A linked worktree's directory names the ``.git`` file that points to it
-    (gitrepository-layout(5)).
+
+def _is_linked(git_dir: Path) -> bool:
+    """Return whether a git directory is that of a linked worktree (gitrepository-layout(5))."""
+    return os.path.lexists(git_dir / "commondir")
+
+
+def _belongs_elsewhere(root: Path, git_dir: Path, git: "Git") -> bool:
+    """Return whether a git directory shows that it belongs to another folder than ``root``.
+
+    A linked worktree's directory names the ``.git`` file that points to it. A directory named
+    ``.git`` belongs to its parent, unless its core.worktree names another folder.
     """
-    if os.path.lexists(git_dir / "commondir"):
+    own = root / ".git"
+    if _is_linked(git_dir):
         if git_dir.parent != _common(git_dir) / "worktrees":
-            return False
+            return True
         with suppress(OSError, ValueError):
-            return resolved(git_dir / os.fsdecode(_line(git_dir / "gitdir"))) == resolved(own)
+            return resolved(git_dir / os.fsdecode(_line(git_dir / "gitdir"))) != resolved(own)
+        return True
+    if git_dir.name != ".git" or git_dir.parent == own.parent:
         return False
-    return git_dir.name != ".git" or git_dir.parent == own.parent
+    return _recorded_work_tree(git_dir, git) != resolved(root)
+
+
+def _recorded_work_tree(git_dir: Path, git: "Git") -> Path | None:
+    """Return the core.worktree of the repository's own configuration, links resolved.
+
+    The user's global configuration is ignored: it says nothing about one repository.
+    """
+    answer = git.run("config", "-z", "--show-scope", "--get-all", "core.worktree", accept=(0, 1))
+    fields = answer.split(b"\0")[:-1]
+    values = [
+        value
+        for scope, value in zip(fields[::2], fields[1::2], strict=True)
+        if scope in (b"local", b"worktree")
+    ]
+    with suppress(OSError, ValueError):
+        return resolved(git_dir / os.fsdecode(values[-1])) if values else None
+    return None

@@ -193,10 +193,11 @@ class Drafted:
 def held(repository: Repository) -> Iterator[Session]:
     """Hold the workspace against other jellyml commands, and its index against git.
 
-    All worktrees of a repository share the store, and so the lock. Order: refuse links, take the
-    lock file, remove locks of killed commands, take ``index.lock``. Invariant: while JellyML's lock
-    is held, any git lock with JellyML's token was left by a killed command.
+    All worktrees of a repository share the store, and so the lock. Order: check the folder, take
+    the lock file, remove locks of killed commands, take ``index.lock``. Invariant: while JellyML's
+    lock is held, any git lock with JellyML's token was left by a killed command.
     """
+    repository.check_points_back()
     links.refuse_links(repository)
     base = Store(repository).base
     base.mkdir(exist_ok=True, mode=0o700)
