@@ -12,6 +12,7 @@ from benchmarks.line import Check, Line, compared
 from benchmarks.measure import inside, interleaved
 from benchmarks.rows import loading
 from jellyml.checkpoint import Checkpoint
+from jellyml.checkpoint.bounded_file import Sources
 from jellyml.remote.address import Remote
 
 name = "remote"
@@ -52,9 +53,10 @@ def _fetching(bench: Bench, model: Path, remote: Remote, what: str, state: str) 
     counted: list[tuple[int, int]] = []
 
     def fetch() -> None:
-        remote.forget()
-        _read(Checkpoint.open(remote))
-        counted.append((remote.file().requests, remote.file().fetched))
+        sources = Sources()
+        _read(Checkpoint.open(remote, sources=sources))
+        file = sources.fetch(remote)
+        counted.append((file.requests, file.fetched))
 
     taken = interleaved(
         {"ours": inside(fetch), "theirs": inside(lambda: _read(Checkpoint.open(model)))},

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from jellyml.checkpoint.export import write_bundle
 from jellyml.fs.paths import given
-from jellyml.remote.address import given_place
+from jellyml.remote.address import parse_argument
 
 
 class ExtractBundleArgs:
@@ -23,5 +23,5 @@ class ExtractBundleArgs_dataclass(ExtractBundleArgs):  # noqa: N801 - the name o
 def extract_bundle(args: ExtractBundleArgs) -> int:
     """Write the bundle and return 0. Raises JellyError."""
     output = None if args.output_path is None else given("output_path", args.output_path)
-    write_bundle(given_place("model", args.model, given), output)
+    write_bundle(parse_argument("model", args.model, given), output)
     return 0

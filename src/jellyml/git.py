@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from jellyml.checkpoint.export import run_git
 from jellyml.errors import UsageError
-from jellyml.remote.address import place_of
+from jellyml.remote.address import parse_location
 
 
 class GitArgs:
@@ -22,4 +22,4 @@ def git(args: GitArgs) -> int:
     """Run git and return its exit status. Raises JellyError."""
     if not args.args:
         raise UsageError("The first of args is the path of the checkpoint.")
-    return run_git(place_of(args.args[0]), args.args[1:])
+    return run_git(parse_location(args.args[0]), args.args[1:])

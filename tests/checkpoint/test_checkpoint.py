@@ -32,7 +32,7 @@ from checkpoint_files import (
     tensor,
 )
 from conftest import Folder
-from jellyml.checkpoint import MANIFEST_SIDECAR, SIDECAR, Checkpoint, bounded_file, found
+from jellyml.checkpoint import MANIFEST_SIDECAR, SIDECAR, Checkpoint, bounded_file, find_records
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot
 from jellyml.formats.record import CODE, KEY, MANIFEST_KEY
 from jellyml.snapshot import serialization
@@ -137,7 +137,7 @@ def test_it_is_found_wherever_it_lies(layout: str, model_file: Callable[[bytes],
     assert b"".join(checkpoint.bundle()) == bundle()
     assert checkpoint.header.commit == "1" * 40
     assert checkpoint.filling_size == len(whole)
-    assert checkpoint.passed_over is None
+    assert checkpoint.damaged is None
     assert checkpoint.others == 0
 
 
@@ -219,7 +219,7 @@ def test_a_damaged_one_is_passed_over_and_told(model_file: Callable[[bytes], Pat
     path = model_file(appended(checkpoint(), f"archive/data/{KEY}", bytes(damaged)))
 
     assert code_in(path) == bundle()
-    assert "not those that were saved" in str(Checkpoint.open(path).passed_over)
+    assert "not those that were saved" in str(Checkpoint.open(path).damaged)
 
 
 def test_nobody_falls_back_from_a_newer_version_to_an_older_snapshot(
@@ -433,7 +433,7 @@ def test_a_key_costs_few_bytes_whatever_lies_around_it() -> None:
     data = archive(Member("m/data.pkl", pickled), *weights, Member("m/data/5000", whole))
     file = Counting(data)
 
-    assert next(found(file, CODE, serialization.prove, []))[0].size == len(bundle())
+    assert next(find_records(file, CODE, serialization.prove, []))[0].size == len(bundle())
     assert file.taken < len(data) / 50
     assert file.times < 30
 
@@ -442,7 +442,7 @@ def test_saying_no_costs_few_bytes_too() -> None:
     weights = (Member(f"m/data/{index}", bytes(10_000)) for index in range(5_000))
     file = Counting(archive(Member("m/data.pkl", b"N."), *weights))
 
-    assert list(found(file, CODE, serialization.prove, [])) == []
+    assert list(find_records(file, CODE, serialization.prove, [])) == []
     assert file.taken < 5_000 * 66 + 1_000_000
 
 
@@ -482,8 +482,8 @@ def test_what_was_held_is_not_read_again(tmp_path: Path) -> None:
     """And once only: held by a hundred checkpoints it would fill the memory."""
     path = tmp_path / "model.pth"
     path.write_bytes(checkpoint())
-    known = Checkpoint.open(path, hold=1 << 20)
-    beyond = Checkpoint.open(path, hold=len(bundle()) - 1)
+    known = Checkpoint.open(path, cache_size=1 << 20)
+    beyond = Checkpoint.open(path, cache_size=len(bundle()) - 1)
     path.write_bytes(b"something else by now")
 
     assert b"".join(known.bundle()) == bundle()

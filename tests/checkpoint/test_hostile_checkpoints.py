@@ -32,7 +32,7 @@ from checkpoint_files import (
     tensor,
 )
 from format_samples import FILES as SAMPLES
-from jellyml.checkpoint import Checkpoint, found
+from jellyml.checkpoint import Checkpoint, find_records
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot
 from jellyml.formats.containers.pickle import machine
 from jellyml.formats.containers.pickle.machine import Machine, Tensor
@@ -240,7 +240,7 @@ def test_only_so_many_candidates_are_tried() -> None:
         tried.append(record.offset)
         raise BadSnapshot("wrong")
 
-    assert list(found(io.BytesIO(CODE.magic * 5_000), CODE, refuse, [])) == []
+    assert list(find_records(io.BytesIO(CODE.magic * 5_000), CODE, refuse, [])) == []
     assert len(tried) == len(set(tried)) == 1_000
 
 
@@ -261,7 +261,7 @@ def test_a_complaint_holds_nothing_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     body = b"# v2 git bundle\n".ljust(MEGABYTE, b"x")
     path.write_bytes(our_filling() + header_with(snapshot_size=len(body), sha256="0" * 64) + body)
-    problem = Checkpoint.open(path).passed_over
+    problem = Checkpoint.open(path).damaged
     assert problem
     assert problem.__traceback__ is None
 

@@ -19,7 +19,7 @@ from jellyml.errors import JellyError
 from jellyml.extract_bundle import ExtractBundleArgs_dataclass, extract_bundle
 from jellyml.fs.paths import path_of
 from jellyml.git import GitArgs_dataclass, git
-from jellyml.remote.address import place_of
+from jellyml.remote.address import parse_location
 from jellyml.undo import UndoArgs_dataclass, undo
 from jellyml.workspace import Workspace
 from nobody import as_nobody
@@ -77,7 +77,7 @@ def test_every_command_and_every_option_that_takes_a_path_is_tried() -> None:
     for name, ways in WORDS.items():
         told = " ".join(ways + GOES_ON.get(name, []))
         for action in _actions(parser_of(find(name))):
-            if action.type in (path_of, place_of) and action.option_strings:
+            if action.type in (path_of, parse_location) and action.option_strings:
                 used = [one for one in action.option_strings if f"{one} {{}}" in told]
                 assert used, (name, action.option_strings)
 

@@ -21,12 +21,12 @@ from checkpoint_files import Counting, our_filling, saved, tensor
 from conftest import Folder
 from far_server import Server, serving
 from jellyml.checkpoint import Checkpoint
-from jellyml.checkpoint.bounded_file import NotSearched
+from jellyml.checkpoint.bounded_file import NotSearched, Sources
 from jellyml.checkpoint.fill import fill
 from jellyml.cli.commands.show import split
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, UsageError
 from jellyml.formats.record import KEY
-from jellyml.remote.address import Remote, place_of
+from jellyml.remote.address import Remote, parse_location
 from jellyml.remote.file import RemoteFile
 from jellyml.workspace import Workspace
 
@@ -177,7 +177,8 @@ def test_a_glance_fetches_no_code(snapshot: jellyml.Snapshot) -> None:
 def test_a_far_file_is_a_file(tmp_path: Path) -> None:
     data = os.urandom(700_000)
     with serving({"x": data}) as server:
-        here, far = io.BytesIO(data), RemoteFile(Remote(server.url("x")))
+        source = RemoteFile(Remote(server.url("x")))
+        here, far = io.BytesIO(data), source.open()
         for offset, size in (
             (0, 5),
             (699_990, 50),
@@ -190,7 +191,7 @@ def test_a_far_file_is_a_file(tmp_path: Path) -> None:
             assert far.read(size) == here.read(size)
         assert far.read(1) == b""
         assert far.seek(-3, 2) == here.seek(-3, 2)
-        assert far.fetched <= len(data)
+        assert source.fetched <= len(data)
 
 
 def test_loaders_of_formats_ask_a_local_file_for_nothing_new() -> None:
@@ -352,7 +353,7 @@ def test_an_address_that_leads_to_a_file_here_is_not_followed(tmp_path: Path) ->
 def test_an_address_that_leads_out_of_the_web_is_not_followed(where: str) -> None:
     with serving({}) as server:
         server.moved["m.pth"] = where
-        with pytest.raises(JellyError, match=r"no web address|answered 302"):
+        with pytest.raises(JellyError, match=r"is not HTTP|answered 302"):
             looked_at_address(server.url("m.pth"))
 
 
@@ -384,8 +385,8 @@ def test_the_colon_of_a_port_or_a_password_is_none_before_a_path() -> None:
     with serving({}) as server:
         address = f"http://user:{SECRET}@{server.address.removeprefix('http://')}/m.pth"
         for words in (server.url("m.pth"), address):
-            assert split(words) == (Remote(words), None)
-        assert split(server.url("m.pth:a.py")) == (Remote(server.url("m.pth")), "a.py")
+            assert split(words, Sources()) == (Remote(words), None)
+        assert split(server.url("m.pth:a.py"), Sources()) == (Remote(server.url("m.pth")), "a.py")
 
 
 @pytest.mark.parametrize(
@@ -432,21 +433,21 @@ def test_an_empty_file_and_one_that_shrinks(snapshot: jellyml.Snapshot) -> None:
     with serving({"m.pth": b"", "s.pth": keyed(2, snapshot)}) as server:
         with pytest.raises(NoSnapshot, match="is empty"):
             looked_at_address(server.url("m.pth"))
-        remote = Remote(server.url("s.pth"))
-        remote.file()
+        remote, sources = Remote(server.url("s.pth")), Sources()
+        sources.fetch(remote)
         server.files["s.pth"] = server.files["s.pth"][:100_000]
         with pytest.raises(JellyError, match="changed while it was read"):
-            Checkpoint.open(remote)
+            Checkpoint.open(remote, sources=sources)
 
 
 def test_a_file_that_changes_meanwhile_is_not_taken(snapshot: jellyml.Snapshot) -> None:
     data = keyed(2, snapshot)
     with serving({"m.pth": data}) as server:
-        remote = Remote(server.url("m.pth"))
-        remote.file()
+        remote, sources = Remote(server.url("m.pth")), Sources()
+        sources.fetch(remote)
         server.files["m.pth"] = data.replace(b"PACK", b"KCAP")
         with pytest.raises(BadSnapshot):
-            Checkpoint.open(remote)
+            Checkpoint.open(remote, sources=sources)
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -480,7 +481,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_an_address_is_shown_without_what_is_secret(address: str, shown: str, name: str) -> None:
-    place = place_of(address)
+    place = parse_location(address)
     assert isinstance(place, Remote)
     assert (str(place), os.fspath(place), place.name) == (shown, shown, name)
     assert SECRET not in repr(place)
@@ -495,12 +496,12 @@ def test_an_address_as_a_path_is_not_repeated(tmp_path: Path, repo: Folder) -> N
             Workspace(repo.path).load(given)
         assert SECRET not in str(raised.value)
     (tmp_path / "ab:").mkdir()
-    assert place_of(tmp_path / "ab:" / "m.pth") == tmp_path / "ab:" / "m.pth"
+    assert parse_location(tmp_path / "ab:" / "m.pth") == tmp_path / "ab:" / "m.pth"
 
 
 def test_what_is_no_address() -> None:
     for text in ("model.pth", "C:\\x", "a:b", "./s3:/x", "/s3://x"):
-        assert place_of(text) == Path(text)
+        assert parse_location(text) == Path(text)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from jellyml.catalog.find import Candidate
-from jellyml.checkpoint.bounded_file import NotSearched
+from jellyml.checkpoint.bounded_file import NotSearched, Sources
 from jellyml.checkpoint.checkpoint import Checkpoint
 from jellyml.errors import JellyError, NoSnapshot
 from jellyml.formats import unknown
@@ -95,22 +94,23 @@ class Without:
 
 def look(candidate: Candidate) -> Entry | Without | JellyError | None:
     """Read a candidate. Returns None if it is not a checkpoint, errors as values."""
-    entry = _look(candidate)
-    if isinstance(candidate.path, Remote):
-        candidate.path.forget()
-    return entry
+    sources = Sources()
+    try:
+        return _look(candidate, sources)
+    finally:
+        sources.clear()  # an Entry keeps its checkpoint, and with it what was fetched
 
 
-def _look(candidate: Candidate) -> Entry | Without | JellyError | None:
+def _look(candidate: Candidate, sources: Sources) -> Entry | Without | JellyError | None:
     try:
         if not candidate.named and isinstance(candidate.path, Path) and _is_text(candidate.path):
             return None
-        checkpoint = Checkpoint.glance(candidate.path)
+        checkpoint = Checkpoint.glance(candidate.path, sources)
         manifest = Manifest(checkpoint.manifest)
     except NotSearched as problem:
-        return problem if candidate.named else _without(candidate, searched=False)
+        return problem if candidate.named else _without(candidate, sources, searched=False)
     except NoSnapshot as problem:
-        return problem if candidate.named else _without(candidate, searched=True)
+        return problem if candidate.named else _without(candidate, sources, searched=True)
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
         return JellyError(f"{candidate.path} could not be read: {reason}.")
@@ -118,19 +118,16 @@ def _look(candidate: Candidate) -> Entry | Without | JellyError | None:
         return problem
     size = candidate.size
     if isinstance(candidate.path, Remote) and candidate.named:
-        size = candidate.path.file().size
+        size = sources.open(candidate.path).size
     return Entry(candidate.path, checkpoint.format, size, checkpoint, manifest)
 
 
-def _without(candidate: Candidate, *, searched: bool) -> Without | None:
+def _without(candidate: Candidate, sources: Sources, *, searched: bool) -> Without | None:
     if candidate.covered or candidate.size < _WEIGHTS:
         return None
     with suppress(JellyError):
-        if isinstance(candidate.path, Remote):
-            known = format_of(cast("BinaryIO", candidate.path.file())) is not unknown
-        else:
-            with candidate.path.open("rb", buffering=0) as file:
-                known = format_of(file) is not unknown
+        with sources.open(candidate.path).open() as file:
+            known = format_of(file) is not unknown
         return Without(candidate.path, searched) if known else None
     return None
 

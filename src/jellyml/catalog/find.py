@@ -100,10 +100,10 @@ def _remote(remote: Remote) -> Iterator[Candidate | JellyError]:
         return
     folders = {each.parent.address: each.parent for each, _ in files if each.name == SIDECAR}
     for address, folder in folders.items():
-        yield Candidate(folder, sum(size for each, size in files if each.lies_in(address)))
+        yield Candidate(folder, sum(size for each, size in files if each.is_in(address)))
     for each, size in files:
         if size >= _SMALLEST and each.name not in _OURS:
-            yield Candidate(each, size, covered=any(map(each.lies_in, folders)))
+            yield Candidate(each, size, covered=any(map(each.is_in, folders)))
 
 
 def _size(folder: Path) -> int:

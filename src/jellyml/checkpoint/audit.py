@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from jellyml.checkpoint.reader import CheckpointReader
 from jellyml.fs import tempdirs
 from jellyml.quarantine.reader import File, Inside
-from jellyml.remote.address import place_of
+from jellyml.remote.address import parse_location
 from jellyml.secrets import detect_secrets, patterns
 from jellyml.snapshot.serialization import MANIFEST_SIDECAR
 from jellyml.working_tree.exclude import is_checkpoint, looks_like_data
@@ -136,7 +136,7 @@ def check(path: "str | PathLike[str]", *, seconds: float = 60.0) -> Checked:
     Credentials are told by file, line and kind, never themselves; so are other checkpoints,
     data of over 1 MB, and files over 50 MB. Raises NoSnapshot, BadSnapshot, GitError.
     """
-    with CheckpointReader(place_of(path)) as model:
+    with CheckpointReader(parse_location(path)) as model:
         found = search(model.inside, seconds)
         return Checked(
             found.files,

@@ -1,114 +1,116 @@
-"""A checkpoint's file, here or at an address, opened to be read within bounds."""
+"""Open the files of a checkpoint, local or remote, and limit how many bytes are read."""
 
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, pasteable
+from jellyml.formats.source import ByteSource, LocalFile, NotAFile, OpenFile, OverBudget
 from jellyml.remote.address import Location, Remote
-from jellyml.remote.file import TooFar
+from jellyml.remote.file import RemoteFile
 
 AGAIN = "take the checkpoint again from where it came, or save it again."
+# A local file may be read completely a few times, and a small one more often.
 _MOST_READINGS = 4
 _READ_FREELY = 16 << 20
-_GLANCED_AT_ONCE = 64 << 10  # by one request, of what lies elsewhere
+_MOST_FETCHED = 64 << 20  # bytes of a remote file that are fetched in search of a snapshot
+_GLANCED_AT_ONCE = 64 << 10  # bytes that one request of a glance fetches
 
 
 class NotSearched(NoSnapshot):
-    """None was found, and only a search through the whole of a large file could say more."""
+    """No snapshot was found, and the file was not searched completely."""
 
 
-def is_folder(path: Location, bundle: str) -> bool:
-    """A remote one is known by the bundle in it: most stores have files only."""
-    with told(path):
-        if isinstance(path, Path):
-            return path.is_dir()
-        return not path.is_there() and path.below(bundle).is_there()
+class Sources:
+    """The files that one reader has opened. What was fetched of a remote file is cached here."""
 
+    def __init__(self) -> None:
+        self._remote: dict[Remote, RemoteFile] = {}
 
-def is_there(path: Location) -> bool:
-    return path.exists() if isinstance(path, Path) else path.is_there()
+    def open(self, location: Location) -> ByteSource:
+        """Return a file. Raises NoSnapshot, JellyError if a remote one cannot be read."""
+        return LocalFile(location) if isinstance(location, Path) else self.fetch(location)
 
+    def fetch(self, remote: Remote) -> RemoteFile:
+        """Return a remote file; the first call makes a request."""
+        if remote not in self._remote:
+            self._remote[remote] = RemoteFile(remote)
+        return self._remote[remote]
 
-def beside(folder: Location, name: str) -> Location:
-    return folder / name if isinstance(folder, Path) else folder.below(name)
+    def exists(self, location: Location) -> bool:
+        """Return whether there is such a file. Raises JellyError if a request fails."""
+        if isinstance(location, Path):
+            return location.exists()
+        try:
+            self.fetch(location)
+        except NoSnapshot:
+            return False
+        return True
+
+    def is_folder(self, location: Location, bundle: str) -> bool:
+        """Return whether it is a folder; a remote one must contain the bundle."""
+        with explain_errors(location):
+            if isinstance(location, Path):
+                return location.is_dir()
+            return not self.exists(location) and self.exists(location / bundle)
+
+    def clear(self) -> None:
+        """Drop what was fetched. It is fetched again when it is needed."""
+        self._remote.clear()
+
+    @contextmanager
+    def reading(self, location: Location, glance: int | None = None) -> Iterator[OpenFile]:
+        """Open a file to search it, or to read ``glance`` bytes at most.
+
+        Raises NoSnapshot, BadSnapshot, JellyError; NotSearched if a glance or a search of a
+        remote file reads too many bytes.
+        """
+        with explain_errors(location, is_glance=glance is not None):
+            source = self.open(location)
+            with source.open() as file:
+                if glance is not None:
+                    file.left, file.at_once = glance, _GLANCED_AT_ONCE
+                elif file.is_remote:
+                    file.left = _MOST_FETCHED
+                else:
+                    file.left = _MOST_READINGS * source.size + _READ_FREELY
+                yield file
 
 
 @contextmanager
-def reading(path: Location, most: int | None = None) -> Iterator["Opened"]:
-    """The file, to be read a few times over, or no more than ``most`` bytes (NotSearched)."""
-    if isinstance(path, Remote):
-        with told(path):
-            far = path.file()
-            if most is not None:
-                far.left, far.most = most, _GLANCED_AT_ONCE
-            yield cast("Opened", far)
-        return
-    with told(path):
-        seen = path.stat()
-        if not stat.S_ISREG(seen.st_mode):  # opening a pipe would wait for ever
-            raise NoSnapshot(f"{path} is not a file.", "name the checkpoint's file or folder.")
-        whole = _MOST_READINGS * seen.st_size + _READ_FREELY
-        with _Patient(path, whole if most is None else most) as file:
-            try:
-                yield cast("Opened", file)
-            except _ReadTooOften:
-                if most is None:
-                    raise
-                raise NotSearched(
-                    f"{path} was searched only in part.", f"jellyml show {pasteable(path)}"
-                ) from None
-
-
-@contextmanager
-def told(path: Location) -> Iterator[None]:
-    """What goes wrong in the block is told with the file's name and a fix."""
+def explain_errors(location: Location, *, is_glance: bool = False) -> Iterator[None]:
+    """Convert errors to a JellyError that names the file and a fix."""
     try:
         yield
     except FileNotFoundError:
-        raise NoSnapshot(f"There is no file {path}.", "check its name and folder.") from None
-    except TooFar:
-        raise NotSearched(
-            f"{path} does not say where it carries a snapshot, and all of it would have to be "
-            "fetched.",
-            "download it, then name the file.",
+        raise NoSnapshot(f"There is no file {location}.", "check its name and folder.") from None
+    except NotAFile:
+        raise NoSnapshot(
+            f"{location} is not a file.", "name the checkpoint's file or folder."
         ) from None
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
         raise JellyError(
-            f"{path} could not be read: {reason}.", "check its permissions and its disk."
+            f"{location} could not be read: {reason}.", "check its permissions and its disk."
         ) from None
-    except _ReadTooOften:
-        raise BadSnapshot(f"{path} is full of wrong snapshot headers.", AGAIN) from None
+    except OverBudget:
+        raise _over_budget(location, is_glance=is_glance) from None
     except BadSnapshot as problem:
         raise type(problem)(
-            f"{path} holds a JellyML snapshot that cannot be used. {problem.problem}",
+            f"{location} holds a JellyML snapshot that cannot be used. {problem.problem}",
             problem.fix or AGAIN,
         ) from None
 
 
-class _ReadTooOften(Exception): ...
-
-
-class Opened(BinaryIO):
-    """An open file of which no more than ``left`` bytes are read."""
-
-    left: int
-
-
-class _Patient(FileIO):
-    """A file that can be read a few times over, and no more."""
-
-    def __init__(self, path: Path, most: int) -> None:
-        super().__init__(path)
-        self.left = most
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size) or b""
-        self.left -= len(data)
-        if self.left < 0:
-            raise _ReadTooOften
-        return data
+def _over_budget(location: Location, *, is_glance: bool) -> JellyError:
+    if isinstance(location, Remote):
+        return NotSearched(
+            f"{location} does not say where it carries a snapshot, and all of it would have to be "
+            "fetched.",
+            "download it, then name the file.",
+        )
+    if is_glance:
+        return NotSearched(
+            f"{location} was searched only in part.", f"jellyml show {pasteable(location)}"
+        )
+    return BadSnapshot(f"{location} is full of wrong snapshot headers.", AGAIN)

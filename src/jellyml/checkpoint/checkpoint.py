@@ -1,4 +1,4 @@
-"""One checkpoint, a file of any format or a folder: find its snapshot, prove it, hand it out."""
+"""Find the snapshot of a checkpoint, a file or a folder, and verify it."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from jellyml.checkpoint.apply_edit import mend
-from jellyml.checkpoint.bounded_file import AGAIN, beside, is_folder, is_there, reading, told
-from jellyml.checkpoint.folder_search import files_of, the_one_of
+from jellyml.checkpoint.bounded_file import AGAIN, Sources, explain_errors
+from jellyml.checkpoint.folder_search import candidate_files, find_in_folder
 from jellyml.errors import BadSnapshot, NoSnapshot
 from jellyml.formats import torch_zip, unknown
 from jellyml.formats.record import CHUNK, CODE, MANIFEST, Record, RecordKind, read_at, size_of
@@ -20,85 +20,92 @@ from jellyml.snapshot import serialization
 from jellyml.snapshot.manifest import Manifest
 from jellyml.snapshot.serialization import MANIFEST_SIDECAR, SIDECAR, Header, NewerSnapshot
 
-# While a folder is filled anew: it counts from when the bundle that it is of is in place.
+# The new manifest while a folder is filled. It counts once the bundle with its digest is in place.
 MANIFEST_COMING = f"{MANIFEST_SIDECAR}.new"
 
 _SAVE = "torch.save({..., **jellyml.create_snapshot()}, ...)"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
-# An honest file holds a few. Headers that lie, one inside the other, could otherwise make us
-# read a file as often as it holds bytes.
+# A valid file holds a few. Without a limit, nested false headers would make us read a file as often
+# as it has bytes.
 _MOST_CANDIDATES = 1_000
-# What a glance reads at most, of a format that may carry a snapshot and of anything else.
+# Bytes that a glance reads at most, of a known format and of any other file.
 _GLANCED, _GLANCED_UNKNOWN = 16 << 20, 256 << 10
+_FOLDER = "folder"  # as ``Checkpoint.format``
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file or folder in which a snapshot was found, and proved to be what its header says.
+    """A file or folder with a snapshot that agrees with its header.
 
-    ``format`` is the name of the file's. ``passed_over`` is what was wrong with a likelier place
-    than where it was found: a newer snapshot may lie there, damaged. ``part_of`` is the folder
-    that was named, where a search of its files led to this one. The file is opened anew whenever
-    something is read.
+    ``format`` is the name of the file's format. ``damaged`` is the error of a record that was
+    skipped, which may be a newer snapshot. ``part_of`` is the folder whose search found this file.
+    Each read opens the file again; ``sources`` caches what is fetched of a remote one.
     """
 
     path: Location
     header: Header
     record: Record
     format: str
-    passed_over: BadSnapshot | None = None
+    damaged: BadSnapshot | None = None
     part_of: Path | None = None
-    held: list[bytes] = field(default_factory=list, repr=False, compare=False)
+    sources: Sources = field(default_factory=Sources, repr=False, compare=False)
+    cached_bundle: list[bytes] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: Location, *, hold: int = 0) -> "Checkpoint":
-        """NoSnapshot when it carries none, BadSnapshot when what it carries cannot be used.
+    def open(
+        cls, path: Location, *, cache_size: int = 0, sources: Sources | None = None
+    ) -> "Checkpoint":
+        """Find the snapshot and verify it. An interrupted ``fill`` of the file is undone first.
 
-        What an interrupted ``fill`` left in the file is put back first. A bundle of ``hold`` bytes
-        at most is kept from when it is proved until it is read.
+        A bundle of up to ``cache_size`` bytes is cached until it is read. Raises NoSnapshot,
+        BadSnapshot.
         """
-        if is_folder(path, SIDECAR):
-            return _open_folder(path, cls.open, serialization.prove_bundle)
-        if isinstance(path, Path):
-            with told(path):
-                mend(path)
-        held: list[bytes] = []
-        prove = _holding(held, hold) if hold else serialization.prove
-        with reading(path) as file:
-            return replace(cls._in(path, file, format_of(file), prove), held=held)
+        sources = sources or Sources()
+        if sources.is_folder(path, SIDECAR):
+            return _open_folder(path, sources, cls.open, serialization.prove_bundle)
+        _mend(path)
+        bundle: list[bytes] = []
+        prove = _caching(bundle, cache_size) if cache_size else serialization.prove
+        with sources.reading(path) as file:
+            checkpoint = cls._find(path, file, format_of(file), prove)
+        return replace(checkpoint, sources=sources, cached_bundle=bundle)
 
     @classmethod
-    def glance(cls, path: Location) -> "Checkpoint":
-        """As ``open``, by a few reads: whether the code is whole shows when it is used.
+    def glance(cls, path: Location, sources: Sources | None = None) -> "Checkpoint":
+        """Find the snapshot by a few reads. The code is verified only when it is read.
 
-        NotSearched where only a search of more than a large file's end could find it.
+        Raises NoSnapshot, BadSnapshot; NotSearched for a large file without a known structure.
         """
-        if is_folder(path, SIDECAR):
-            return _open_folder(path, cls.glance, serialization.begins)
-        if isinstance(path, Path):
-            with told(path):
-                mend(path)
-        with reading(path, _GLANCED) as file:
+        sources = sources or Sources()
+        if sources.is_folder(path, SIDECAR):
+            return _open_folder(path, sources, cls.glance, serialization.begins)
+        _mend(path)
+        with sources.reading(path, _GLANCED) as file:
             form = format_of(file)
             if form is unknown:
                 file.left = _GLANCED_UNKNOWN
-            return cls._in(path, file, form, serialization.claimed)
+            checkpoint = cls._find(path, file, form, serialization.claimed)
+        return replace(checkpoint, sources=sources)
 
     @classmethod
-    def _in(
+    def _find(
         cls,
         path: Location,
         file: BinaryIO,
         form: Format,
         prove: Callable[[BinaryIO, Record], Header],
     ) -> "Checkpoint":
-        wrong: list[BadSnapshot] = []
-        for header, record in found(file, CODE, prove, wrong, form):
-            return cls(path, header, record, form.name, next(iter(wrong), None))
-        raise wrong[0] if wrong else _nothing(path, file)
+        errors: list[BadSnapshot] = []
+        for header, record in find_records(file, CODE, prove, errors, form):
+            return cls(path, header, record, form.name, next(iter(errors), None))
+        raise errors[0] if errors else _no_snapshot(path, file)
+
+    @property
+    def is_folder(self) -> bool:
+        return self.format == _FOLDER
 
     @property
     def filling_size(self) -> int:
@@ -106,32 +113,32 @@ class Checkpoint:
 
     @cached_property
     def manifest(self) -> dict[str, object] | None:
-        """How the model was made, if that was recorded; BadSnapshot when it is damaged."""
-        if is_folder(self.path, SIDECAR):
-            with reading(beside(self.path, SIDECAR)) as file:
-                return _sidecar_manifest(self.path, file, self.record)
-        # JellyML 1.0 wrote no digest, and no manifest either: there is nothing to search for.
+        """Return the record of how the model was made, None without one. Raises BadSnapshot."""
+        if self.is_folder:
+            with self.sources.reading(self.path / SIDECAR) as file:
+                return _sidecar_manifest(self.path, self.sources, file, self.record)
+        # JellyML 1.0 wrote neither a digest nor a manifest.
         if self.header.sha256 is None:
             return None
-        with reading(self.path) as file:
-            here = _manifest(file, format_named(self.format))
-        return here or (_manifest_beside(self.path, self.part_of) if self.part_of else None)
+        with self.sources.reading(self.path) as file:
+            manifest = _manifest(file, format_named(self.format))
+        return manifest or (_manifest_of_shard(self.path, self.part_of) if self.part_of else None)
 
     @cached_property
     def others(self) -> int:
-        """How many more snapshots lie in the file, as a search to its end tells.
+        """Search the whole file, and return how many more snapshots it contains.
 
-        A remote one is not searched, nor an archive that names one alone.
+        A remote file is not searched, nor an archive that names only one.
         """
-        if isinstance(self.path, Remote) or is_folder(self.path, SIDECAR):
+        if isinstance(self.path, Remote) or self.is_folder:
             return 0
-        with reading(self.path) as file:
+        with self.sources.reading(self.path) as file:
             if self.format == torch_zip.name and not torch_zip.may_hold_several(file, CODE):
                 return 0
-            return max(0, sum(1 for _ in found(file, CODE, serialization.prove, [])) - 1)
+            return max(0, sum(1 for _ in find_records(file, CODE, serialization.prove, [])) - 1)
 
-    def is_of_the_code_of(self, other: "Checkpoint") -> bool:
-        """Whether both carry the same code, be it packed in different ways."""
+    def has_same_code(self, other: "Checkpoint") -> bool:
+        """Return whether both carry the same code. Their packs may differ."""
         same = self.header.sha256 and self.header.sha256 == other.header.sha256
         return bool(same) or self._commit() == other._commit()
 
@@ -139,9 +146,10 @@ class Checkpoint:
         return self.header.stands_for or serialization.head_of(next(self.bundle(), b""))
 
     def records(self) -> tuple[bytes, bytes]:
-        """The filling, and the manifest's record (empty where there is none), to be put elsewhere.
+        """Return the filling and the manifest's record, for another checkpoint.
 
-        Size and digests are those of ``bundle``. Raises BadSnapshot.
+        The record is empty without a manifest. Size and digests are those of ``bundle``. Raises
+        BadSnapshot.
         """
         bundle = b"".join(self.bundle())
         digest = hashlib.sha256(bundle).hexdigest()
@@ -152,148 +160,155 @@ class Checkpoint:
         return self._header_for(bundle, digest) + bundle, record
 
     def _header_for(self, bundle: bytes, digest: str) -> bytes:
-        """The header that is there, where it is true of these bytes; else a new one."""
+        """Return the header in the file if it agrees with these bytes, else a new one."""
         header = self.header
-        is_true = len(bundle) == header.size and header.sha256 in (None, digest)
-        if is_true and not is_folder(self.path, SIDECAR):
-            with reading(self.path) as file:
+        is_right = len(bundle) == header.size and header.sha256 in (None, digest)
+        if is_right and not self.is_folder:
+            with self.sources.reading(self.path) as file:
                 return self.record.head(file, header.offset)
-        said, _ = read_header(iter([bundle]))
+        own, _ = read_header(iter([bundle]))
         return serialization.header(
             bundle,
-            commit=said.head,
+            commit=own.head,
             stands_for=header.stands_for,
-            object_format=said.object_format,
+            object_format=own.object_format,
         )
 
     def bundle(self) -> Iterator[bytes]:
-        """The bundle as it may leave the checkpoint: with HEAD as its only ref.
+        """Yield the bundle with HEAD as its only ref, safe to hand to the user's git.
 
-        Of an honest one these are exactly its bytes. Raises BadSnapshot as ``saved_bundle``
-        does, and where it does not say which commit is its HEAD.
+        A bundle that JellyML wrote is unchanged. Raises BadSnapshot as ``saved_bundle`` does, and
+        if the bundle has no HEAD.
         """
         return with_one_ref(self.saved_bundle())
 
     def saved_bundle(self) -> Iterator[bytes]:
-        """Exactly the bytes that were saved, a stranger's refs among them: for a quarantine.
+        """Yield the bytes as they were saved, with all refs. They are untrusted.
 
-        BadSnapshot if they have changed since they were proved.
+        Raises BadSnapshot if they have changed since they were verified.
         """
-        if self.held:
-            whole = self.held.pop()
-            yield from (whole[at : at + CHUNK] for at in range(0, len(whole), CHUNK))
+        if self.cached_bundle:
+            bundle = self.cached_bundle.pop()
+            yield from (bundle[at : at + CHUNK] for at in range(0, len(bundle), CHUNK))
             return
-        path = beside(self.path, SIDECAR) if is_folder(self.path, SIDECAR) else self.path
-        with reading(path) as file:
+        path = self.path / SIDECAR if self.is_folder else self.path
+        with self.sources.reading(path) as file:
             yield from serialization.bundle(file, self.record, self.header)
 
 
-def _holding(held: list[bytes], most: int) -> Callable[[BinaryIO, Record], Header]:
-    """The proof of a record, which leaves what it has read where that is not too much."""
+def _mend(path: Location) -> None:
+    if isinstance(path, Path):
+        with explain_errors(path):
+            mend(path)
+
+
+def _caching(cache: list[bytes], cache_size: int) -> Callable[[BinaryIO, Record], Header]:
+    """Return a verification that appends the bundle to ``cache`` if it is not too large."""
 
     def prove(file: BinaryIO, record: Record) -> Header:
         header = serialization.parse_header(record.head(file, serialization.HEADER_SIZE))
-        if header.sha256 is None or header.size > most:
+        if header.sha256 is None or header.size > cache_size:
             serialization.prove_bundle(file, record, header)
         else:
-            held[:] = [b"".join(serialization.bundle(file, record, header))]
+            cache[:] = [b"".join(serialization.bundle(file, record, header))]
         return header
 
     return prove
 
 
-def found(
+def find_records(
     file: BinaryIO,
     kind: RecordKind,
     prove: Callable[[BinaryIO, Record], T],
-    wrong: list[BadSnapshot],
+    errors: list[BadSnapshot],
     form: Format | None = None,
 ) -> Iterator[tuple[T, Record]]:
-    """What proves itself, the likeliest place first; the first that does not goes to ``wrong``.
+    """Yield the records that ``prove`` accepts, the most likely first, and what it returns.
 
-    ``form`` is the file's format where that is known.
+    The first error is appended to ``errors``. ``form`` is the file's format if it is known.
     """
-    places = (form or format_of(file)).records(file, kind)
     seen: set[int] = set()
-    for record in places:
+    for record in (form or format_of(file)).records(file, kind):
         if record.offset in seen or record.head(file, len(kind.magic)) != kind.magic:
             continue
         if len(seen) == _MOST_CANDIDATES:
             return
         seen.add(record.offset)
         try:
-            proved = prove(file, record)
+            proof = prove(file, record)
         except NewerSnapshot:
             raise
         except BadSnapshot as problem:
-            if not wrong:
-                wrong.append(problem.with_traceback(None))
+            if not errors:
+                errors.append(problem.with_traceback(None))
         else:
-            yield proved, record
+            yield proof, record
 
 
 def _open_folder(
     path: Location,
+    sources: Sources,
     look: Callable[[Path], Checkpoint],
     prove: Callable[[BinaryIO, Record, Header], object],
 ) -> Checkpoint:
-    """A folder carries a bare bundle, so that ``git clone`` works on it, and plain JSON.
+    """Open a folder with a bundle, which ``git clone`` accepts, and a manifest as plain JSON.
 
-    One that does not may have files that carry a snapshot; at an address it is not searched.
+    The files of a local folder without a bundle are searched.
     """
-    bundle = beside(path, SIDECAR)
-    with told(bundle):
-        if isinstance(path, Path) and not is_there(bundle):
-            one = the_one_of(path, SIDECAR, look, Checkpoint.is_of_the_code_of)
+    bundle = path / SIDECAR
+    with explain_errors(bundle):
+        if isinstance(path, Path) and not sources.exists(bundle):
+            one = find_in_folder(path, SIDECAR, look, Checkpoint.has_same_code)
             return replace(one, part_of=path)
-    with reading(bundle) as file:
+    with sources.reading(bundle) as file:
         record = Record(0, size_of(file))
-        manifest = _sidecar_manifest(path, file, record) or {}
+        manifest = _sidecar_manifest(path, sources, file, record) or {}
         header = serialization.bare_header(record.size, manifest)
         prove(file, record, header)
-    return Checkpoint(path, header, record, "folder")
+    return Checkpoint(path, header, record, _FOLDER, sources=sources)
 
 
 def _sidecar_manifest(
-    folder: Location, bundle: BinaryIO, record: Record
+    folder: Location, sources: Sources, bundle: BinaryIO, record: Record
 ) -> dict[str, object] | None:
-    """The manifest beside the bundle, or one that waits to take its place if it is the bundle's."""
+    """Return the manifest of the bundle. A fill that was killed may have left the new one."""
     if isinstance(folder, Path):
-        coming = _json(folder / MANIFEST_COMING)
+        coming = _json(folder / MANIFEST_COMING, sources)
         if coming and serialization.is_of(coming, record.chunks(bundle)):
             return coming
-    return _json(beside(folder, MANIFEST_SIDECAR))
+    return _json(folder / MANIFEST_SIDECAR, sources)
 
 
-def _json(path: Location) -> dict[str, object] | None:
-    with told(path):
-        if not is_there(path):
+def _json(path: Location, sources: Sources) -> dict[str, object] | None:
+    with explain_errors(path):
+        if not sources.exists(path):
             return None
-    with reading(path) as file:
+    with sources.reading(path) as file:
         return serialization.parse_json(read_at(file, 0, serialization.LARGEST_MANIFEST + 1))
 
 
 def _manifest(file: BinaryIO, form: Format | None = None) -> dict[str, object] | None:
-    wrong: list[BadSnapshot] = []
-    for manifest, _ in found(file, MANIFEST, serialization.read_manifest, wrong, form):
+    errors: list[BadSnapshot] = []
+    for manifest, _ in find_records(file, MANIFEST, serialization.read_manifest, errors, form):
         return manifest
-    if wrong:
-        raise wrong[0]
+    if errors:
+        raise errors[0]
     return None
 
 
-def _manifest_beside(path: Location, folder: Path) -> dict[str, object] | None:
-    """Shards are made by size: the manifest may lie in another file than the code."""
-    for part in files_of(folder, SIDECAR):
-        if part != path and not is_folder(part, SIDECAR):
-            with reading(part) as file:
+def _manifest_of_shard(path: Location, folder: Path) -> dict[str, object] | None:
+    """Search the other shards: they are split by size, so the code's shard may not have it."""
+    sources = Sources()
+    for part in candidate_files(folder, SIDECAR):
+        if part != path and not part.is_dir():
+            with sources.reading(part) as file:
                 if manifest := _manifest(file):
                     return manifest
     return None
 
 
-def _nothing(path: Location, file: BinaryIO) -> NoSnapshot:
-    """Why there is none, as far as the file tells."""
+def _no_snapshot(path: Location, file: BinaryIO) -> NoSnapshot:
+    """Return the error with the most likely reason."""
     start = read_at(file, 0, len(_LFS_POINTER))
     if not start:
         return NoSnapshot(f"{path} is empty.", AGAIN)
@@ -301,10 +316,10 @@ def _nothing(path: Location, file: BinaryIO) -> NoSnapshot:
         return NoSnapshot(
             f"{path} is a Git LFS pointer, not the checkpoint itself.", "git lfs pull"
         )
-    # Looked for only where that is cheap: elsewhere the whole file would be read once more.
+    # Only for archives: the search of another file would read all of it again.
     manifest = _manifest(file) if torch_zip.recognises(file) else None
     if error := Manifest(manifest).error:
-        # The repr of a stranger's text shows no control character as it is.
+        # The repr escapes the control characters of untrusted text.
         return NoSnapshot(
             f"{path} carries no code: capturing it failed when it was saved ({error[:200]!r}).",
             f"mend that, then save it again: {_SAVE}",

@@ -21,7 +21,7 @@ from jellyml.snapshot.serialization import SIDECAR
 
 _STEM = 60  # characters of the file's name that are enough to know it by
 
-_HELD = 16 << 20  # bytes that need not be read twice
+_CACHED = 16 << 20  # bytes of a bundle that is read once
 
 
 def run_git(
@@ -32,8 +32,8 @@ def run_git(
 ) -> int:
     """Run git in ``folder``, ``{}`` in any argument standing for the checkpoint's bundle."""
     checkpoint = Checkpoint.open(model)
-    if checkpoint.passed_over:
-        damaged = f"A damaged snapshot was passed over: {checkpoint.passed_over}"
+    if checkpoint.damaged:
+        damaged = f"A damaged snapshot was passed over: {checkpoint.damaged}"
         warnings.warn(damaged, JellyWarning, stacklevel=3)
     with tempdirs.folder() as place:
         # A clone is named after the file that it is made from: model.pth -> model.
@@ -55,9 +55,9 @@ def write_bundle(model: Location, output: Path | None = None, *, force: bool | N
     ``force`` replaces any file, or a link, but the checkpoint. Raises UsageError, NoSnapshot,
     BadSnapshot, OSError.
     """
-    checkpoint = Checkpoint.open(model, hold=_HELD)
-    if checkpoint.passed_over:
-        damaged = f"A damaged snapshot was passed over: {checkpoint.passed_over}"
+    checkpoint = Checkpoint.open(model, cache_size=_CACHED)
+    if checkpoint.damaged:
+        damaged = f"A damaged snapshot was passed over: {checkpoint.damaged}"
         warnings.warn(damaged, JellyWarning, stacklevel=3)
     target = _target(model, output or Path(), force)
     _refuse_itself(target.path, (model, checkpoint.path))

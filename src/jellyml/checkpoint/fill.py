@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from jellyml.checkpoint import apply_edit, sidecar
-from jellyml.checkpoint.checkpoint import found
+from jellyml.checkpoint.checkpoint import find_records
 from jellyml.checkpoint.payload import KEYS, payload_for
 from jellyml.errors import CannotCarry, JellyError, NoSnapshot, UsageError, pasteable
 from jellyml.formats import gguf, safetensors
@@ -20,7 +20,7 @@ from jellyml.formats.edit import Payload, Steps
 from jellyml.formats.record import CODE, KEY, MANIFEST, Record
 from jellyml.formats.registry import Format, format_of
 from jellyml.fs import atomic, tempdirs
-from jellyml.remote.address import Remote, place_of
+from jellyml.remote.address import Remote, parse_location
 from jellyml.snapshot import serialization
 from jellyml.snapshot.snapshot import Snapshot
 
@@ -90,7 +90,7 @@ def fill(
 
 def _here(path: "str | os.PathLike[str]") -> Path:
     """UsageError for an address: what lies there is read only."""
-    place = place_of(path)
+    place = parse_location(path)
     if isinstance(place, Remote):
         raise UsageError(
             f"{place} cannot be changed where it lies.", "download it, then name the file."
@@ -209,11 +209,11 @@ def _carried(file: BinaryIO) -> list[Record]:
     """
     code = [
         record.part(0, header.offset + header.size) or record
-        for header, record in found(file, CODE, serialization.prove, [])
+        for header, record in find_records(file, CODE, serialization.prove, [])
     ]
     if not code:
         return []
-    manifests = found(file, MANIFEST, serialization.size_of_manifest, [])
+    manifests = find_records(file, MANIFEST, serialization.size_of_manifest, [])
     return code + [record.part(0, size) or record for size, record in manifests]
 
 

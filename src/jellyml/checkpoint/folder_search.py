@@ -22,7 +22,7 @@ _READ_FREELY = 16 << 20  # of a file, in bytes
 T = TypeVar("T")
 
 
-def the_one_of(
+def find_in_folder(
     folder: Path, sidecar: str, open_: Callable[[Path], T], same: Callable[[T, T], bool]
 ) -> T:
     """The first of its files that carries a snapshot, as ``open_`` gives it.
@@ -51,7 +51,7 @@ def the_one_of(
     raise wrong or _none(folder, len(paths), more)
 
 
-def files_of(folder: Path, sidecar: str) -> Iterator[Path]:
+def candidate_files(folder: Path, sidecar: str) -> Iterator[Path]:
     """The files, and folders with a ``sidecar``, that are worth a search, in its order."""
     return (path for path in _parts(folder, sidecar)[0] if _is_worth_it(path, alone=True))
 

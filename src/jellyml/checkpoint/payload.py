@@ -17,7 +17,7 @@ from jellyml.formats.edit import Payload
 from jellyml.formats.record import KEY, MANIFEST_KEY
 from jellyml.quarantine.quarantine import quarantined
 from jellyml.quarantine.reader import Inside
-from jellyml.remote.address import place_of
+from jellyml.remote.address import parse_location
 from jellyml.secrets import detect_secrets
 from jellyml.snapshot import serialization
 from jellyml.snapshot.facts import Credential
@@ -153,7 +153,7 @@ def payload_for(
 ) -> Payload:
     """The records to put in, read before the file is touched: it may be its own source."""
     if source is not None:
-        records = _of_source(Checkpoint.open(place_of(source)), history)
+        records = _of_source(Checkpoint.open(parse_location(source)), history)
         # Nothing is refused here: to leave the history out is what helps against what is in it.
         if on_secrets(code_dir) != "ignore":
             records = guarded(records, place, "warn")

@@ -1,4 +1,4 @@
-"""A checkpoint opened to be looked at: each part is read when it is asked for, and nothing runs."""
+"""What ``jellyml.open`` returns: a checkpoint whose parts are read on demand. No code is run."""
 
 import weakref
 from collections.abc import Iterator, Mapping
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, UsageError, pasteable
-from jellyml.remote.address import Location, Remote, place_of
-from jellyml.remote.file import BlockFile
+from jellyml.remote.address import Location, Remote, parse_location
+from jellyml.remote.file import ARRAYS, RemoteFile
 
 if TYPE_CHECKING:
     from os import PathLike
 
+    from jellyml.checkpoint.bounded_file import Sources
     from jellyml.checkpoint.checkpoint import Checkpoint
     from jellyml.quarantine.quarantine import Quarantine, VerifiedCode
     from jellyml.quarantine.reader import File, FileKind, Inside
@@ -23,16 +24,17 @@ if TYPE_CHECKING:
 
 MAX_UNPACKED = 4 << 30
 
-# What lies in an archive is named only by reading at each array: all would be fetched twice.
+# The directory of an archive does not say where its arrays begin. To find them, nearly all of a
+# remote archive is fetched, and to read them it is fetched again.
 _TWICE: Final = 64 << 20
 _NAMED_AT_THE_BEGINNING = ("safetensors", "gguf", "npy")
 
 
 @contextmanager
 def unpacking(checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED) -> "Iterator[Quarantine]":
-    """The checkpoint's bundle on its way into quarantine, beside what the caller does.
+    """Unpack the checkpoint's bundle into quarantine, while the caller continues.
 
-    BadSnapshot if it is not what its header says.
+    Raises BadSnapshot if the bundle does not agree with its header.
     """
     from jellyml.checkpoint.bounded_file import AGAIN
     from jellyml.quarantine import quarantine as quarantined_bundle
@@ -54,36 +56,42 @@ def unpacking(checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED) -> "It
 def unpacked(
     checkpoint: "Checkpoint", max_unpacked: int = MAX_UNPACKED
 ) -> "Iterator[VerifiedCode]":
-    """The checkpoint's bundle in quarantine, found good; BadSnapshot, GitError."""
+    """Yield the checkpoint's code in quarantine, verified. Raises BadSnapshot, GitError."""
     with unpacking(checkpoint, max_unpacked) as quarantine:
         yield quarantine.incoming
 
 
 def open(path: "str | PathLike[str]", *, max_unpacked: int = MAX_UNPACKED) -> "CheckpointReader":
-    """Open a checkpoint, a file, a folder or an address (``s3://...``), to look into it.
+    """Open a checkpoint for reading: a file, a folder or an address (``s3://...``).
 
-    ``max_unpacked`` is how many bytes its code may unpack to. Raises NoSnapshot where there is
-    no such file, JellyError where it cannot be reached; whatever else may be wrong shows when a
-    part is asked for.
+    ``max_unpacked`` is how many bytes its code may unpack to. Raises NoSnapshot if there is no
+    such file, JellyError if it cannot be read. Other errors are raised when a part is read.
     """
-    from jellyml.checkpoint.bounded_file import told
+    from jellyml.checkpoint.bounded_file import explain_errors
 
-    place = place_of(path)
-    if isinstance(place, Path):
-        with told(place):
-            place.stat()
-    return CheckpointReader(place, max_unpacked)
+    location = parse_location(path)
+    if isinstance(location, Path):
+        with explain_errors(location):
+            location.stat()
+    return CheckpointReader(location, max_unpacked)
 
 
 class CheckpointReader:
-    """One checkpoint. The code in it is unpacked once, into a folder that goes with this object.
+    """One checkpoint. Its code is unpacked once, into a temporary folder.
 
-    ``close`` it, or use it in a ``with`` block, to have that folder gone at once.
+    ``close``, or the end of a ``with`` block, removes that folder. ``sources`` has the files that
+    the caller has opened already.
     """
 
-    def __init__(self, path: Location, max_unpacked: int = MAX_UNPACKED) -> None:
+    def __init__(
+        self,
+        path: Location,
+        max_unpacked: int = MAX_UNPACKED,
+        sources: "Sources | None" = None,
+    ) -> None:
         self.path = path
         self._max_unpacked = max_unpacked
+        self._sources = sources
         self._stack = ExitStack()
         self._finalizer = weakref.finalize(self, self._stack.close)
 
@@ -102,21 +110,21 @@ class CheckpointReader:
         self.close()
 
     def close(self) -> None:
-        """Drop what was unpacked; asked for again, it is unpacked again."""
+        """Remove the unpacked code. It is unpacked again when it is needed."""
         self._stack.close()
         self.__dict__.pop("inside", None)
         self.__dict__.pop("files", None)
 
     @cached_property
     def checkpoint(self) -> "Checkpoint":
-        """Where the snapshot lies; NoSnapshot, BadSnapshot."""
+        """Find the snapshot. Raises NoSnapshot, BadSnapshot."""
         from jellyml.checkpoint.checkpoint import Checkpoint
 
-        return Checkpoint.open(self.path)
+        return Checkpoint.open(self.path, sources=self._sources)
 
     @property
     def commit(self) -> str | None:
-        """The commit of the code; None where the checkpoint carries no code. BadSnapshot."""
+        """Return the commit of the code, None without code. Raises BadSnapshot."""
         try:
             header = self.checkpoint.header
         except NoSnapshot:
@@ -125,7 +133,7 @@ class CheckpointReader:
 
     @property
     def manifest(self) -> dict[str, object] | None:
-        """How the model was made, if that was recorded. BadSnapshot."""
+        """Return the record of how the model was made, None without one. Raises BadSnapshot."""
         try:
             return self.checkpoint.manifest
         except NoSnapshot:
@@ -133,19 +141,19 @@ class CheckpointReader:
 
     @cached_property
     def inside(self) -> "Inside":
-        """The code, in quarantine. NoSnapshot, BadSnapshot, GitError."""
+        """Unpack the code into quarantine. Raises NoSnapshot, BadSnapshot, GitError."""
         from jellyml.quarantine.reader import Inside
 
         return Inside(self._stack.enter_context(unpacked(self.checkpoint, self._max_unpacked)))
 
     @cached_property
     def files(self) -> "Files":
-        """The files of the code, by their paths from its root, read when asked for."""
+        """Return the files of the code by their paths. Each is read on demand."""
         return Files(self, {file.path: file for file in self.inside.files()})
 
     @cached_property
     def arrays(self) -> "Arrays":
-        """The arrays by their names, none of them read. NoArrays, TooMuch."""
+        """Return the arrays by name, none of them read. Raises NoArrays, TooMuch."""
         if not isinstance(self.path, Path):
             return arrays_at(self.path)
         from jellyml.tensors.readers import arrays_of
@@ -153,27 +161,27 @@ class CheckpointReader:
         return arrays_of(self.path)
 
     def patch(self) -> Iterator[bytes]:
-        """What had been changed since the last commit, as ``git diff`` prints it.
+        """Yield the changes since the last commit, as ``git diff`` prints them.
 
-        Nothing comes where the code is that commit's own. Raises JellyError where the commit
-        was cut off, so that only the user's repository can have it.
+        It yields nothing without changes. Raises JellyError if the history was cut, so that the
+        checkpoint does not contain that commit.
         """
         inside = self.inside
         base = inside.base()
         if base is None and self._is_cut:
             from jellyml.snapshot.manifest import Manifest
 
-            known = Manifest(self.manifest).base
+            base = Manifest(self.manifest).base
             raise JellyError(
-                "The commit that this code was made upon is not in the checkpoint: its history"
+                "The commit that this code is based on is not in the checkpoint: its history"
                 " was cut.",
-                f"in its repository: jellyml diff {known or 'COMMIT'} {pasteable(self.path)}",
+                f"in its repository: jellyml diff {base or 'COMMIT'} {pasteable(self.path)}",
             )
-        return self._kept(inside.difference(base or inside.empty_tree()))
+        return self._keep_open(inside.difference(base or inside.empty_tree()))
 
-    def _kept(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """The same; and the model, whose end would be that of the quarantine."""
-        yield from pieces
+    def _keep_open(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the same, and keep this object alive: the quarantine is removed with it."""
+        yield from chunks
 
     @property
     def _is_cut(self) -> bool:
@@ -191,7 +199,7 @@ class CodeFile:
     file: "File"
 
     def chunks(self) -> Iterator[bytes]:
-        """Its bytes, as they lie in the commit; of a symbolic link its target."""
+        """Yield its bytes as committed; the target of a symbolic link. Raises UsageError."""
         if self.kind == "submodule":
             raise UsageError(f"{self.path} is a submodule, whose files were not captured.")
         yield from self.model.inside.content(self.file)
@@ -200,12 +208,12 @@ class CodeFile:
         return b"".join(self.chunks())
 
     def text(self) -> str:
-        """As UTF-8; a byte that is none stands in it as \\udc80 to \\udcff."""
+        """Decode it as UTF-8. An invalid byte becomes one of \\udc80 to \\udcff."""
         return self.read().decode("utf-8", "surrogateescape")
 
 
 class Files(Mapping[str, CodeFile]):
-    """Paths and files. A path that ends in a slash, or ``./a``, finds nothing: paths are git's."""
+    """The files of the code by path. Paths are those of git: ``a``, not ``./a`` or ``a/``."""
 
     def __init__(self, model: CheckpointReader, files: "Mapping[str, File]") -> None:
         self._model = model
@@ -223,16 +231,16 @@ class Files(Mapping[str, CodeFile]):
 
 
 def arrays_at(remote: Remote) -> "Arrays":
-    """None of them is read as yet. NoArrays, TooMuch, JellyError."""
+    """Return the arrays of a remote file, not read yet. Raises NoArrays, TooMuch, JellyError."""
     from jellyml.formats.registry import format_of
     from jellyml.tensors.readers import NoArrays, arrays_of
 
-    file = BlockFile(remote)
-    if file.size > _TWICE:
-        kind = format_of(file.open()).name
+    source = RemoteFile(remote, ARRAYS)
+    if source.size > _TWICE:
+        kind = format_of(source.open()).name
         if kind not in _NAMED_AT_THE_BEGINNING:
             raise NoArrays(
                 f"The weights at {remote} cannot be named without fetching all of it ({kind}).",
                 "download it, then name the file.",
             )
-    return arrays_of(cast("Path", file))
+    return arrays_of(source)

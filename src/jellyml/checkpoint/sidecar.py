@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jellyml.checkpoint.checkpoint import MANIFEST_COMING, Checkpoint
-from jellyml.checkpoint.folder_search import files_of
+from jellyml.checkpoint.folder_search import candidate_files
 from jellyml.errors import CannotCarry, JellyError, NoSnapshot, pasteable
 from jellyml.formats.edit import Payload
 from jellyml.formats.record import KEY, MANIFEST_KEY
@@ -104,7 +104,7 @@ def take_out(folder: Path) -> None:
 
 def parts_of_the_run(folder: Path) -> Iterator[Path]:
     """Its files in which the run itself put its code, as far as a few reads of each can tell."""
-    for path in files_of(folder, SIDECAR):
+    for path in candidate_files(folder, SIDECAR):
         if _is_of_the_run(path):
             yield path
 

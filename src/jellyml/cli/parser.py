@@ -10,7 +10,7 @@ from jellyml.cli.terminal import Terminal, has_colour, is_terminal
 from jellyml.cli.views import art
 from jellyml.errors import UsageError
 from jellyml.fs.paths import path_of
-from jellyml.remote.address import place_of
+from jellyml.remote.address import parse_location
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -93,7 +93,7 @@ def add_code_dir(parser: argparse.ArgumentParser) -> None:
 def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
-        type=place_of,
+        type=parse_location,
         metavar="model_file",
         help="a checkpoint that carries code: file, folder or address",
     )

@@ -13,7 +13,7 @@ from jellyml.formats import signatures
 from jellyml.formats.record import KEY
 from jellyml.formats.signatures import INDEX_SUFFIX, Use
 from jellyml.fs.paths import mode_of
-from jellyml.remote.address import place_of
+from jellyml.remote.address import parse_location
 from jellyml.snapshot.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def open_endpoints(
 def _side(name: str | None, folder: Path, max_unpacked: int) -> Endpoint:
     if name is None:
         return Endpoint("the working tree", "working tree", repository=_repository(folder, None))
-    path = place_of(name)
+    path = parse_location(name)
     if not isinstance(path, Path):
         return Endpoint(str(path), "checkpoint", model=CheckpointReader(path, max_unpacked))
     mode = mode_of(path)

@@ -1,4 +1,4 @@
-"""A stretch of a file that may be ours, read a little at a time."""
+"""The byte range in which a file may carry a snapshot or a manifest, read in chunks."""
 
 import binascii
 import zlib
@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal, TypeAlias
 
+from jellyml.formats.source import OpenFile
+
 CHUNK = 1 << 20
 _QUADS = CHUNK // 3 * 4  # characters of base64 that give nearly 1 MiB
-# A git pack is compressed already: a filling that was deflated on top of that shrinks by a few
-# parts in a hundred, mostly its padding. What would unfold further than this is a bomb.
+# A git pack is compressed already, so deflating a filling again saves only a few percent. Data that
+# expands further than this is a decompression bomb.
 _MOST_UNFOLDING = 32
 
 KEY = "jellyml_code_snapshot"
@@ -18,7 +20,7 @@ MANIFEST_KEY = "jellyml_manifest"
 
 @dataclass(frozen=True, slots=True)
 class RecordKind:
-    """What is looked for: the key it is saved under, and the bytes it begins with."""
+    """A kind of record: the key that it is saved under, and its first bytes."""
 
     key: str
     magic: bytes
@@ -29,10 +31,9 @@ Encoding: TypeAlias = Literal["raw", "deflated", "base64"]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Where a record's bytes lie in its file. ``size`` is what they take up there.
+    """A byte range of a file. ``size`` counts the bytes in the file, before they are decoded.
 
-    ``skip`` bytes come before them in what an encoded stretch gives: only decoding it leads
-    to where they begin.
+    The record begins ``skip`` bytes into the decoded data.
     """
 
     offset: int
@@ -42,12 +43,12 @@ class Record:
 
     @property
     def encoded(self) -> bool:
-        """Whether ``size`` says less than reading does."""
+        """Return whether the bytes have to be decoded."""
         return self.encoding != "raw"
 
     @property
     def most(self) -> int:
-        """The most bytes this record can give."""
+        """Return how many decoded bytes the record has at most."""
         decoded = {
             "raw": self.size,
             "deflated": self.size * _MOST_UNFOLDING,
@@ -56,9 +57,9 @@ class Record:
         return max(0, decoded[self.encoding] - self.skip)
 
     def chunks(self, file: BinaryIO, limit: int | None = None) -> Iterator[bytes]:
-        """The first ``limit`` bytes, or all, at most 1 MiB at a time.
+        """Yield the first ``limit`` bytes, or all of them, at most 1 MiB at a time.
 
-        Fewer come when the file ends early or what is encoded breaks off.
+        It yields fewer if the file is cut off or the encoding is damaged.
         """
         left = self.most if limit is None else min(limit, self.most)
         skip = self.skip
@@ -71,7 +72,10 @@ class Record:
             skip = max(0, skip - len(chunk))
 
     def part(self, offset: int, size: int) -> "Record | None":
-        """These bytes of it, None where they do not lie in it; encoded, all from ``offset`` on."""
+        """Return these bytes as a record; of an encoded record, all bytes from ``offset`` on.
+
+        Return None if they are not inside this record.
+        """
         if self.encoded:
             within = 0 <= offset < self.most
             return replace(self, skip=self.skip + offset) if within else None
@@ -79,6 +83,7 @@ class Record:
         return Record(self.offset + offset, size) if inside else None
 
     def head(self, file: BinaryIO, size: int) -> bytes:
+        """Return the first ``size`` bytes, or fewer as ``chunks`` does."""
         return b"".join(self.chunks(file, size))
 
     def _decoded(self, file: BinaryIO, wanted: int) -> Iterator[bytes]:
@@ -109,7 +114,7 @@ class Record:
                     chunk = inflate.decompress(packed, CHUNK)
                     yield chunk
                     packed = inflate.unconsumed_tail
-                    if len(chunk) < CHUNK:  # a full one may have more waiting behind it
+                    if len(chunk) < CHUNK:  # a full chunk: zlib may hold more
                         break
         except zlib.error:
             return
@@ -126,29 +131,28 @@ class Record:
 
 
 def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
-    """``size`` bytes from ``offset`` on; fewer only where the file ends."""
+    """Return ``size`` bytes from ``offset`` on, or fewer at the end of the file."""
     file.seek(offset)
     data = file.read(size)
     while data and len(data) < size and (more := file.read(size - len(data))):
-        data += more  # a raw file may give less than was asked for
+        data += more  # an unbuffered file may return fewer than requested
     return data
 
 
 def expect(file: BinaryIO, offset: int, size: int) -> None:
-    """Tell a file that is far away what is read next, so that it comes in one piece."""
-    if told := getattr(file, "expect", None):
-        told(offset, size)
+    """Announce a read to a remote file, so that one request fetches all of these bytes."""
+    if isinstance(file, OpenFile):
+        file.expect(offset, size)
 
 
-def is_far(file: BinaryIO) -> bool:
-    """Whether a read costs more than a thought."""
-    return hasattr(file, "expect")
+def is_remote(file: BinaryIO) -> bool:
+    """Return whether each read may take a request over the network."""
+    return isinstance(file, OpenFile) and file.is_remote
 
 
 def may_begin_with(file: BinaryIO, start: bytes) -> bool:
-    """False where it does not; a file that is far away is not asked for that alone."""
-    at_hand = getattr(file, "at_hand", None)
-    if at_hand and not at_hand(0, len(start)):
+    """Return False if the file begins otherwise. This takes no request."""
+    if isinstance(file, OpenFile) and not file.is_cached(0, len(start)):
         return True
     return read_at(file, 0, len(start)) == start
 

@@ -10,7 +10,7 @@ from jellyml.formats.containers import zip as zip_archive
 from jellyml.formats.containers.pickle import machine
 from jellyml.formats.containers.zip import Directory, Entry, read_directory
 from jellyml.formats.edit import Edit, Payload
-from jellyml.formats.record import Record, RecordKind, is_far
+from jellyml.formats.record import Record, RecordKind, is_remote
 
 name = signatures.TORCH_ZIP.name
 
@@ -44,12 +44,12 @@ def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
     # Saying *no* is a thousand times cheaper than the walk. Two uses of the key are most likely
     # one checkpoint inside another: only the walk knows which of them is the outer one's.
     uses = pickle.count(kind.key.encode())
-    if uses == 1 and not is_far(file):
+    if uses == 1 and not is_remote(file):
         yield from _located(directory, _last_numbered(directory))
     if uses:
         yield from _keyed(directory, machine.tensors(pickle, kind.key))
     yield from unknown.inside(file, data_pkl, kind)  # saved as bytes, not as a tensor
-    if is_far(file):  # a request for each
+    if is_remote(file):  # a request for each
         return
     rest: Iterator[Entry] = reversed(directory)
     # A read of each tensor of a large file would take minutes where the file is not in memory.

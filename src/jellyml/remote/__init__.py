@@ -1,1 +1,1 @@
-"""Checkpoints at an address, read by ranges as if they were local files."""
+"""Read checkpoints at an address by byte ranges."""

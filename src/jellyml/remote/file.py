@@ -1,58 +1,106 @@
-"""A remote file as an open one: what is read is fetched by ranges, and kept.
+"""A remote file, read by ranges. What was fetched is cached, so that no byte is fetched twice."""
 
-Who knows what is read next says so (``expect``), so that it comes in one piece.
-"""
-
-import io
-import os
-import stat
 import threading
-from collections import OrderedDict
-from typing import BinaryIO, Protocol, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from jellyml.errors import JellyError
 from jellyml.formats.signatures import Use, suffixes
+from jellyml.formats.source import ByteSource, OpenFile, OverBudget
 from jellyml.remote.address import Remote
 
-BLOCK = 64 << 10  # the least that is asked for: smaller answers take as long
-# What is behind something long is often wanted next: the manifest, behind the code.
-_LONG, _AND_MORE = 4 << 10, 32 << 10
-_PIECE = 32 << 20  # the most that is asked for at once
-_UNEXPECTED = 64 << 20  # as far as a file is searched that does not say where to look
-_MOST_ANSWERS = 200
-_KEPT = 256 << 20
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
-_BLOCK = 1 << 20
-_KEPT_BLOCKS = 4  # blocks: two threads read one file
+# A caller that reads a long record often reads the bytes after it next: the manifest follows the
+# code.
+_LONG, _AND_MORE = 4 << 10, 32 << 10
+_MOST_REQUESTS = 200  # of a file that is read within a budget
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How much one request fetches, and how much is cached."""
+
+    block: int  # bytes; one request fetches at least as many
+    retained: int  # bytes
+    in_order: bool  # fetch whole blocks, for a caller that reads the file from start to end
+
+
+# A smaller answer takes as long as one of 64 KiB.
+SEARCH = Policy(block=64 << 10, retained=256 << 20, in_order=False)
+# The first block, and one for each thread that reads the file.
+ARRAYS = Policy(block=1 << 20, retained=4 << 20, in_order=True)
 
 
 class Ranges(Protocol):
-    """A file of which parts can be had. All raise NoSnapshot or JellyError."""
+    """A file that is read by ranges. Both methods raise NoSnapshot, JellyError."""
 
     def first(self, size: int, *, tail: bool) -> tuple[int, bytes, int]:
-        """Its first or last bytes: where they begin, the bytes, and the file's size."""
+        """Return the file's first or last bytes: their offset, the bytes, and the file's size."""
         ...
 
     def read(self, start: int, stop: int) -> bytes: ...
 
 
-class TooFar(JellyError):
-    """More would have to be fetched than is worth it."""
+class RemoteFile:
+    """A file at an address. ``requests`` and ``fetched`` count what it took to read it.
 
+    The first request is made at once. Raises NoSnapshot if there is no file, JellyError.
+    """
 
-class RemoteFile(io.RawIOBase):
-    """Read as any file. ``requests`` and ``fetched`` count what it took."""
-
-    def __init__(self, remote: Remote, ranges: Ranges | None = None) -> None:
-        self._ranges = ranges or ranges_of(remote)
-        tail = not remote.name.lower().endswith(suffixes(Use.HEAD_FIRST))
-        start, data, self.size = self._ranges.first(BLOCK, tail=tail)
-        self._pieces: list[tuple[int, bytes]] = [(start, data)]
-        self._window = (0, 0)
-        self._at = 0
-        self.left = _UNEXPECTED  #: bytes that nobody expected and may be fetched all the same
-        self.most = _PIECE  #: bytes to be asked for at once
+    def __init__(self, remote: Remote, policy: Policy = SEARCH) -> None:
+        self.remote = remote
+        self.policy = policy
+        self.lock = threading.Lock()
+        self._ranges = ranges_of(remote)
+        ends_first = not remote.name.lower().endswith(suffixes(Use.HEAD_FIRST))
+        tail = ends_first and not policy.in_order
+        start, data, self.size = self._ranges.first(policy.block, tail=tail)
+        self._pieces = [(start, data)]
         self.requests, self.fetched = 1, len(data)
+
+    def __str__(self) -> str:
+        return str(self.remote)
+
+    def open(self) -> OpenFile:
+        return _OpenRemoteFile(self)
+
+    def same_as(self, other: ByteSource) -> bool:
+        return isinstance(other, RemoteFile) and other.remote == self.remote
+
+    def cached(self, offset: int) -> tuple[int, bytes] | None:
+        """Return the piece that has the byte at this offset, and where the piece begins."""
+        for start, data in reversed(self._pieces):
+            if start <= offset < start + len(data):
+                return start, data
+        return None
+
+    def next_piece(self, offset: int) -> int:
+        """Return where the next cached piece begins, or the end of the file."""
+        return min([self.size, *(start for start, _ in self._pieces if start > offset)])
+
+    def fetch(self, start: int, stop: int) -> tuple[int, bytes]:
+        """Fetch a piece and cache it. The first piece stays cached. Raises JellyError."""
+        data = self._ranges.read(start, stop)
+        if len(data) != stop - start:
+            raise JellyError("The server sent less than was requested.", "try again.")
+        self.requests, self.fetched = self.requests + 1, self.fetched + len(data)
+        self._pieces.append((start, data))
+        while len(self._pieces) > 2 and sum(map(_size, self._pieces)) > self.policy.retained:
+            del self._pieces[1]
+        return start, data
+
+
+class _OpenRemoteFile(OpenFile):
+    """Only unexpected bytes are charged: what a search fetches to find the snapshot."""
+
+    is_remote = True
+
+    def __init__(self, source: RemoteFile) -> None:
+        self._source = source
+        self._offset = 0
+        self._expected = range(0)
 
     def readable(self) -> bool:
         return True
@@ -61,63 +109,69 @@ class RemoteFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        self._at = max(0, (0, self._at, self.size)[whence] + offset)
-        return self._at
+        self._offset = max(0, (0, self._offset, self._source.size)[whence] + offset)
+        return self._offset
+
+    def tell(self) -> int:
+        return self._offset
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As many bytes as were asked for, and fewer only where the file ends."""
-        stop = self.size if size is None or size < 0 else min(self.size, self._at + size)
-        data = bytearray()
-        while self._at < stop:
-            piece = self._held(self._at) or self._fetched(self._at, stop)
-            start, held = piece
-            part = held[self._at - start : stop - start]
-            data += part
-            self._at += len(part)
+        """Return as many bytes as requested, or fewer at the end of the file."""
+        left = max(0, self._source.size - self._offset)
+        data = bytearray(left if size is None or size < 0 else min(size, left))
+        view = memoryview(data)
+        while view:
+            view = view[self.readinto(view) :]
         return bytes(data)
 
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Read up to the end of a cached piece."""
+        view = memoryview(buffer).cast("B")
+        stop = min(self._source.size, self._offset + len(view))
+        if self._offset >= stop:
+            return 0
+        start, data = self._piece(stop)
+        part = memoryview(data)[self._offset - start : stop - start]
+        view[: len(part)] = part
+        self._offset += len(part)
+        return len(part)
+
     def expect(self, offset: int, size: int) -> None:
-        """These bytes will be read, and may come at once."""
-        start, stop = self._window
-        if not (start <= offset and offset + size <= stop):
-            self._window = (offset, min(self.size, offset + size))
+        stop = min(self._source.size, offset + size)
+        if not self._expected.start <= offset <= stop <= self._expected.stop:
+            self._expected = range(offset, stop)
 
-    def at_hand(self, offset: int, size: int) -> bool:
-        """Whether these bytes cost nothing."""
-        held = self._held(offset)
-        return held is not None and offset + size <= held[0] + len(held[1])
+    def is_cached(self, offset: int, size: int) -> bool:
+        piece = self._source.cached(offset)
+        return piece is not None and offset + size <= piece[0] + len(piece[1])
 
-    def _held(self, at: int) -> tuple[int, bytes] | None:
-        for piece in reversed(self._pieces):
-            if piece[0] <= at < piece[0] + len(piece[1]):
-                return piece
-        return None
+    def _piece(self, stop: int) -> tuple[int, bytes]:
+        with self._source.lock:
+            return self._source.cached(self._offset) or self._source.fetch(*self._request(stop))
 
-    def _fetched(self, at: int, stop: int) -> tuple[int, bytes]:
-        expected = self._window[0] <= at < self._window[1]
-        stop = max(stop, self._window[1]) if expected else max(stop, at + BLOCK)
-        if expected and stop - at >= _LONG:
+    def _request(self, stop: int) -> tuple[int, int]:
+        """Return the range to fetch for a read that ends at ``stop``. Raises OverBudget."""
+        start, block = self._offset, self._source.policy.block
+        if self._source.policy.in_order:
+            start -= start % block
+            return start, min(start + block, self._source.size)
+        expected = start in self._expected
+        stop = max(stop, self._expected.stop if expected else start + block)
+        if expected and stop - start >= _LONG:
             stop += _AND_MORE
-        after = [start for start, _ in self._pieces if start > at]
-        stop = min([stop, at + self.most, self.size, *after])
-        self._count(0 if expected else stop - at)
-        data = self._ranges.read(at, stop)
-        if len(data) != stop - at:
-            raise JellyError("The server sent less than it was asked for.", "try again.")
-        self.requests, self.fetched = self.requests + 1, self.fetched + len(data)
-        self._pieces.append((at, data))
-        while len(self._pieces) > 2 and sum(len(each) for _, each in self._pieces) > _KEPT:
-            del self._pieces[1]
-        return at, data
+        stop = min(stop, start + self.at_once, self._source.next_piece(start))
+        self.charge(0 if expected else stop - start)
+        if self.left is not None and self._source.requests >= _MOST_REQUESTS:
+            raise OverBudget
+        return start, stop
 
-    def _count(self, unexpected: int) -> None:
-        self.left -= unexpected
-        if self.left < 0 or self.requests >= _MOST_ANSWERS:
-            raise TooFar("")
+
+def _size(piece: tuple[int, bytes]) -> int:
+    return len(piece[1])
 
 
 def ranges_of(remote: Remote) -> Ranges:
-    """By HTTP, or whatever file system knows the scheme."""
+    """Return the ranges of a file: by HTTP, or by fsspec for the other schemes."""
     if remote.url:
         from jellyml.remote.http import Http
 
@@ -125,73 +179,3 @@ def ranges_of(remote: Remote) -> Ranges:
     from jellyml.remote.fsspec import FileSystem
 
     return FileSystem(remote)
-
-
-class BlockFile:
-    """A remote file that stands where a path stands, as far as arrays ask for one."""
-
-    def __init__(self, remote: Remote) -> None:
-        self._remote = remote
-        self._ranges = ranges_of(remote)
-        self.size = self._ranges.first(1, tail=False)[2]
-        self._held: OrderedDict[int, bytes] = OrderedDict()
-        self._turn = threading.Lock()
-
-    def __str__(self) -> str:
-        return str(self._remote)
-
-    def is_dir(self) -> bool:
-        return False
-
-    def stat(self) -> os.stat_result:
-        return os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, self.size, 0, 0, 0))
-
-    def samefile(self, other: object) -> bool:
-        return isinstance(other, BlockFile) and other._remote == self._remote
-
-    def open(self, *_: object, **__: object) -> BinaryIO:
-        return cast("BinaryIO", _BlockReader(self))
-
-    def block(self, number: int) -> bytes:
-        with self._turn:
-            if number not in self._held:
-                start = number * _BLOCK
-                stop = min(self.size, start + _BLOCK)
-                data = self._ranges.read(start, stop)
-                if len(data) != stop - start:
-                    raise JellyError("The server sent less than it was asked for.", "try again.")
-                self._held[number] = data
-                if len(self._held) > _KEPT_BLOCKS:
-                    self._held.popitem(last=False)
-            self._held.move_to_end(number)
-            return self._held[number]
-
-
-class _BlockReader(io.RawIOBase):
-    def __init__(self, file: BlockFile) -> None:
-        self._file = file
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        self._at = max(0, (0, self._at, self._file.size)[whence] + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, view: object, /) -> int:
-        """Up to the end of a block; less than was asked for is what a raw file may give."""
-        room = memoryview(view).cast("B")  # type: ignore[arg-type]
-        if self._at >= self._file.size or not room:
-            return 0
-        number, inside = divmod(self._at, _BLOCK)
-        part = memoryview(self._file.block(number))[inside : inside + len(room)]
-        room[: len(part)] = part
-        self._at += len(part)
-        return len(part)

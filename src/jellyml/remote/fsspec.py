@@ -1,4 +1,4 @@
-"""Parts of a file by whatever file system of fsspec's knows its scheme: s3, gs, az, hf, ..."""
+"""Read ranges of a file through fsspec: s3, gs, az, hf, ..."""
 
 import re
 from collections.abc import Iterator
@@ -16,16 +16,16 @@ _INSTALLED_BY |= {"az": "adlfs", "abfs": "adlfs", "sftp": "paramiko", "ssh": "pa
 
 
 class FileSystem:
-    """One file."""
+    """A file in a file system of fsspec."""
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
-        self._system, self._path = opened(remote)
+        self._system, self._path = file_system(remote)
 
     def first(self, size: int, *, tail: bool) -> tuple[int, bytes, int]:
-        with suppress(Exception):  # what is wrong shows below, in words that all systems have
-            return self._with_size(f"bytes=-{size}" if tail else f"bytes=0-{size - 1}")
-        with told(self._remote):
+        with suppress(Exception):  # the calls below raise an error that every file system has
+            return self._range_and_size(f"bytes=-{size}" if tail else f"bytes=0-{size - 1}")
+        with explain_errors(self._remote):
             facts = self._system.info(self._path)
             if facts.get("type") == "directory":
                 raise IsADirectoryError
@@ -35,31 +35,31 @@ class FileSystem:
             raise NoSnapshot(f"{self._remote} is empty.")
         return start, self.read(start, min(total, start + size)), total
 
-    def _with_size(self, wanted: str) -> tuple[int, bytes, int]:
-        """A range, and the file's size that S3 says beside it: it need not be asked first."""
+    def _range_and_size(self, header: str) -> tuple[int, bytes, int]:
+        """Return a range and the file's size from one request. Only S3 can do this."""
         from fsspec.asyn import sync
 
         system: Any = self._system
         bucket, key, version = system.split_path(self._path)
-        words = {"Bucket": bucket, "Key": key, "Range": wanted} | (
+        arguments = {"Bucket": bucket, "Key": key, "Range": header} | (
             {"VersionId": version} if version else {}
         )
 
-        async def asked() -> tuple[str, bytes]:
-            answer = await system._call_s3("get_object", **words)
+        async def request() -> tuple[str, bytes]:
+            answer = await system._call_s3("get_object", **arguments)
             return answer["ContentRange"], await answer["Body"].read()
 
-        place, data = sync(system.loop, asked)
-        start, size = map(int, re.findall(r"\d+", place)[::2])  # bytes 10-19/20
+        content_range, data = sync(system.loop, request)
+        start, size = map(int, re.findall(r"\d+", content_range)[::2])  # bytes 10-19/20
         return start, data, size
 
     def read(self, start: int, stop: int) -> bytes:
-        with told(self._remote):
+        with explain_errors(self._remote):
             return bytes(self._system.cat_file(self._path, start=start, end=stop))
 
 
-def opened(remote: Remote) -> "tuple[AbstractFileSystem, str]":
-    """The file system, and the path in it. JellyError names what is to be installed."""
+def file_system(remote: Remote) -> "tuple[AbstractFileSystem, str]":
+    """Return the file system and the path in it. Raises JellyError if a package is missing."""
     try:
         from fsspec.core import url_to_fs
     except ImportError:
@@ -67,29 +67,23 @@ def opened(remote: Remote) -> "tuple[AbstractFileSystem, str]":
             f"Reading {remote.scheme}:// needs fsspec, which is not installed here.",
             "pip install 'jellyml[remote]'",
         ) from None
-    with told(remote):
+    with explain_errors(remote):
         system, path = url_to_fs(remote.address)
     return system, str(path)
 
 
 def files_below(remote: Remote) -> Iterator[tuple[Remote, int]]:
-    """The files of a folder and those below it, with their sizes, in the order of their names."""
-    system, path = opened(remote)
-    with told(remote):
-        found: dict[str, dict[str, Any]] = system.find(path, detail=True)
-    for name, facts in sorted(found.items()):
+    """Yield all files below a folder with their sizes, sorted by name."""
+    system, path = file_system(remote)
+    with explain_errors(remote):
+        files: dict[str, dict[str, Any]] = system.find(path, detail=True)
+    for name, facts in sorted(files.items()):
         yield Remote(f"{remote.scheme}://{name.lstrip('/')}"), int(facts.get("size") or 0)
 
 
-def is_folder(remote: Remote) -> bool:
-    system, path = opened(remote)
-    with told(remote):
-        return bool(system.isdir(path))
-
-
 @contextmanager
-def told(remote: Remote) -> Iterator[None]:
-    """Errors of any library's making, as ours; what they say of an address is not repeated."""
+def explain_errors(remote: Remote) -> Iterator[None]:
+    """Convert errors of any library to JellyError. Their texts are dropped: they may hold keys."""
     try:
         yield
     except JellyError:
@@ -107,16 +101,16 @@ def told(remote: Remote) -> Iterator[None]:
             f"{remote.scheme}:// needs a package that is not installed here.",
             fix if package else "see fsspec's documentation for which.",
         ) from None
-    except Exception as error:  # noqa: BLE001 (of any library's making)
-        raise _failed(remote, error) from None
+    except Exception as error:  # noqa: BLE001 (libraries raise any class)
+        raise _error(remote, error) from None
 
 
-def _failed(remote: Remote, error: Exception) -> JellyError:
-    """The kind of error alone: its text may hold keys and signed addresses."""
+def _error(remote: Remote, error: Exception) -> JellyError:
+    """Return an error that names only the class: the text may hold keys and signed URLs."""
     kind = type(error).__name__
     if isinstance(error, ValueError) and "rotocol" in str(error):
         return JellyError(
-            f"{remote.scheme}:// is no address that can be read.",
+            f"{remote.scheme}:// is not an address that can be read.",
             "use s3://, gs://, hf:// or https://.",
         )
     if "Credentials" in kind:

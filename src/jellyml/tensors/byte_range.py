@@ -4,11 +4,11 @@ import zlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from jellyml.errors import JellyError
 from jellyml.formats.record import read_at
+from jellyml.formats.source import ByteSource
 
 CHUNK = 1 << 20
 _TYPECODES = {2: "H", 4: "I", 8: "Q"}
@@ -26,7 +26,7 @@ class ByteRange:
     before them in what those give. ``swap`` is the width of what stands in big-endian order.
     """
 
-    path: Path
+    source: ByteSource
     offset: int
     size: int
     packed: int | None = None
@@ -41,9 +41,9 @@ class ByteRange:
     def open(self) -> BinaryIO:
         """The file, unbuffered."""
         try:
-            return self.path.open("rb", buffering=0)
+            return self.source.open()
         except OSError as problem:
-            raise Unreadable(f"{self.path} could not be read: {problem.strerror}.") from None
+            raise Unreadable(f"{self.source} could not be read: {problem.strerror}.") from None
 
     def chunks(self) -> Iterator[bytes]:
         """All of its bytes in little-endian order, at most 1 MiB at a time."""
@@ -55,7 +55,7 @@ class ByteRange:
         """Some of its bytes, as they lie; only of what is not deflated."""
         data = read_at(file, self.offset + start, size)
         if len(data) < size:
-            raise shorter(self.path)
+            raise shorter(self.source)
         return data
 
     def _raw(self, file: BinaryIO) -> Iterator[bytes]:
@@ -78,7 +78,7 @@ class ByteRange:
             if len(held) >= left:
                 break
         if len(held) < left:
-            raise shorter(self.path)
+            raise shorter(self.source)
         if left:
             yield held[:left]
 
@@ -93,7 +93,7 @@ class ByteRange:
                     yield piece
                     piece = inflate.decompress(inflate.unconsumed_tail, CHUNK)
         except zlib.error:
-            raise Unreadable(f"What is compressed in {self.path} is damaged.") from None
+            raise Unreadable(f"What is compressed in {self.source} is damaged.") from None
 
 
 def swapped(chunk: bytes, width: int) -> bytes:
@@ -103,5 +103,5 @@ def swapped(chunk: bytes, width: int) -> bytes:
     return numbers.tobytes()
 
 
-def shorter(path: Path) -> Unreadable:
-    return Unreadable(f"{path} ends before an array in it does.", "get the file again.")
+def shorter(source: ByteSource) -> Unreadable:
+    return Unreadable(f"{source} ends before an array in it does.", "get the file again.")

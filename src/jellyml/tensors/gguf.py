@@ -3,11 +3,11 @@
 import struct
 from collections.abc import Iterator
 from math import prod
-from pathlib import Path
 from typing import BinaryIO
 
 from jellyml.formats.containers.pickle.objects import MOST_ARRAYS, TooMuch
 from jellyml.formats.record import read_at, size_of
+from jellyml.formats.source import ByteSource
 from jellyml.tensors.byte_range import ByteRange
 from jellyml.tensors.dtypes import DType, of_gguf
 from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
@@ -21,18 +21,18 @@ _MOST_AXES = 8
 _DEFAULT_ALIGNMENT = 32
 
 
-def of_file(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
+def of_file(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
     """Raises TooMuch where what is said is damaged."""
     try:
         reader = _Reader(file)
         reader.begin()
         named = [reader.tensor() for _ in range(reader.arrays)]
     except (struct.error, ValueError, UnicodeDecodeError):
-        raise TooMuch(f"What {path} says of its arrays is damaged.") from None
+        raise TooMuch(f"What {source} says of its arrays is damaged.") from None
     start = -(-reader.at // reader.alignment) * reader.alignment
     length = size_of(file)
     for name, shape, number, offset in named:
-        yield _array(name, shape, number, path, start + offset, length, reader)
+        yield _array(name, shape, number, source, start + offset, length, reader)
 
 
 class _Reader:
@@ -128,7 +128,7 @@ def _array(
     name: str,
     shape: tuple[int, ...],
     number: int,
-    path: Path,
+    source: ByteSource,
     place: int,
     length: int,
     reader: _Reader,
@@ -144,4 +144,4 @@ def _array(
     if place + size > length:
         return LazyArray(name, shape, kind, None, flaw=NOT_THERE)
     swap = kind.swap if reader.order == ">" else 1
-    return LazyArray(name, shape, kind, ByteRange(path, place, size, swap=swap))
+    return LazyArray(name, shape, kind, ByteRange(source, place, size, swap=swap))

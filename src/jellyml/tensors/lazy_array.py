@@ -145,9 +145,7 @@ def same_place(one: "LazyArray", other: "LazyArray") -> bool:
         theirs.skip,
     ):
         return False
-    return mine.swap == theirs.swap and (
-        mine.path == theirs.path or mine.path.samefile(theirs.path)
-    )
+    return mine.swap == theirs.swap and mine.source.same_as(theirs.source)
 
 
 def aligned(one: "LazyArray", other: "LazyArray") -> bool:
@@ -206,5 +204,5 @@ def _fill(file: BinaryIO, view: memoryview, stretch: ByteRange) -> None:
     while view:
         count = file.readinto(view)  # type: ignore[attr-defined]
         if not count:
-            raise shorter(stretch.path)
+            raise shorter(stretch.source)
         view = view[count:]

@@ -3,13 +3,13 @@
 import ast
 from collections.abc import Iterator
 from math import prod
-from pathlib import Path
 from typing import BinaryIO
 
 from jellyml.formats import npy
 from jellyml.formats.containers.pickle.objects import MOST_ARRAYS, TooMuch
 from jellyml.formats.containers.zip import read_directory
 from jellyml.formats.record import Record, size_of
+from jellyml.formats.source import ByteSource
 from jellyml.tensors.byte_range import ByteRange
 from jellyml.tensors.dtypes import DType, of_numpy
 from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
@@ -20,21 +20,21 @@ _ENDING = b".npy"
 _MOST_UNFOLDING = 1032
 
 
-def of_npy(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
-    yield _array("", Record(0, size_of(file)), file, path)
+def of_npy(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
+    yield _array("", Record(0, size_of(file)), file, source)
 
 
-def of_npz(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
+def of_npz(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
     directory = read_directory(file)
     if not directory or len(directory) > MOST_ARRAYS:
-        raise TooMuch(f"{path} is a damaged archive, or one of more than {MOST_ARRAYS:,} arrays.")
+        raise TooMuch(f"{source} is a damaged archive, or one of more than {MOST_ARRAYS:,} arrays.")
     for entry in directory:
         if entry.name.endswith(_ENDING):
             name = entry.name.removesuffix(_ENDING).decode(errors="replace")
-            yield _array(name, directory.locate(entry), file, path)
+            yield _array(name, directory.locate(entry), file, source)
 
 
-def _array(name: str, member: Record | None, file: BinaryIO, path: Path) -> LazyArray:
+def _array(name: str, member: Record | None, file: BinaryIO, source: ByteSource) -> LazyArray:
     unknown = DType("unknown", 1)
     if member is None:
         return LazyArray(name, (), unknown, None, flaw=NOT_THERE)
@@ -56,9 +56,9 @@ def _array(name: str, member: Record | None, file: BinaryIO, path: Path) -> Lazy
     if start + size > room:
         return LazyArray(name, shape, kind, None, flaw=NOT_THERE)
     if member.encoded:
-        place = ByteRange(path, member.offset, size, member.size, start, swap)
+        place = ByteRange(source, member.offset, size, member.size, start, swap)
     else:
-        place = ByteRange(path, member.offset + start, size, swap=swap)
+        place = ByteRange(source, member.offset + start, size, swap=swap)
     strides = _fortran(shape) if fortran and sum(each > 1 for each in shape) > 1 else None
     return LazyArray(name, shape, kind, place, strides)
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +22,13 @@ from jellyml.formats.containers.pickle.objects import MOST_ARRAYS, TooMuch
 from jellyml.formats.record import KEY, MANIFEST_KEY, read_at
 from jellyml.formats.registry import format_of
 from jellyml.formats.signatures import INDEX_SUFFIX, Use
+from jellyml.formats.source import ByteSource, LocalFile, NotAFile
 from jellyml.tensors import numpy, torch
 from jellyml.tensors import safetensors as tensors_safetensors
 from jellyml.tensors.gguf import of_file
 from jellyml.tensors.lazy_array import LazyArray
 
-_READERS: Mapping[str, Callable[[BinaryIO, Path], Iterator[LazyArray]]] = {
+_READERS: Mapping[str, Callable[[BinaryIO, ByteSource], Iterator[LazyArray]]] = {
     torch_zip.name: torch.of_zip,
     torch_legacy.name: torch.of_legacy,
     safetensors.name: tensors_safetensors.of_file,
@@ -84,35 +84,39 @@ class Arrays(Mapping[str, LazyArray]):
         )
 
 
-def arrays_of(path: Path) -> Arrays:
+def arrays_of(path: Path | ByteSource) -> Arrays:
     """The arrays of a file or folder; NoArrays where it is of another kind, TooMuch where it lies.
 
     Nothing is unpickled, and no array is read.
     """
-    if path.is_dir():
+    if isinstance(path, Path) and path.is_dir():
         return Arrays(_within(_folder(path), path))
-    return Arrays(_within(_file(path), path))
+    source = LocalFile(path) if isinstance(path, Path) else path
+    return Arrays(_within(_file(source), source))
 
 
-def _file(path: Path) -> Iterator[LazyArray]:
+def _file(source: ByteSource) -> Iterator[LazyArray]:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
-            raise NoArrays(f"{path} is not a file.", "name the checkpoint's file or folder.")
-        with path.open("rb") as file:
+        with source.open() as file:
             kind = format_of(file).name
             if kind not in _READERS:
-                raise _of_another_kind(path, kind)
-            yield from _READERS[kind](file, path)
+                raise _of_another_kind(source, kind)
+            yield from _READERS[kind](file, source)
+    except NotAFile:
+        raise NoArrays(
+            f"{source} is not a file.", "name the checkpoint's file or folder."
+        ) from None
     except OSError as problem:
         raise NoArrays(
-            f"{path} could not be read: {problem.strerror}.", "check its permissions and its disk."
+            f"{source} could not be read: {problem.strerror}.",
+            "check its permissions and its disk.",
         ) from None
 
 
-def _of_another_kind(path: Path, kind: str) -> NoArrays:
+def _of_another_kind(source: ByteSource, kind: str) -> NoArrays:
     told = "is not known" if kind == unknown.name else f"({kind}) is read by its own library alone"
     return NoArrays(
-        f"The arrays of {path} cannot be found: its format {told}.",
+        f"The arrays of {source} cannot be found: its format {told}.",
         "save the weights as .safetensors, .npz or with torch.save as well, then name that file.",
     )
 
@@ -125,7 +129,7 @@ def _folder(folder: Path) -> Iterator[LazyArray]:
         )
     several = len(shards) > 1
     for shard in shards:
-        for array in _file(shard):
+        for array in _file(LocalFile(shard)):
             # What no shard names, as one array alone, goes by the file's name.
             yield array if array.name or not several else replace(array, name=shard.name)
 
@@ -163,17 +167,17 @@ def _indexed(index: Path) -> list[str]:
     return names[:_MOST_SHARDS]
 
 
-def _within(found: Iterator[LazyArray], path: Path) -> Iterator[LazyArray]:
+def _within(found: Iterator[LazyArray], path: Path | ByteSource) -> Iterator[LazyArray]:
     """The same; raises TooMuch where they would give far more bytes than there are."""
-    files: dict[Path, int] = {}
+    files: dict[ByteSource, int] = {}
     total = 0
     for count, array in enumerate(found):
         if count == MOST_ARRAYS:
             raise TooMuch(f"{path} names more than {MOST_ARRAYS:,} arrays.")
         if array.stretch:
-            place = array.stretch.path
-            if place not in files:
-                files[place] = place.stat().st_size
+            source = array.stretch.source
+            if source not in files:
+                files[source] = source.size
             unfolding = 1 if array.stretch.packed is None else 64
             total += array.nbytes // unfolding
             if total > _FREELY + _MOST_TIMES * sum(files.values()):

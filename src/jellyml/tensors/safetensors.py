@@ -4,11 +4,11 @@ import json
 import re
 from collections.abc import Iterator
 from math import prod
-from pathlib import Path
 from typing import BinaryIO
 
 from jellyml.formats.containers.pickle.objects import MOST_ARRAYS, TooMuch
 from jellyml.formats.record import read_at, size_of
+from jellyml.formats.source import ByteSource
 from jellyml.tensors.byte_range import ByteRange
 from jellyml.tensors.dtypes import DType, of_safetensors
 from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
@@ -22,7 +22,7 @@ _ENTRY = re.compile(rb'\s*(?:,\s*)?("(?:[^"\\]|\\.)*")\s*:\s*(\{[^{}]*\})', re.D
 _END = re.compile(rb"\s*\}")
 
 
-def of_file(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
+def of_file(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
     """Raises TooMuch where the header is damaged."""
     size = int.from_bytes(read_at(file, 0, 8), "little")
     header = _Header(file, size)
@@ -30,10 +30,10 @@ def of_file(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
     try:
         for count, (name, entry) in enumerate(header.entries()):
             if count == MOST_ARRAYS:
-                raise TooMuch(f"{path} names more than {MOST_ARRAYS:,} arrays.")
-            yield _array(name, entry, path, start, length - start)
+                raise TooMuch(f"{source} names more than {MOST_ARRAYS:,} arrays.")
+            yield _array(name, entry, source, start, length - start)
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise TooMuch(f"The header of {path} is damaged.") from None
+        raise TooMuch(f"The header of {source} is damaged.") from None
 
 
 class _Header:
@@ -107,7 +107,9 @@ class _Header:
             at = quote + 1
 
 
-def _array(name: str, entry: dict[str, object], path: Path, start: int, room: int) -> LazyArray:
+def _array(
+    name: str, entry: dict[str, object], source: ByteSource, start: int, room: int
+) -> LazyArray:
     shape, place = entry["shape"], entry["data_offsets"]
     if not (isinstance(shape, list) and isinstance(place, list)):
         raise TypeError
@@ -122,4 +124,4 @@ def _array(name: str, entry: dict[str, object], path: Path, start: int, room: in
     flaw = ""
     if not 0 <= first <= last <= room or last - first != kind.bytes_of(prod(sizes)):
         flaw = NOT_THERE
-    return LazyArray(name, sizes, kind, ByteRange(path, start + first, last - first), flaw=flaw)
+    return LazyArray(name, sizes, kind, ByteRange(source, start + first, last - first), flaw=flaw)

@@ -3,10 +3,10 @@
 import threading
 from functools import lru_cache
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jellyml.errors import JellyError
+from jellyml.formats.source import LocalFile
 from jellyml.tensors.strides import extent
 
 if TYPE_CHECKING:
@@ -105,12 +105,12 @@ def array(lazy: "LazyArray") -> "Array":
     if lazy.size == 0:
         return numpy.empty(lazy.shape, kind)
     stretch = lazy.placed()
-    if not stretch.plain or not isinstance(stretch.path, Path):  # at an address
+    if not stretch.plain or not isinstance(stretch.source, LocalFile):
         return numpy.frombuffer(lazy.read(), kind).reshape(lazy.shape)
     strides = lazy.strides
     count = lazy.size if strides is None else extent(lazy.shape, strides)
     # An array and not a memmap, whose class would go with everything that is made from it.
-    mapped = numpy.memmap(stretch.path, kind, "r", stretch.offset, (count,))
+    mapped = numpy.memmap(stretch.source.path, kind, "r", stretch.offset, (count,))
     flat = numpy.frombuffer(mapped, kind)
     if strides is None:
         return flat.reshape(lazy.shape)

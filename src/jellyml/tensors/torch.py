@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import BinaryIO
 
 from jellyml.formats.containers.pickle import builder
@@ -11,6 +10,7 @@ from jellyml.formats.containers.pickle.objects import Storage, Tensor, TooMuch, 
 from jellyml.formats.containers.pickle.window import Window
 from jellyml.formats.containers.zip import Directory, read_directory
 from jellyml.formats.record import Record, read_at, size_of
+from jellyml.formats.source import ByteSource
 from jellyml.tensors import strides
 from jellyml.tensors.byte_range import ByteRange
 from jellyml.tensors.dtypes import DTYPES, DType, of_storage
@@ -26,19 +26,19 @@ _MOST_UNFOLDING = 1032
 Find = Callable[[Storage], ByteRange | None]
 
 
-def of_zip(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
+def of_zip(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
     """Raises TooMuch where the pickle is damaged."""
     directory = read_directory(file)
     if not directory:
-        raise TooMuch(f"{path} is a damaged archive.")
-    entries = _Entries(file, path, directory)
+        raise TooMuch(f"{source} is a damaged archive.")
+    entries = _Entries(file, source, directory)
     names = ["data.pkl"] if "data.pkl" in entries else []
     root, _ = builder.read(entries.program(names[0])) if names else (None, 0)
     for name, found in tensors(root):
         yield _array(name, found, entries.storage)
 
 
-def of_legacy(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
+def of_legacy(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
     """Raises TooMuch where one of the pickles is damaged."""
     at = 0
     program = Window(file)
@@ -50,13 +50,13 @@ def of_legacy(file: BinaryIO, path: Path) -> Iterator[LazyArray]:
     for _, each in found:
         storage = each.storage if isinstance(each, Tensor) else each
         claimed[storage.key] = storage
-    places = _legacy_places(file, path, claimed, *builder.texts(program, at))
+    places = _legacy_places(file, source, claimed, *builder.texts(program, at))
     for name, each in found:
         yield _array(name, each, lambda storage: places.get(storage.key))
 
 
 def _legacy_places(
-    file: BinaryIO, path: Path, claimed: dict[str, Storage], keys: list[str], at: int
+    file: BinaryIO, source: ByteSource, claimed: dict[str, Storage], keys: list[str], at: int
 ) -> dict[str, ByteRange]:
     """Each storage has its count of elements in 8 bytes before it."""
     places: dict[str, ByteRange] = {}
@@ -66,7 +66,7 @@ def _legacy_places(
         count = int.from_bytes(read_at(file, at, 8), "little", signed=True)
         if kind is None or not 0 <= kind.bytes_of(count) <= length - at - 8:
             break  # where the next one begins cannot be told
-        places[key] = ByteRange(path, at + 8, kind.bytes_of(count))
+        places[key] = ByteRange(source, at + 8, kind.bytes_of(count))
         at += 8 + kind.bytes_of(count)
     return places
 
@@ -74,9 +74,9 @@ def _legacy_places(
 class _Entries:
     """The records of one archive, by their names below its own folder."""
 
-    def __init__(self, file: BinaryIO, path: Path, directory: Directory) -> None:
+    def __init__(self, file: BinaryIO, source: ByteSource, directory: Directory) -> None:
         self._file = file
-        self._path = path
+        self._source = source
         self._directory = directory
         prefix = directory[0].name.split(b"/")[0] + b"/"
         self._indexes = directory.below(prefix)
@@ -90,7 +90,7 @@ class _Entries:
         """A pickle to be walked."""
         record = self._record(name)
         if record is None:
-            raise TooMuch(f"The record {name} of {self._path} is damaged.")
+            raise TooMuch(f"The record {name} of {self._source} is damaged.")
         if record.encoded or record.size <= _HELD:
             return record.head(self._file, _MOST_INFLATED)
         return Window(self._file, record.offset, record.size)
@@ -102,9 +102,9 @@ class _Entries:
             return None
         swap = kind.swap if self._big else 1
         if not record.encoded:
-            return ByteRange(self._path, record.offset, record.size, swap=swap)
+            return ByteRange(self._source, record.offset, record.size, swap=swap)
         size = min(kind.bytes_of(storage.count), record.size * _MOST_UNFOLDING)
-        return ByteRange(self._path, record.offset, size, packed=record.size, swap=swap)
+        return ByteRange(self._source, record.offset, size, packed=record.size, swap=swap)
 
     def _record(self, name: str) -> Record | None:
         index = self._indexes.get(name.encode())
@@ -138,5 +138,5 @@ def _part(place: ByteRange, tensor: Tensor, kind: DType) -> ByteRange | None:
         return None
     swap = kind.swap if place.swap > 1 else 1
     if place.packed is None:
-        return ByteRange(place.path, place.offset + start, size, swap=swap)
-    return ByteRange(place.path, place.offset, size, place.packed, start, swap)
+        return ByteRange(place.source, place.offset + start, size, swap=swap)
+    return ByteRange(place.source, place.offset, size, place.packed, start, swap)

@@ -205,7 +205,7 @@ def _folds(folder: Path) -> bool:
 @contextmanager
 def arriving(path: Location, max_unpacked: int) -> Iterator[IncomingSnapshot]:
     """Open a checkpoint and start to unpack its code. Raises NoSnapshot, BadSnapshot."""
-    checkpoint = Checkpoint.open(path, hold=_HELD)
+    checkpoint = Checkpoint.open(path, cache_size=_HELD)
     with suppress(BadSnapshot):
         _ = checkpoint.manifest  # read before another thread reads the same remote file
     with unpacking(checkpoint, max_unpacked) as quarantine:

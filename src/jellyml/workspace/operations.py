@@ -40,10 +40,10 @@ def load(
 ) -> Outcome:
     """Load the code of a checkpoint into the repository around ``folder``, or into ``to``."""
     # Late: the other verbs do not need them, and the formats take long to import.
-    from jellyml.remote.address import given_place
+    from jellyml.remote.address import parse_argument
     from jellyml.workspace.load import arriving, load_target
 
-    checkpoint = given_place("model", model, paths.given)
+    checkpoint = parse_argument("model", model, paths.given)
     with arriving(checkpoint, max_unpacked) as arrival:
         place = paths.given("to", to) if to is not None else folder
         known = arrival.quarantine.object_format

@@ -84,8 +84,8 @@ def no_such_state(number: int) -> JellyError:
 def loaded(root: Path, arrival: "IncomingSnapshot", commit: str, *, new: bool) -> tuple[str, ...]:
     """Describe the result of a load, how to continue, and how to go back."""
     lines = [f"The code of {arrival.path.name} is loaded into {root}."]
-    if arrival.checkpoint.passed_over:
-        lines.append(f"Another snapshot in the file was skipped: {arrival.checkpoint.passed_over}")
+    if arrival.checkpoint.damaged:
+        lines.append(f"Another snapshot in the file was skipped: {arrival.checkpoint.damaged}")
     branch = arrival.manifest.branch
     origin = f", captured on branch {branch}" if branch else ""
     git = f"git{_there(root, '-C')}"

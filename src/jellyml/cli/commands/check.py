@@ -10,7 +10,7 @@ from jellyml.checkpoint.audit import Checked, Match, check
 from jellyml.cli.parser import Parser
 from jellyml.cli.terminal import Terminal, safe
 from jellyml.errors import pasteable
-from jellyml.remote.address import Remote, place_of
+from jellyml.remote.address import Remote, parse_location
 
 DESCRIPTION = """
 Search the code in a checkpoint, history included, for keys and passwords, other checkpoints
@@ -30,7 +30,7 @@ examples:
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument(
-        "model", type=place_of, metavar="MODEL", help="a checkpoint: file, folder or address"
+        "model", type=parse_location, metavar="MODEL", help="a checkpoint: file, folder or address"
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(

@@ -8,7 +8,7 @@ from jellyml.checkpoint.fill import fill
 from jellyml.cli.parser import Parser, add_code_dir, add_follow_links
 from jellyml.cli.terminal import Terminal
 from jellyml.errors import pasteable
-from jellyml.remote.address import place_of
+from jellyml.remote.address import parse_location
 from jellyml.snapshot.facts import format_size
 
 DESCRIPTION = """
@@ -36,7 +36,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--from",
         dest="source",
-        type=place_of,
+        type=parse_location,
         metavar="CHECKPOINT",
         help="use the snapshot of this checkpoint",
     )

@@ -19,7 +19,7 @@ from jellyml.cli.views.catalog import (
     when,
 )
 from jellyml.errors import JellyError
-from jellyml.remote.address import place_of
+from jellyml.remote.address import parse_location
 from jellyml.snapshot.facts import format_size
 
 DESCRIPTION = """
@@ -44,7 +44,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "paths",
         nargs="*",
-        type=place_of,
+        type=parse_location,
         default=[Path()],
         metavar="PATH",
         help="a folder, a checkpoint, or an address of one (default: here)",

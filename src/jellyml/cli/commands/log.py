@@ -17,7 +17,7 @@ from jellyml.cli.views.log_page.data import data_of
 from jellyml.errors import JellyError
 from jellyml.fs.output import Output
 from jellyml.fs.paths import path_of
-from jellyml.remote.address import place_of
+from jellyml.remote.address import parse_location
 from jellyml.repo.repository import Repository
 
 DESCRIPTION = """
@@ -39,7 +39,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "paths",
         nargs="*",
-        type=place_of,
+        type=parse_location,
         default=[Path()],
         metavar="MODEL",
         help="a checkpoint, a folder of checkpoints, or an address of either (default: here)",

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 
+from jellyml.checkpoint.bounded_file import Sources
 from jellyml.checkpoint.checkpoint import Checkpoint
 from jellyml.checkpoint.reader import CheckpointReader, CodeFile
 from jellyml.cli.parser import Parser, add_max_unpacked
@@ -16,7 +17,7 @@ from jellyml.cli.terminal import Terminal, has_colour, is_terminal, safe
 from jellyml.cli.views import code
 from jellyml.errors import UsageError, pasteable
 from jellyml.fs.paths import mode_of
-from jellyml.remote.address import Location, Remote, place_of
+from jellyml.remote.address import Location, Remote, parse_location
 from jellyml.snapshot.facts import format_size
 from jellyml.snapshot.manifest import Manifest
 
@@ -57,8 +58,9 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, terminal: Terminal) -> None:
-    place, inside = split(args.model)
-    with CheckpointReader(place, args.max_unpacked) as model:
+    sources = Sources()
+    place, inside = split(args.model, sources)
+    with CheckpointReader(place, args.max_unpacked, sources) as model:
         if inside is not None:
             one_file(model, inside, terminal)
         elif args.files:
@@ -78,8 +80,8 @@ def _describe(checkpoint: Checkpoint, args: Namespace, terminal: Terminal) -> No
     else:
         for name, value in _facts(checkpoint):
             terminal.fact(name, value)
-    if checkpoint.passed_over:
-        terminal.warnings([f"A more likely snapshot was skipped. {checkpoint.passed_over.problem}"])
+    if checkpoint.damaged:
+        terminal.warnings([f"A more likely snapshot was skipped. {checkpoint.damaged.problem}"])
 
 
 def _everything(checkpoint: Checkpoint) -> dict[str, object]:
@@ -150,13 +152,13 @@ def _environment(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "machine", ", ".join(str(part) for part in parts if part)
 
 
-def split(words: str) -> tuple[Location, str | None]:
+def split(words: str, sources: Sources) -> tuple[Location, str | None]:
     """Split ``model.pth:src/net.py`` into checkpoint and path; file names may hold colons."""
-    place = place_of(words)
+    place = parse_location(words)
     if isinstance(place, Remote):
         before, _, inside = words.rpartition(":")
         # The colon of a port or a password does not count: splitting there changes the host.
-        if "/" not in before.partition("://")[2] or place.is_there():
+        if "/" not in before.partition("://")[2] or sources.exists(place):
             return place, None
         return Remote(before), inside
     if not mode_of(place):
