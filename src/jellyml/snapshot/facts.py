@@ -14,7 +14,7 @@ _EXPLAINED: dict[Reason, str] = {
     "too much": "the untracked files together are larger than max_untracked",
     "unreadable": "it cannot be read",
     "promised": "it is hidden by a sparse checkout, and this partial clone does not have it",
-    "name": "on some file systems its name, or the target of its link, is another path",
+    "name": "its name, or the target of its link, is another path on some file systems",
 }
 
 
