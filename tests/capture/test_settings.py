@@ -46,7 +46,7 @@ def test_the_nearest_table_up_to_the_root_counts(tmp_path: Path) -> None:
         ("[tool.jellyml]\nmax_file_size = true\n", "max_file_size=True is not a size"),
         ("[tool.jellyml]\nmax_untracked = -1\n", "max_untracked=-1 is not a size"),
         ("[tool.jellyml]\ntimeout = 0\n", "timeout=0 is not a time"),
-        ("[tool.jellyml]\nstrict = 1\n", "strict=1 is neither True nor False"),
+        ("[tool.jellyml]\nstrict = 1\n", "strict=1 is not a boolean"),
         ('[tool.jellyml]\non_secrets = "tell"\n', "on_secrets='tell' is not a choice"),
         ("[tool.jellyml]\non_secrets = []\n", "on_secrets=[] is not a choice"),
         ("[tool.jellyml]\nsize = 1\n", "size is not a setting"),

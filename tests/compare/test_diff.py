@@ -352,8 +352,8 @@ def test_no_repository_is_needed_for_two_checkpoints(
 @pytest.mark.parametrize(
     ("begins", "told"),
     [
-        (b"\x89HDF\r\n\x1a\n", "(HDF5) is read by its own library alone"),
-        (pickle.dumps({"w": [1.0]}), "(pickle) is read by its own library alone"),
+        (b"\x89HDF\r\n\x1a\n", "(HDF5) is supported only by its own library"),
+        (pickle.dumps({"w": [1.0]}), "(pickle) is supported only by its own library"),
         (b"a text", "is not known"),
     ],
     ids=["HDF5", "pickle", "text"],
@@ -365,7 +365,7 @@ def test_a_format_whose_arrays_are_not_read_is_told(
         (tmp_path / name).write_bytes(begins)
     said = type_command("diff", "one", "other", "--only", "weights", cwd=tmp_path)
     assert said.status == 1
-    assert f"The arrays of one cannot be found: its format {told}.\nFix: save" in said.err
+    assert f"The arrays of one cannot be read: its format {told}.\nFix: save" in said.err
 
 
 def test_an_array_that_is_all_of_its_file_has_no_name(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ ENDLESS: dict[str, Callable[[], bytes]] = {
 def test_a_pickle_without_end_cannot_carry(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(end._Walk, "most_steps", 100_000)
     file = io.BytesIO(b"\x80\x04" + ENDLESS[program]())
-    with bounded(seconds=60), pytest.raises(CannotCarry, match="cannot be told"):
+    with bounded(seconds=60), pytest.raises(CannotCarry, match="cannot be determined"):
         end.end_of(file)
 
 

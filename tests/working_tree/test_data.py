@@ -48,7 +48,7 @@ def test_it_is_named_once_with_its_size_and_a_way_out(repo: Folder) -> None:
         assert sentence == (
             "The snapshot holds what looks like data: tables/patients.csv (1.2 MB), more/3.csv"
             " (1.1 MB), more/2.csv (1.1 MB) and 2 more."
-            " Fix: name it in .gitignore, or commit it if it is to go with the model"
+            " Fix: name it in .gitignore, or commit it to keep it in the snapshot"
         )
     repo.write(".gitignore", "tables\nmore\n")
     assert told(repo) == []

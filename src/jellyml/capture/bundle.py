@@ -1,4 +1,4 @@
-"""The bundle of a captured commit: cut its history, pack it, and search it for credentials."""
+"""The bundle of a captured commit: cut its history, pack it, search it for credentials."""
 
 import hashlib
 import io
@@ -24,20 +24,21 @@ from jellyml.working_tree.selection import Selection
 
 History = Literal["auto", "full", "none"] | int
 
-# Budget of the automatic choice: what a checkpoint may grow by, and how long counting may take.
+# Budget of history="auto": bytes of the bundle, and seconds to count the objects.
 AUTO_SIZE = 64_000_000
 AUTO_SECONDS = 1.5
-# Of true texts the newest are kept, within this: with their parents there they are all it takes.
+# Bytes of original commits in a manifest. The newest are kept: a load into a repository that
+# has their parents needs no others.
 _TEXTS = 500_000
 AS_ASKED = "as asked"
 _BLOCK = 1 << 20
 _PACK = ("pack-objects", "--revs", "--stdout", "--delta-base-offset", "--window=0", "-q")
 
-_MOST = 1000
+_MOST = 1000  # credentials that are listed
 
 
-class Growing:
-    """Room for a header, and behind it a bundle as it comes."""
+class BundleWriter:
+    """A bundle in memory, with space for the header of a filling before it."""
 
     def __init__(self) -> None:
         self._file = io.BytesIO()
@@ -46,7 +47,7 @@ class Growing:
 
     @property
     def size(self) -> int:
-        """Bytes of bundle so far."""
+        """Bytes of the bundle so far."""
         return self._file.tell() - serialization.HEADER_SIZE
 
     def write(self, chunk: bytes) -> None:
@@ -56,7 +57,7 @@ class Growing:
     def finished(
         self, *, commit: str, stands_for: str | None = None, object_format: str | None = None
     ) -> bytes:
-        """The filling, whose bundle's ``HEAD`` is ``commit``. Nothing can be written after it."""
+        """Return the filling; ``commit`` is the bundle's ``HEAD``. No write may follow."""
         head = serialization.header_of(
             self.size,
             self._digest.hexdigest(),
@@ -71,24 +72,27 @@ class Growing:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A bundle; ``texts`` maps true commit ids to their raw text where it was cut."""
+    """A bundle; ``texts`` maps the ids of the original commits of a cut history to their text."""
 
-    bundle: Growing
+    bundle: BundleWriter
     commit: str
-    cut: str = ""  # why, as the rest of a sentence
+    cut: str = ""  # the reason, to end a message
     texts: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What the automatic choice may take: bytes of bundle, seconds to count the objects."""
+    """The limits of history="auto": bytes of the bundle, seconds to count the objects."""
 
     size: int = AUTO_SIZE
     seconds: float = AUTO_SECONDS
 
 
 def pack(scratch: Scratch, scan: Scan, commit: str, history: History, budget: Budget) -> Packed:
-    """Make a bundle of ``commit`` with as much history as asked for."""
+    """Return a bundle of ``commit`` with the requested history.
+
+    Raise GitError if git fails, or ``history`` is "full" in a shallow clone.
+    """
     reason = ""
     if history == "full" or history == "auto":
         shallow = (scan.repository.common_dir / "shallow").exists()
@@ -113,20 +117,23 @@ def pack(scratch: Scratch, scan: Scan, commit: str, history: History, budget: Bu
 
 
 def recut(place: Scratch, commit: str, keep: int) -> Packed:
-    """Make a bundle of a commit that lies in ``place`` with ``keep`` commits below it."""
+    """Return a bundle of a commit in ``place`` with ``keep`` commits below it."""
     return _cut(place, _newest_commits(place.git, commit, keep + 1), AS_ASKED)
 
 
 class _GivenUpError(Exception):
-    """The whole history is not to be had within the budget: why, as the rest of a sentence."""
+    """The full history exceeds the budget, or git cannot pack it; the text is the reason."""
 
 
-def _bundle(scratch: Scratch, commit: str, budget: Budget | None) -> Growing:
-    """All that ``commit`` reaches; without a budget errors of git are raised as they are."""
-    bundle = Growing()
+def _bundle(scratch: Scratch, commit: str, budget: Budget | None) -> BundleWriter:
+    """Return a bundle of everything that ``commit`` reaches.
+
+    Raise GitError if git fails. With a budget, raise _GivenUpError instead, and if it is exceeded.
+    """
+    bundle = BundleWriter()
     bundle.write(_head(commit))
     with scratch.git.start(*_PACK) as process, scratch.git.watched(process):
-        with suppress(BrokenPipeError):  # its own words, read below, say why it went
+        with suppress(BrokenPipeError):  # git's error output, read below, has the reason
             assert process.stdin
             process.stdin.write(f"{commit}\n".encode())
             process.stdin.close()
@@ -155,7 +162,10 @@ def _head(commit: str) -> bytes:
 
 
 def _blocks(output: IO[bytes], budget: Budget | None, stop: Callable[[], None]) -> Iterator[bytes]:
-    """What git prints, a little at a time: the first comes when it has counted the objects."""
+    """Yield git's output in blocks of at most 1 MiB.
+
+    The first block comes when git has counted the objects. Raise _GivenUpError if it is late.
+    """
     seconds = budget.seconds if budget else threading.TIMEOUT_MAX
     counting = threading.Timer(seconds, stop)
     began = time.monotonic()
@@ -163,7 +173,7 @@ def _blocks(output: IO[bytes], budget: Budget | None, stop: Callable[[], None]) 
         counting.start()
     block = os.read(output.fileno(), _BLOCK)
     counting.cancel()
-    if time.monotonic() - began > seconds:  # the timer's thread may come late
+    if time.monotonic() - began > seconds:  # the timer may be delayed
         raise _GivenUpError(f"it took more than {seconds:g} s to count")
     while block:
         yield block
@@ -171,46 +181,53 @@ def _blocks(output: IO[bytes], budget: Budget | None, stop: Callable[[], None]) 
 
 
 def _newest_commits(git: Git, commit: str, count: int) -> list[str]:
-    """A commit and what is below it, ``count`` in all; newest first."""
+    """Return a commit and those below it, ``count`` in all, newest first."""
     words = ("rev-list", "--topo-order", f"--max-count={count}", commit)
     return git.run(*words).decode().split() if count else []
 
 
 def _cut(scratch: Scratch, chain: list[str], why: str) -> Packed:
-    """Rewrite commits, newest first, so that nothing beyond them is needed; bundle the newest."""
+    """Return a bundle of ``chain``, newest first, without the commits below it.
+
+    Idea: each commit is rewritten, oldest first, with only the parents in the chain. A
+    rewritten commit has a new id, so its original text is returned for the manifest.
+    """
     rewritten: dict[str, str] = {}
     texts: dict[str, bytes] = {}
     oldest_first = chain[::-1]
     texts_of = scratch.git.read_objects(oldest_first)
     for one, text in zip(oldest_first, texts_of, strict=True):
-        stand_in = _stand_in(text, rewritten)
-        rewritten[one] = commit_id(stand_in, one)
+        new_text = _rewritten_text(text, rewritten)
+        rewritten[one] = commit_id(new_text, one)
         if rewritten[one] != one:
             texts[one] = text
-            scratch.keep_commit(stand_in, rewritten[one])
+            scratch.keep_commit(new_text, rewritten[one])
     tip = rewritten[chain[0]]
     return Packed(_bundle(scratch, tip, None), tip, why if texts else "", _newest(texts))
 
 
 def _newest(texts: dict[str, bytes]) -> dict[str, bytes]:
-    """As many of the texts, from the last back, as a manifest may hold; in order."""
-    kept: dict[str, bytes] = {}
+    """Return the last texts that fit into a manifest, in their order; one at least."""
+    newest: dict[str, bytes] = {}
     room = _TEXTS
     for oid, text in reversed(texts.items()):
         room -= len(text)
-        if room < 0 and kept:
+        if room < 0 and newest:
             break
-        kept[oid] = text
-    return dict(reversed(kept.items()))
+        newest[oid] = text
+    return dict(reversed(newest.items()))
 
 
 _HEADER = re.compile(rb"([\w-]+) [^\n]*\n(?: [^\n]*\n)*")
 
 
-def _stand_in(text: bytes, rewritten: Mapping[str, str]) -> bytes:
-    """A commit's text with the parents we carry, rewritten, and no others."""
+def _rewritten_text(text: bytes, rewritten: Mapping[str, str]) -> bytes:
+    """Return a commit's text with only the parents in ``rewritten``, by their new ids.
+
+    A changed commit loses its signature, which would no longer be valid.
+    """
     head, _, message = text.partition(b"\n\n")
-    kept = []
+    lines = []
     changed = False
     signed = (b"gpgsig", b"mergetag")
     for match in _HEADER.finditer(head + b"\n"):
@@ -220,31 +237,31 @@ def _stand_in(text: bytes, rewritten: Mapping[str, str]) -> bytes:
             new = rewritten.get(parent)
             changed |= new != parent
             if new:
-                kept.append(b"parent %s\n" % new.encode())
+                lines.append(b"parent %s\n" % new.encode())
         else:
-            kept.append(line)
+            lines.append(line)
     if not changed:
         return text
-    lines = [line for line in kept if not line.startswith(signed)]
-    return b"".join(lines) + b"\n" + message
+    unsigned = [line for line in lines if not line.startswith(signed)]
+    return b"".join(unsigned) + b"\n" + message
 
 
 def commit_id(text: bytes, like: str) -> str:
-    """The id of a commit of this text, in the object format that ``like`` is of."""
+    """Return the id of a commit with this text, in the object format of the id ``like``."""
     algorithm = "sha1" if len(like) == 40 else "sha256"
     return hashlib.new(algorithm, b"commit %d\0" % len(text) + text).hexdigest()
 
 
 def credentials(selection: Selection, contents: Contents) -> list[Credential]:
-    """What looks like a credential in files that differ from HEAD; of 1,000 at most."""
-    found: list[Credential] = []
-    for path, there in sorted(selection.overlay.items()):
-        if there is None or there.mode == SYMLINK:
+    """Return possible credentials in files that differ from HEAD, 1,000 at most."""
+    rows: list[Credential] = []
+    for path, entry in sorted(selection.overlay.items()):
+        if entry is None or entry.mode == SYMLINK:
             continue
-        content = contents.read(path, there)
+        content = contents.read(path, entry)
         if content is not None:
             name = os.fsdecode(path)
-            found += (Credential(name, line, kind) for line, kind in in_content(content))
-        if len(found) >= _MOST:
+            rows += (Credential(name, line, kind) for line, kind in in_content(content))
+        if len(rows) >= _MOST:
             break
-    return found[:_MOST]
+    return rows[:_MOST]

@@ -1,8 +1,8 @@
-"""Captures kept by key, each built once: a second capture of the same code costs one read.
+"""The cache of captures, by key: a second capture of the same code only reads it.
 
 Processes that start together (the ranks of one job, the workers of a loader) each read the
-working tree. One of them builds, under a lock by key. The others wait for its result, and build
-alone when they have waited too long. What is in the folder is checked like any other input.
+working tree. One of them builds, under a lock by key. The others wait for its result. After
+``WAIT`` seconds they build alone. The files of the cache are checked like any other input.
 """
 
 import base64
@@ -22,23 +22,23 @@ from jellyml.fs import atomic, locks
 from jellyml.snapshot import serialization
 from jellyml.snapshot.facts import Credential
 
-LIMIT = 2_000_000_000  # bytes of captures kept; the least recently used go first
+LIMIT = 2_000_000_000  # bytes of all captures; the least recently used are removed first
 WAIT = 30.0  # seconds to wait for another process before building alone
-_TRIES = 3  # as long as files change under the read
+_TRIES = 3  # captures to attempt while files change during the read
 _READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_BINARY"))
 _FOLDERS = ("captures", "locks", "indexes")
-_BUCKETS = 256  # at most so many lock files, and so many files of indexes
-_START = 64  # bytes that hold the first line: a checksum and a length
-_KEY = re.compile(r"\w{1,64}", re.ASCII)  # a name in the folder, never a path
-_LARGEST = 1 << 16  # bytes of a file of indexes
-_OLD = 3600.0  # seconds after which what a killed process left half written is litter
+_BUCKETS = 256  # the most lock files, and the most files of indexes
+_START = 64  # bytes that are read for the first line: a checksum and a length
+_KEY = re.compile(r"\w{1,64}", re.ASCII)  # a file name, never a path
+_LARGEST = 1 << 16  # bytes that are read of a file of indexes
+_OLD = 3600.0  # seconds after which a temporary file of a killed process is removed
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A capture's filling, and what is known from building it."""
+    """A capture's filling, and the facts from building it."""
 
     filling: bytes
     commit: str
@@ -49,7 +49,7 @@ class Built:
 
     @property
     def bundle_sha256(self) -> str | None:
-        """As the filling's header has it. Raises BadSnapshot."""
+        """The digest in the filling's header. Raise BadSnapshot if the header is malformed."""
         return serialization.parse_header(self.filling[: serialization.HEADER_SIZE]).sha256
 
 
@@ -61,7 +61,7 @@ class Cache:
 
     @classmethod
     def open(cls, folder: Path) -> "Cache | None":
-        """The cache, or None where there is no folder to write to. Links are not followed."""
+        """Return the cache; None if the folder is unwritable, a link, or another user's."""
         if not folder.is_absolute() or folder.is_symlink():
             return None
         try:
@@ -72,7 +72,7 @@ class Cache:
                 (folder / name).mkdir(exist_ok=True, mode=0o700)
                 if (folder / name).is_symlink():
                     return None
-            # Where a home is itself a repository, the cache is not part of its code.
+            # A home folder that is itself a repository must not track the cache.
             with suppress(FileExistsError), (folder / ".gitignore").open("x") as file:
                 file.write("*\n")
         except OSError:
@@ -87,62 +87,62 @@ class Cache:
         keep_if: Callable[[], bool] = lambda: True,
         wait: float = WAIT,
     ) -> Built:
-        """The capture of that name; one that is missing is built, and kept if ``keep_if()``.
+        """Return the capture of ``key``. Build it if it is missing, and keep it if ``keep_if()``.
 
-        Another process that builds it is waited for, ``wait`` seconds at most.
+        Wait at most ``wait`` seconds for another process that builds it.
         """
-        found = self.get(key)
-        if found:
-            return found
+        cached = self.get(key)
+        if cached:
+            return cached
         with self._build_lock(key, wait):
-            found = self.get(key)  # another process may have built it meanwhile
-            if found:
-                return found
+            cached = self.get(key)  # another process may have built it meanwhile
+            if cached:
+                return cached
             built = build()
             if keep_if():
                 self.put(key, built)
             return built
 
     def get(self, key: str) -> Built | None:
-        """A capture; None where it is missing, torn, or not as JellyML writes it."""
+        """Return a capture; None if it is missing, incomplete or malformed."""
         path = self._capture(key)
-        found = _read(path)
+        cached = _read(path)
         with suppress(OSError):
-            if found:
+            if cached:
                 os.utime(path)
-        return found
+        return cached
 
     def put(self, key: str, built: Built) -> None:
-        """Keep a capture; a full disk only means that it is not kept."""
+        """Store a capture. If that fails, for example on a full disk, the cache is unchanged."""
         text = json.dumps(_as_json(built)).encode()
         head = b"%d %d\n" % (zlib.crc32(built.filling, zlib.crc32(text)), len(text))
         with suppress(OSError):
-            # Not synced: what a power cut tears, the checksum finds.
+            # Not synced: the checksum detects what a power cut leaves incomplete.
             atomic.replace(self._capture(key), [head, text, built.filling], durable=False)
             self._sweep()
 
     def indexes(self, repository: Path) -> dict[str, bool]:
-        """What the last read of a repository found of its indexes; see ``WorkingTree``."""
+        """Return the ``WorkingTree.indexes`` of the last read of a repository."""
         try:
-            found = json.loads(atomic.read_plain(self._indexes(repository), _LARGEST))
+            stored = json.loads(atomic.read_plain(self._indexes(repository), _LARGEST))
         except (OSError, ValueError, RecursionError):
             return {}
-        right = isinstance(found, dict) and all(isinstance(one, bool) for one in found.values())
-        return found if right else {}
+        valid = isinstance(stored, dict) and all(isinstance(one, bool) for one in stored.values())
+        return stored if valid else {}
 
-    def keep_indexes(self, repository: Path, found: Mapping[str, bool]) -> None:
-        """Keep that for the next process. A checksum names the index, so nothing goes stale."""
+    def keep_indexes(self, repository: Path, indexes: Mapping[str, bool]) -> None:
+        """Store ``indexes`` for the next process. A key is a checksum, so none becomes stale."""
         with suppress(OSError):
-            text = json.dumps(found).encode()
+            text = json.dumps(indexes).encode()
             atomic.replace(self._indexes(repository), [text], durable=False)
 
     @contextmanager
     def _build_lock(self, key: str, wait: float) -> Iterator[None]:
-        """Hold the lock of a key; go on without it once the capture is there, or after ``wait``."""
+        """Hold the lock of a key. Go on without it once the capture exists, or after ``wait``."""
         lock = self.folder / "locks" / _bucket(key.encode())
-        with ExitStack() as held:
+        with ExitStack() as stack:
             with suppress(OSError):  # a file system without locks: each process builds alone
-                held.enter_context(locks.locked(lock, wait=wait, unless=self._capture(key).exists))
+                stack.enter_context(locks.locked(lock, wait=wait, unless=self._capture(key).exists))
             yield
 
     def _capture(self, key: str) -> Path:
@@ -154,17 +154,17 @@ class Cache:
         return self.folder / "indexes" / _bucket(os.fsencode(repository))
 
     def _sweep(self) -> None:
-        """Drop the least recently used beyond the limit, and litter."""
-        kept = []
+        """Remove old temporary files, and the least recently used captures beyond the limit."""
+        captures = []
         total = 0
         for path in (self.folder / "captures").iterdir():
-            seen = path.lstat()
-            if path.name.startswith(".") and seen.st_mtime < time.time() - _OLD:
+            info = path.lstat()
+            if path.name.startswith(".") and info.st_mtime < time.time() - _OLD:
                 path.unlink(missing_ok=True)
             elif not path.name.startswith("."):
-                kept.append((seen.st_mtime, seen.st_size, path))
-                total += seen.st_size
-        for _, size, path in sorted(kept)[:-1]:
+                captures.append((info.st_mtime, info.st_size, path))
+                total += info.st_size
+        for _, size, path in sorted(captures)[:-1]:
             if total <= LIMIT:
                 break
             path.unlink(missing_ok=True)
@@ -172,7 +172,7 @@ class Cache:
 
 
 def retry(attempt: Callable[[], T], when: type[Exception]) -> T:
-    """What ``attempt`` returns, tried again while it raises ``when``; three times in all."""
+    """Return the result of ``attempt``, called up to three times while it raises ``when``."""
     for _ in range(_TRIES - 1):
         with suppress(when):
             return attempt()
@@ -206,7 +206,7 @@ def _read(path: Path) -> Built | None:
                 return None
             file.seek(line)
             facts = file.read(length)
-            # Read in one piece, and never copied: it may be tens of megabytes.
+            # One read and no copy: it may be tens of megabytes.
             filling = file.read(size - begin)
         if zlib.crc32(filling, zlib.crc32(facts)) != check:
             return None
@@ -216,7 +216,7 @@ def _read(path: Path) -> Built | None:
 
 
 def _built(filling: bytes, facts: Mapping[str, object]) -> Built:
-    """A capture from its file. Raises what a malformed one raises."""
+    """Return the capture in a cache file. ``_read`` lists the errors for a malformed one."""
     texts = cast("Mapping[str, str]", facts["texts"])
     rows = cast("list[Mapping[str, object]]", facts["secrets"])
     built = Built(

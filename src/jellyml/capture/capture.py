@@ -1,6 +1,6 @@
 """Capture a working tree: read it, and take its bundle from the cache or build it.
 
-Nothing of the user's is written: not the index, not HEAD, not the object store, no file.
+It writes nothing in the repository: not the index, HEAD, the object store or a file.
 """
 
 import os
@@ -26,7 +26,7 @@ from jellyml.working_tree.selection import Limits
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a capture may hold, and the seconds that it may take.
+    """The options of a capture; ``timeout`` in seconds.
 
     ``history``: ``"auto"`` (all of it within 64 MB and 1.5 s of counting), ``"full"``,
     ``"none"``, or a number of commits below the snapshot.
@@ -35,16 +35,16 @@ class Options:
     history: History = "auto"
     limits: Limits = field(default_factory=Limits)
     timeout: float = 60.0
-    budget: Budget = field(default_factory=Budget)  # what "auto" may take
+    budget: Budget = field(default_factory=Budget)  # of "auto"
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A filling and what is known about the code in it."""
+    """A filling and the facts about the code in it."""
 
     filling: bytes
     facts: CodeFacts
-    interrupted: bool = False  # a load was, and the code may be half of it
+    interrupted: bool = False  # a load was interrupted here: the code may be incomplete
 
 
 Meanwhile = Callable[[Path], None]
@@ -53,16 +53,16 @@ Meanwhile = Callable[[Path], None]
 def capture(
     folder: Path,
     options: Options,
-    kept: Path | None,
+    cache_folder: Path | None,
     meanwhile: Meanwhile = lambda _: None,
 ) -> Capture:
-    """Capture the working tree that holds ``folder``; ``kept`` is the cache's folder.
+    """Return a capture of the working tree that contains ``folder``. Change nothing in it.
 
-    ``meanwhile`` is called with the root while git is at work. Raises NotARepository,
-    GitError, TookTooLong, OSError. Changes nothing.
+    ``cache_folder`` is None for no cache. ``meanwhile`` is called with the root while git runs.
+    Raise NotARepository, GitError, TookTooLong or OSError.
     """
     deadline = time.monotonic() + options.timeout
-    store = Cache.open(kept) if kept else None
+    store = Cache.open(cache_folder) if cache_folder else None
 
     def attempt(repository: Repository) -> Capture:
         return _capture(repository, options, store, meanwhile)
@@ -79,7 +79,10 @@ def _capture(
 ) -> Capture:
     known = store.indexes(repository.root) if store else {}
     tree = reader.read(
-        repository, options.limits, indexes=known, meanwhile=lambda found: meanwhile(found.root)
+        repository,
+        options.limits,
+        indexes=known,
+        meanwhile=lambda confirmed: meanwhile(confirmed.root),
     )
     build = partial(_build, tree, options)
     if store:
@@ -94,7 +97,7 @@ def _capture(
 
 
 def _build(tree: WorkingTree, options: Options) -> Built:
-    """Commit the working tree in a scratch directory, pack it, scan what differs for keys."""
+    """Commit the working tree in a scratch directory, pack it, search it for credentials."""
     selection, contents = tree.selection, tree.contents
     with scratch(selection.scan) as place:
         commit = commit_of(place, selection, contents)
@@ -114,12 +117,12 @@ def _build(tree: WorkingTree, options: Options) -> Built:
 
 
 def _facts(tree: WorkingTree, built: Built) -> CodeFacts:
-    """What this process read, and what is kept with the bundle, which another may have built."""
-    seen = tree.facts()
+    """Return the facts of this process's read, and those of the build, possibly by another one."""
+    facts = tree.facts()
     return replace(
-        seen,
+        facts,
         commit=built.commit,
-        dirty=built.commit != seen.base,
+        dirty=built.commit != facts.base,
         cut=built.cut,
         raw=built.raw,
         secrets=built.secrets,

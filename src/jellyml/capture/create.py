@@ -1,6 +1,6 @@
 """``create_snapshot``: capture the code while training starts, to save it with the model.
 
-``torch.save({..., **snapshot}, path)``. It never ends a training run unless asked to.
+``torch.save({..., **snapshot}, path)``. By default a failed capture does not end the training run.
 """
 
 import stat
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from torch.distributed import ProcessGroup
 
-_NAMED = 10
-_DATA_NAMED = 3
+_NAMED = 10  # messages of one kind
+_DATA_NAMED = 3  # files named in one message
 _WITHHOLD = (
     "take it out of the file before the model leaves this machine, or end the line with"
     " # pragma: allowlist secret"
@@ -62,29 +62,29 @@ def create_snapshot(
     """Capture the code of the repository that holds ``git_repo_path``; change nothing in it.
 
     git_repo_path        any folder in the repository; the current one by default
-    out_git_bundle_path  a file to which the bare git bundle is written as well; of what is there,
-                         only a bundle that JellyML wrote is replaced
-    create_git_repo      make a repository (with an ignore file) where there is none
+    out_git_bundle_path  a file to which the bare git bundle is written as well; an existing file
+                         is replaced only if it is a bundle that JellyML wrote
+    create_git_repo      make a repository (with an ignore file) if there is none
     history              ``"auto"`` (all, within 64 MB and 1.5 s), ``"full"``, ``"none"``, or a
                          number of commits below the snapshot
     max_file_size        bytes; a larger untracked file is left out, and named; 50,000,000
-    max_untracked        bytes; of more untracked files the largest are left out, and named;
-                         250,000,000
-    strict               raise where a capture fails, instead of warning
+    max_untracked        bytes of all untracked files; if they are larger, the largest are left
+                         out, and named; 250,000,000
+    strict               raise if a capture fails, instead of warning
     timeout              seconds after which the capture counts as failed; 60
-    on_secrets           what to do where files that differ from HEAD hold what looks like a
-                         credential: ``"warn"`` (and note it in the manifest), ``"error"``,
-                         ``"ignore"``
-    group                a process group of torch.distributed: a collective, called by every
-                         rank of it; its first rank captures, all get the same snapshot
-    notes                what you want to find in the manifest again (JSON)
+    on_secrets           what to do if files that differ from HEAD hold possible credentials:
+                         ``"warn"`` (and note them in the manifest), ``"error"``, ``"ignore"``
+    group                a process group of torch.distributed; every rank must call, the first
+                         rank captures, and all ranks get the same snapshot
+    notes                values to record in the manifest (JSON)
 
-    What is left None is as ``[tool.jellyml]`` in ``pyproject.toml`` says, else as above.
+    An argument that is None is taken from ``[tool.jellyml]`` in ``pyproject.toml``, else it has
+    the default above.
 
-    A capture that fails gives a snapshot with the manifest alone (``commit`` None, ``error``
-    set) and a JellyWarning: it never ends a training run. Raises NotARepository where there
-    is no repository, UsageError for wrong arguments, SecretsFound where that was asked for,
-    and with ``strict`` any JellyError.
+    A capture that fails returns a snapshot with only the manifest (``commit`` None, ``error``
+    set) and a JellyWarning: it never ends a training run. Raise NotARepository if there is no
+    repository, UsageError for wrong arguments, SecretsFound with ``on_secrets="error"``, and
+    with ``strict`` any JellyError.
     """
     arguments = {
         "history": history,
@@ -94,7 +94,7 @@ def create_snapshot(
         "timeout": timeout,
         "on_secrets": on_secrets,
     }
-    said: list[str] = []
+    messages: list[str] = []
     around: dict[Path, manifest.Surroundings] = {}
 
     def meanwhile(root: Path) -> None:
@@ -102,24 +102,25 @@ def create_snapshot(
 
     def take() -> Capture:
         folder = _folder(git_repo_path)
-        asked, told = settings(folder, arguments)
-        said.extend(told)
+        chosen, file_warnings = settings(folder, arguments)
+        messages.extend(file_warnings)
         bundle = _bundle_output(out_git_bundle_path)
-        taken = _taken(folder, asked, create_git_repo, said, meanwhile)
-        if bundle and taken.filling:
-            _write(bundle, taken, asked.strict, said)
-        return taken
+        captured = _captured(folder, chosen, create_git_repo, messages, meanwhile)
+        if bundle and captured.filling:
+            _write(bundle, captured, chosen.strict, messages)
+        return captured
 
     if group is None:
         _check_notes(notes)
-        taken = take()
+        captured = take()
     else:
         from jellyml.capture.distributed import on_first_rank
 
-        taken = on_first_rank(group, take)  # no rank may leave before it, or the others wait
+        # Before the check, which may raise: every rank must take part in the collective.
+        captured = on_first_rank(group, take)
         _check_notes(notes)
-    _warn(said)
-    return _recorded(taken, notes, around.get(taken.facts.root))
+    _warn(messages)
+    return _recorded(captured, notes, around.get(captured.facts.root))
 
 
 create_jelly_filling = create_snapshot
@@ -130,19 +131,19 @@ def snapshot_for(
     git_repo_path: "str | os.PathLike[str] | None" = None,
     history: History | None = None,
 ) -> Snapshot:
-    """The code as it is now, for a checkpoint that lies there already and is no part of it.
+    """Return a snapshot of the code as it is now, for the existing checkpoint ``model``.
 
-    Raises what stands in the way of the capture.
+    The checkpoint itself is left out. Raise any JellyError of the capture.
     """
     folder = _folder(git_repo_path)
-    asked, said = settings(folder, {"strict": True, "history": history})
-    taken = _taken(folder, asked, False, said, lambda _: None, model.absolute())
-    _warn(said)
-    return _recorded(taken, None)
+    chosen, messages = settings(folder, {"strict": True, "history": history})
+    captured = _captured(folder, chosen, False, messages, lambda _: None, model.absolute())
+    _warn(messages)
+    return _recorded(captured, None)
 
 
 def on_secrets(git_repo_path: "str | os.PathLike[str] | None") -> OnSecrets:
-    """What ``[tool.jellyml]`` says, for who looks further than a capture."""
+    """Return the setting ``on_secrets`` in ``[tool.jellyml]``, or its default."""
     return settings(_folder(git_repo_path), {})[0].on_secrets
 
 
@@ -151,40 +152,43 @@ def without_code(
     error: Exception,
     notes: Mapping[str, object] | None = None,
 ) -> Snapshot:
-    """What a run saves whose code could not be captured: the manifest alone, and why."""
+    """Return a snapshot without code, for a failed capture: the manifest with the error."""
     root = Path("." if git_repo_path is None else git_repo_path).absolute()
     return _recorded(Capture(b"", CodeFacts(root=root, error=_text(error))), notes)
 
 
 def _recorded(
-    taken: Capture,
+    captured: Capture,
     notes: Mapping[str, object] | None,
     around: manifest.Surroundings | None = None,
 ) -> Snapshot:
     version = _version.__version__
-    recorded = manifest.record(taken.facts, version=version, notes=notes, around=around)
-    return Snapshot(taken.filling, serialization.manifest_record(recorded), taken.facts)
+    recorded = manifest.record(captured.facts, version=version, notes=notes, around=around)
+    return Snapshot(captured.filling, serialization.manifest_record(recorded), captured.facts)
 
 
-def _taken(
+def _captured(
     folder: Path,
-    asked: Settings,
+    chosen: Settings,
     create: bool,
-    said: list[str],
+    messages: list[str],
     meanwhile: Meanwhile,
     model: Path | None = None,
 ) -> Capture:
-    """The capture, or one that failed; what the user should hear goes to ``said``."""
-    limits = Limits(asked.max_file_size, asked.max_untracked, model)
-    options = Options(asked.history, limits, asked.timeout)
+    """Return the capture, or an empty one if it failed; append warnings to ``messages``.
+
+    Raise NotARepository if there is no repository, and any error with ``strict``.
+    """
+    limits = Limits(chosen.max_file_size, chosen.max_untracked, model)
+    options = Options(chosen.history, limits, chosen.timeout)
     try:
         try:
-            taken = capture(folder, options, _cache_folder(), meanwhile)
+            captured = capture(folder, options, _cache_folder(), meanwhile)
         except NotARepository:
             if not create:
                 raise
             make_repository(folder)
-            taken = capture(folder, options, _cache_folder(), meanwhile)
+            captured = capture(folder, options, _cache_folder(), meanwhile)
     except NotARepository as error:
         if create:
             raise
@@ -192,53 +196,53 @@ def _taken(
             error.problem,
             "run git init in your project's folder, or pass create_git_repo=True.",
         ) from None
-    except Exception as error:  # no training run ends for want of a snapshot
-        if asked.strict or (create and isinstance(error, ForeignRepository)):
+    except Exception as error:  # a failed capture must not end a training run
+        if chosen.strict or (create and isinstance(error, ForeignRepository)):
             raise
-        said.append(f"The code was not captured. {_text(error)}")
+        messages.append(f"The code was not captured. {_text(error)}")
         return Capture(b"", CodeFacts(root=folder, error=_text(error)))
-    taken = _with_secrets(taken, asked.on_secrets)
-    said += report(taken.facts, interrupted=taken.interrupted)
-    return taken
+    captured = _with_secrets(captured, chosen.on_secrets)
+    messages += report(captured.facts, interrupted=captured.interrupted)
+    return captured
 
 
-def _with_secrets(taken: Capture, on_secrets: OnSecrets) -> Capture:
-    found = taken.facts.secrets
-    if found and on_secrets == "error":
+def _with_secrets(captured: Capture, on_secrets: OnSecrets) -> Capture:
+    secrets = captured.facts.secrets
+    if secrets and on_secrets == "error":
         raise SecretsFound(
-            f"What would be saved with the model looks like a secret: {found[0]}.",
+            f"What would be saved with the model looks like a secret: {secrets[0]}.",
             "take it out of the file (and revoke it if it ever left this machine), or end the"
             " line with # pragma: allowlist secret.",
         )
-    if found and on_secrets == "ignore":
-        return replace(taken, facts=replace(taken.facts, secrets=()))
-    return taken
+    if secrets and on_secrets == "ignore":
+        return replace(captured, facts=replace(captured.facts, secrets=()))
+    return captured
 
 
 def _text(error: Exception) -> str:
-    ours = isinstance(error, (JellyError, OSError))
-    return str(error) if ours else f"{type(error).__name__}: {error}"
+    expected = isinstance(error, (JellyError, OSError))
+    return str(error) if expected else f"{type(error).__name__}: {error}"
 
 
-def _write(bundle: Output, taken: Capture, strict: bool, said: list[str]) -> None:
+def _write(bundle: Output, captured: Capture, strict: bool, messages: list[str]) -> None:
     try:
-        bundle.write([taken.filling[serialization.HEADER_SIZE :]])
-    except (OSError, UsageError) as error:  # what is in the way has come since the capture began
+        bundle.write([captured.filling[serialization.HEADER_SIZE :]])
+    except (OSError, UsageError) as error:  # the path was free when the capture began
         if strict:
             raise
-        said.append(f"The bundle was not written to {bundle.path}: {error}")
+        messages.append(f"The bundle was not written to {bundle.path}: {error}")
 
 
 def _warn(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         with suppress(ValueError):  # standard error may be closed
-            warnings.warn(sentence, JellyWarning, stacklevel=3)  # the line that asked
+            warnings.warn(sentence, JellyWarning, stacklevel=3)  # the line of the user's call
 
 
 def _check_notes(notes: Mapping[str, object] | None) -> None:
     if notes is not None and not isinstance(notes, Mapping):
         raise UsageError("notes is not a dictionary.", 'pass one, such as {"note": "a text"}.')
-    if notes:  # whether they can be written shows now, not when the code was captured
+    if notes:  # fail now if they cannot be written, not after the capture
         trial = manifest.record(CodeFacts(root=Path()), version=_version.__version__, notes=notes)
         serialization.manifest_record(trial)
 
@@ -251,7 +255,7 @@ def _folder(path: "str | os.PathLike[str] | None") -> Path:
 
 
 def _bundle_output(path: "str | os.PathLike[str] | None") -> Output | None:
-    """Where the bundle goes; UsageError where it cannot be written, before any time is spent."""
+    """Return the output of the bundle. Raise UsageError if it cannot be written."""
     if path is None:
         return None
     place = paths.given("out_git_bundle_path", path)
@@ -267,34 +271,34 @@ def _cache_folder() -> Path:
 
 
 def report(facts: CodeFacts, *, interrupted: bool) -> list[str]:
-    """Sentences; ``interrupted`` says that a load was, and the code may be half of it."""
-    said = []
+    """Return the warnings about a capture; ``interrupted`` if a load was interrupted before it."""
+    messages = []
     if interrupted:
-        said.append(
-            "A jellyml command was interrupted here, so the code may be half of what was loaded."
+        messages.append(
+            "A jellyml command was interrupted here, so the code may be incomplete."
             " Fix: jellyml doctor"
         )
     if facts.cut and facts.cut != AS_ASKED:
-        said.append(f"The history was left out of the snapshot: {facts.cut}.")
+        messages.append(f"The history was left out of the snapshot: {facts.cut}.")
     missing = [
         f"{one.path} was left out of the snapshot: {one.explained}."
         for one in facts.left_out
         if one.reason != "checkpoint"
     ]
-    raw = [f"{path} was captured as it lies: its filter was not run." for path in facts.raw]
+    raw = [f"{path} was captured as it is on disk: its filter was not run." for path in facts.raw]
     secrets = [
         f"The snapshot holds what looks like a secret: {one}. Fix: {_WITHHOLD}"
         for one in facts.secrets
     ]
-    said += _data(facts)
-    said += _first(missing, "more files were left out; the manifest names them.")
-    said += _first(raw, "more files were captured as they lie.")
-    said += _first(secrets, "more places look like secrets; the manifest names them.")
-    return said
+    messages += _data(facts)
+    messages += _first(missing, "more files were left out; the manifest names them.")
+    messages += _first(raw, "more files were captured as they are on disk.")
+    messages += _first(secrets, "more places look like secrets; the manifest names them.")
+    return messages
 
 
 def _data(facts: CodeFacts) -> list[str]:
-    """One sentence for all: a folder of pictures has thousands."""
+    """Return one message for all files: a folder of pictures has thousands."""
     if not facts.data:
         return []
     named = [f"{one.path} ({format_size(one.size)})" for one in facts.data[:_DATA_NAMED]]
@@ -302,7 +306,7 @@ def _data(facts: CodeFacts) -> list[str]:
     more = f" and {rest} more" if rest else ""
     return [
         f"The snapshot holds what looks like data: {', '.join(named)}{more}."
-        " Fix: name it in .gitignore, or commit it if it is to go with the model"
+        " Fix: name it in .gitignore, or commit it to keep it in the snapshot"
     ]
 
 

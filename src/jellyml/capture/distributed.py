@@ -12,9 +12,10 @@ T = TypeVar("T")
 
 
 def on_first_rank(group: "ProcessGroup", make: Callable[[], T]) -> T:
-    """What ``make`` returns on the group's first rank, on every rank; called by all of them.
+    """Return, on every rank, what ``make`` returns on the group's first rank.
 
-    What it raises there is raised everywhere, so that no rank waits for the others.
+    Every rank of the group must call it. An error of ``make`` is raised on every rank, so that
+    no rank waits for the others. Raise UsageError if ``group`` is not a process group.
     """
     from torch import distributed
 

@@ -1,8 +1,8 @@
-"""How a snapshot is taken: as the call says, else as ``[tool.jellyml]`` says, else the defaults.
+"""The settings of a snapshot: the arguments of the call, then ``[tool.jellyml]``, then defaults.
 
-The table stands in the nearest ``pyproject.toml`` that has one, from the folder up to the root of
-the repository. What is wrong in a call is an error; what is wrong in the file is said and passed
-over, for no training run ends for want of a snapshot.
+The table is in the nearest ``pyproject.toml`` that has one, from the folder up to the root of
+the repository. A wrong argument is an error. A wrong value in the file is a warning and is
+ignored, because a capture must not end a training run.
 """
 
 import sys
@@ -17,7 +17,7 @@ from jellyml.working_tree.selection import MAX_FILE_SIZE, MAX_UNTRACKED
 
 OnSecrets = Literal["warn", "error", "ignore"]
 
-# What a lock can be waited for (threading.TIMEOUT_MAX is less on some systems).
+# Seconds; a lock cannot wait longer on some systems (threading.TIMEOUT_MAX).
 _LONGEST = 1_000_000
 _FILE = "pyproject.toml"
 _TABLE = b"[tool.jellyml]"
@@ -25,7 +25,7 @@ _TABLE = b"[tool.jellyml]"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Sizes in bytes, ``timeout`` in seconds; ``create_snapshot`` says what each means."""
+    """Sizes in bytes, ``timeout`` in seconds; ``create_snapshot`` describes each."""
 
     history: History = "auto"
     max_file_size: int = MAX_FILE_SIZE
@@ -35,31 +35,31 @@ class Settings:
     on_secrets: OnSecrets = "warn"
 
 
-def settings(folder: Path, given: Mapping[str, object]) -> tuple[Settings, list[str]]:
-    """The settings for a snapshot of ``folder``, and what should be said of the file.
+def settings(folder: Path, arguments: Mapping[str, object]) -> tuple[Settings, list[str]]:
+    """Return the settings for a snapshot of ``folder``, and warnings about the file.
 
-    ``given`` is what the call says, None for what it leaves open. Raises UsageError.
+    ``arguments`` are those of the call, None for the default. Raise UsageError for a wrong one.
     """
-    arguments = {name: value for name, value in given.items() if value is not None}
-    for name, value in arguments.items():
+    explicit = {name: value for name, value in arguments.items() if value is not None}
+    for name, value in explicit.items():
         _check(name, value)
-    file, table, said = _table(folder)
+    file, table, warnings = _table(folder)
     chosen: dict[str, object] = {}
     for name, value in table.items():
         try:
             _check(name, value)
         except UsageError as error:
-            said.append(f"{file}, [tool.jellyml]: {error}")
+            warnings.append(f"{file}, [tool.jellyml]: {error}")
         else:
             chosen[name] = value
-    return Settings(**{**chosen, **arguments}), said  # type: ignore[arg-type]
+    return Settings(**{**chosen, **explicit}), warnings  # type: ignore[arg-type]
 
 
 def _table(folder: Path) -> tuple[Path, dict[str, object], list[str]]:
     for place in (folder, *folder.parents):
         file = place / _FILE
         try:
-            # A pipe would be waited for, a device may have no end.
+            # Reading a pipe may block, and a device may have no end.
             text = file.read_bytes() if file.is_file() else b""
         except OSError:
             text = b""
@@ -78,7 +78,7 @@ def _parsed(file: Path, text: bytes) -> tuple[dict[str, object], list[str]]:
     try:
         return dict(tomllib.loads(text.decode())["tool"]["jellyml"]), []
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        return {}, [f"{file} could not be read, so [tool.jellyml] does not count: {error}"]
+        return {}, [f"{file} could not be read, so [tool.jellyml] is ignored: {error}"]
 
 
 def _check(name: str, value: object) -> None:
@@ -109,7 +109,7 @@ def _seconds(name: str, value: object) -> None:
 
 def _switch(name: str, value: object) -> None:
     if not isinstance(value, bool):
-        raise UsageError(f"{name}={value!r} is neither True nor False.", "pass one of the two.")
+        raise UsageError(f"{name}={value!r} is not a boolean.", "pass True or False.")
 
 
 def _on_secrets(name: str, value: object) -> None:

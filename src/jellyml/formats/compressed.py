@@ -1,4 +1,4 @@
-"""A file that is compressed as a whole: told by its first bytes, so as to say why it is refused."""
+"""Compressed files: recognised by their first bytes, and refused with the reason."""
 
 from typing import BinaryIO
 
@@ -20,9 +20,9 @@ def recognises(file: BinaryIO) -> bool:
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
-    """Bytes behind a zlib or gzip stream make ``joblib.load`` take all memory."""
+    """Raise CannotCarry: bytes after a zlib or gzip stream make ``joblib.load`` use all memory."""
     raise CannotCarry(
-        f"It is compressed ({_program(file)}), and its readers take what is appended for data."
+        f"It is compressed ({_program(file)}), and its readers would take appended bytes for data."
     )
 
 

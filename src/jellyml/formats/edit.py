@@ -1,4 +1,4 @@
-"""What a checkpoint file is to become: a beginning that stays as it is, then new parts."""
+"""An edit of a checkpoint file: it keeps the beginning and replaces the rest with parts."""
 
 import io
 from bisect import bisect_right
@@ -11,16 +11,16 @@ from jellyml.errors import CannotCarry
 from jellyml.formats.record import CHUNK, Record, read_at, size_of
 
 Buffer: TypeAlias = bytes | memoryview
-#: Key -> the record's bytes, in the order in which they are to lie in the file.
+#: Key -> the record's bytes, in their order in the file.
 Payload: TypeAlias = Mapping[str, Buffer]
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Keep the first ``keep`` bytes; after them come the parts, new bytes or stretches of old ones.
+    """Keep the first ``keep`` bytes, then write the parts: new bytes, or records of the old file.
 
-    An edit without stretches can be made in place. ``caution`` is what the user should know of
-    a file that was changed so.
+    An edit without such records can be made in place. ``caution`` is a warning to the user
+    about the edited file.
     """
 
     keep: int
@@ -38,7 +38,7 @@ class Edit:
         )
 
     def chunks(self, file: BinaryIO) -> Iterator[Buffer]:
-        """The whole new file, a little at a time, out of the old one."""
+        """Yield the whole new file, in chunks, from the old one."""
         yield from Record(0, self.keep).chunks(file)
         for part in self.parts:
             if isinstance(part, Record):
@@ -48,21 +48,22 @@ class Edit:
 
 
 def zeroed(file: BinaryIO, records: Sequence[Record], patches: Mapping[int, bytes]) -> Edit:
-    """The file with these stretches zeroed and these bytes put at their offsets; same size.
+    """Return the edit that zeroes records and writes patches at their offsets; the size is kept.
 
-    Base64 is zeroed by the letters that mean zeros: it lies in texts, where a NUL may not be.
+    A base64 record is filled with the letter of zeros, since NUL is not allowed in text.
+    Raise CannotCarry if two of them overlap.
     """
     new: dict[int, Sequence[Buffer]] = {offset: [data] for offset, data in patches.items()}
     for record in records:
         new[record.offset] = _repeated(b"A" if record.encoding == "base64" else b"\0", record.size)
     parts: list[Buffer | Record] = []
-    done = 0
+    end = 0
     for offset, data in sorted(new.items(), key=lambda item: item[0]):
-        if offset < done:
-            raise CannotCarry("Two of its records lie in the same place.")
-        parts += [Record(done, offset - done), *data]
-        done = offset + sum(map(len, data))
-    parts.append(Record(done, size_of(file) - done))
+        if offset < end:
+            raise CannotCarry("Two of its records overlap.")
+        parts += [Record(end, offset - end), *data]
+        end = offset + sum(map(len, data))
+    parts.append(Record(end, size_of(file) - end))
     return Edit(0, parts)
 
 
@@ -73,7 +74,7 @@ def _repeated(byte: bytes, size: int) -> Sequence[Buffer]:
 
 
 class Edited(io.RawIOBase):
-    """A file as an edit would leave it, to be read before anything is changed."""
+    """The file after an edit, readable before the edit is made."""
 
     def __init__(self, file: BinaryIO, edit: Edit) -> None:
         self._file = file
@@ -94,7 +95,7 @@ class Edited(io.RawIOBase):
         return self._at
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """At most ``size`` bytes; fewer where a part ends."""
+        """Return at most ``size`` bytes; fewer at the end of a part."""
         index = bisect_right(self._starts, self._at) - 1
         if index >= len(self._parts):
             return b""
@@ -110,11 +111,11 @@ class Edited(io.RawIOBase):
 
 
 class Steps:
-    """Edits of one file, one after the other, none of them made yet."""
+    """Successive edits of one file, before any is made."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.result = file  #: the file as the edits would leave it
-        self.edit: Edit | None = Edit(size_of(file))  #: all as one, where that is an edit in place
+        self.result = file  #: the file after the edits
+        self.edit: Edit | None = Edit(size_of(file))  #: one edit in place, or None if there is none
         self.caution = ""
 
     def add(self, edit: Edit) -> None:

@@ -1,9 +1,9 @@
-"""What ``flax.serialization`` writes: one map, to which ours are added under a key it has.
+"""``flax.serialization``: one map, to which records are added under its own first key.
 
-Nothing may follow the map, and an entry under a key of its own is refused where the state of a
-class is restored. So ours come before all others, under the map's own first key: msgpack reads
-on, and the true entry takes their place. They are byte strings: a mark, which holds the head
-that the map had, then the records.
+Nothing may follow the map, and Flax refuses an unknown key when it restores the state of a
+class. So the records come before all entries, under the map's first key: msgpack keeps the
+last value of a key, which is the original one. They are byte strings: a mark with the original
+head of the map, then the records.
 """
 
 import struct
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 name = signatures.FLAX.name
 
 _MARK = b"jellyml inserted"
-_ARRAYS = {1, 2, 3}  # the types of extension that Flax makes of arrays and numbers
-_LARGEST = (1 << 32) - 1  # of a byte string
+_ARRAYS = {1, 2, 3}  # Flax's extension types of arrays and numbers
+_LARGEST = (1 << 32) - 1  # bytes of a byte string
 _MOST_RECORDS = 16
 _MOST_VALUES = 200_000
 _LONGEST_KEY = 1024
 
 wipe = trailer.wipe
 
-# First byte: width of the length that follows, or for the last ones the size of the value.
+# First byte -> width of the length that follows; in the last two, the size of the value.
 _BINARIES = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 _TEXTS = {0xD9: 1, 0xDA: 2, 0xDB: 4}
 _EXTENSIONS = {0xC7: 1, 0xC8: 2, 0xC9: 4}
@@ -43,7 +43,7 @@ _PLAIN = _NUMBERS | {0xD3: 8, 0xC0: 0, 0xC2: 0, 0xC3: 0}
 
 
 def recognises(file: BinaryIO) -> bool:
-    """A map and nothing behind it, with one of Flax's arrays in it."""
+    """Return True for a map with one of Flax's arrays and nothing after it."""
     try:
         if _first_key(file) is None:
             return False
@@ -57,8 +57,10 @@ def recognises(file: BinaryIO) -> bool:
 
 
 def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
-    if ours := _inserted(file):
-        yield from (each for each in ours.records if each.head(file, len(kind.magic)) == kind.magic)
+    if inserted := _inserted(file):
+        yield from (
+            each for each in inserted.records if each.head(file, len(kind.magic)) == kind.magic
+        )
     yield from unknown.records(file, kind)
 
 
@@ -66,7 +68,7 @@ def fill(file: BinaryIO, payload: Payload) -> Edit:
     head, key = value_at(file, 0), _first_key(file)
     assert key is not None, "it was recognised"
     if max(map(len, payload.values()), default=0) > _LARGEST:
-        raise CannotCarry("The snapshot is over 4 GB, the most that a byte string can be.")
+        raise CannotCarry("The snapshot is over 4 GB, the largest size of a byte string.")
     mark = _MARK + read_at(file, 0, head.start)
     parts: list[Buffer | Record] = [_head(head.items // 2 + 1 + len(payload))]
     for text in (mark, *payload.values()):
@@ -75,43 +77,43 @@ def fill(file: BinaryIO, payload: Payload) -> Edit:
 
 
 def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
-    ours = _inserted(file)
-    if not ours:
+    inserted = _inserted(file)
+    if not inserted:
         return None
-    return Edit(0, [ours.head, Record(ours.end, size_of(file) - ours.end)])
+    return Edit(0, [inserted.head, Record(inserted.end, size_of(file) - inserted.end)])
 
 
 class _Inserted(NamedTuple):
-    head: bytes  # the map's, as it was
+    head: bytes  # the map's original one
     records: Sequence[Record]
-    end: int  # where the map's own first entry begins
+    end: int  # the offset of the map's original first entry
 
 
 def _inserted(file: BinaryIO) -> _Inserted | None:
-    """What fill put in, if the map begins with it."""
+    """Return the entries of ``fill``, if the map begins with them."""
     try:
         key = _first_key(file)
         if key is None:
             return None
         at = value_at(file, 0).start
-        found: list[Value] = []
-        while len(found) <= _MOST_RECORDS and read_at(file, at, len(key)) == key:
+        inserted: list[Value] = []
+        while len(inserted) <= _MOST_RECORDS and read_at(file, at, len(key)) == key:
             value = value_at(file, at + len(key))
             if not value.binary:
                 break
-            found.append(value)
+            inserted.append(value)
             at = value.end
     except Malformed:
         return None
-    mark = read_at(file, found[0].start, len(_MARK) + 5) if found else b""
+    mark = read_at(file, inserted[0].start, len(_MARK) + 5) if inserted else b""
     if not mark.startswith(_MARK) or read_at(file, at, len(key)) != key:
         return None
-    head = mark[len(_MARK) : found[0].end - found[0].start]
-    return _Inserted(head, [Record(each.start, each.end - each.start) for each in found[1:]], at)
+    head = mark[len(_MARK) : inserted[0].end - inserted[0].start]
+    return _Inserted(head, [Record(each.start, each.end - each.start) for each in inserted[1:]], at)
 
 
 def _first_key(file: BinaryIO) -> bytes | None:
-    """The first key as it is written, if the file begins with a map that has one, a short text."""
+    """Return the bytes of the first key, if the file begins with a map whose first key is short."""
     head = value_at(file, 0)
     if not head.mapping or not head.items:
         return None
@@ -131,12 +133,12 @@ def _head(entries: int) -> bytes:
 
 
 class Malformed(ValueError):
-    """The bytes are not msgpack, or are too many values."""
+    """The bytes are not msgpack, or have too many values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value: where its content lies, and how many values come behind it that belong to it."""
+    """One value: the offsets of its content, and the number of values inside it that follow."""
 
     start: int
     end: int
@@ -148,7 +150,7 @@ class Value:
 
 
 def values(file: BinaryIO, most: int) -> Iterator[Value]:
-    """The value that the file begins with, and all those in it."""
+    """Yield the value at the start of the file, and all values inside it. Raise Malformed."""
     at, left = 0, 1
     for _ in range(most):
         if not left:

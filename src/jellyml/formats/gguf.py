@@ -1,7 +1,7 @@
-"""GGUF, llama.cpp's: no reader looks behind the last tensor.
+"""GGUF of llama.cpp: no reader looks after the last tensor, so a block is appended.
 
-Not a key or a tensor of our own: a long uint8 array takes gguf-py minutes to read, and llama.cpp
-refuses a tensor that its model does not use.
+A metadata key or a tensor does not work: gguf-py takes minutes to read a long uint8 array, and
+llama.cpp refuses a tensor that its model does not use.
 """
 
 from typing import BinaryIO

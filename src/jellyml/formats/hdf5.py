@@ -1,6 +1,6 @@
-"""HDF5, as Keras and h5py write it: its superblock says where it ends, readers look no further.
+"""HDF5 of Keras and h5py: the superblock has the end of the data, and readers stop there.
 
-Writers do: h5py, opened to write, takes what lies behind that end for free room.
+Writers do not: h5py in a writing mode may reuse the bytes after that end.
 """
 
 import struct
@@ -16,7 +16,7 @@ from jellyml.formats.record import read_at, size_of
 
 name = signatures.HDF5.name
 
-# Where the end-of-file address lies, by the superblock's version.
+# Superblock version -> offset of the end-of-file address.
 _END_AT = {0: 40, 1: 44, 2: 28, 3: 28}
 _WIDTH_AT = {0: 13, 1: 13, 2: 9, 3: 9}
 _CAUTION = "A later write with h5py may overwrite it: fill the file again after changing it."
@@ -32,20 +32,20 @@ def recognises(file: BinaryIO) -> bool:
 def fill(file: BinaryIO, payload: Payload) -> Edit:
     end = _end(file)
     if end is None:
-        raise CannotCarry("Where its HDF5 data ends cannot be told.")
+        raise CannotCarry("The end of its HDF5 data cannot be determined.")
     if end > size_of(file):
         raise CannotCarry("The file is cut off: its HDF5 data ends beyond it.")
     return replace(trailer.append(file, payload, align=8), caution=_CAUTION)
 
 
 def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
-    """None also where the data has grown since: cutting would lose some of it."""
+    """Return the edit, or None if the data has grown since: cutting would lose some of it."""
     edit, end = trailer.strip(file, keys), _end(file)
     return edit if edit and end is not None and end <= edit.keep else None
 
 
 def _end(file: BinaryIO) -> int | None:
-    """The offset behind the data, as far as this kind of superblock is known."""
+    """Return the offset after the data; None for an unknown superblock."""
     start = read_at(file, 0, 64)
     version = start[8] if len(start) == 64 else -1
     if version not in _END_AT or start[_WIDTH_AT[version]] != 8:

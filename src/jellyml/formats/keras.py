@@ -1,4 +1,4 @@
-"""A ``.keras`` archive: Keras reads the members it knows and passes over others."""
+"""``.keras`` archives: Keras reads the members that it knows and ignores others."""
 
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO

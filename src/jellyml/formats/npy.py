@@ -1,4 +1,4 @@
-"""One array in NumPy's own format: its header says how long it is, and nothing reads further."""
+"""NumPy's ``.npy``: the header has the size of the array, and readers stop there."""
 
 import ast
 import math
@@ -16,7 +16,7 @@ from jellyml.formats.record import read_at, size_of
 name = signatures.NPY.name
 
 (_MAGIC,) = signatures.NPY.first_bytes
-_LONGEST_HEADER = 10_000  # as much as NumPy itself reads without being asked to
+_LONGEST_HEADER = 10_000  # bytes that NumPy reads by default
 _DEEPEST = 8
 _TYPE = re.compile(r"[<>|=]?([a-zA-Z])(\d{0,9})(?:\[\w+\])?")
 
@@ -30,21 +30,21 @@ def recognises(file: BinaryIO) -> bool:
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
-    """Several arrays saved one after the other are refused: who reads them reads on."""
+    """Refuse a file of several arrays: its readers would read on past the last."""
     if _end(file) != size_of(file):
-        raise CannotCarry("Something follows its array, and whoever reads that would read on.")
+        raise CannotCarry("Data follows its array, and its readers would read on past the end.")
     return trailer.append(file, payload)
 
 
 def header_for(size: int) -> bytes:
-    """What makes ``size`` bytes behind it an array of uint8."""
+    """Return the header of a uint8 array of ``size`` bytes."""
     text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({size},), }}"
     length = -(len(_MAGIC) + 5 + len(text)) % 64 + len(text) + 1
     return _MAGIC + struct.pack("<2BH", 1, 0, length) + text.ljust(length - 1).encode() + b"\n"
 
 
 def data_offset(start: bytes) -> int | None:
-    """Where the array's bytes begin, out of the file's first 12."""
+    """Return the offset of the array's bytes, by the first 12 bytes of the file."""
     if len(start) < 12 or not signatures.NPY.matches(start):
         return None
     if start[6] == 1:
@@ -58,7 +58,7 @@ def _end(file: BinaryIO) -> int:
         raise CannotCarry("Its header is damaged or too long.")
     text = read_at(file, 10, start - 10)
     try:
-        # A literal is no program, and this one is short.
+        # literal_eval runs no code, and the text is short.
         header = ast.literal_eval(text[text.index(b"{") :].decode("latin-1").strip())
         kind, shape = header["descr"], header["shape"]
         size = _itemsize(kind, _DEEPEST)
@@ -68,7 +68,7 @@ def _end(file: BinaryIO) -> int:
 
 
 def _itemsize(kind: object, depth: int) -> int:
-    """Bytes of one element; 0 for Python objects, which are pickled."""
+    """Return the bytes of one element; 0 for Python objects, which are pickled."""
     if isinstance(kind, str) and (known := _TYPE.fullmatch(kind)):
         letter, digits = known.groups()
         return 0 if letter == "O" else int(digits or 1) * (4 if letter == "U" else 1)

@@ -1,6 +1,6 @@
-"""NumPy's ``.npz``: an archive of arrays, and ours are two more.
+"""NumPy's ``.npz``: an archive of arrays, to which two arrays are added.
 
-Another kind of member would break MLX, which takes every one for an array.
+MLX reads every member as an array, so another kind of member would break it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ def recognises(file: BinaryIO) -> bool:
 
 
 def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
-    """By name, then every array; saved compressed they are found too."""
+    """Yield the arrays of that name, then every array, also compressed ones."""
     yield from _arrays(file, zip_archive.members(file, kind, _name))
     yield from _arrays(file, zip_archive.every(file))
 

@@ -1,7 +1,6 @@
-"""ONNX: a protobuf message, to which a field is appended that no reader knows, and all pass over.
+"""ONNX: a protobuf message, to which an unknown field is appended, which all readers ignore.
 
-Its bytes are raw, which the ``metadata_props`` must not be: those are text. Saved again by
-``onnx.save``, the field is still there.
+The field holds raw bytes; ``metadata_props`` can hold only text. ``onnx.save`` preserves it.
 """
 
 from collections.abc import Iterator
@@ -15,12 +14,12 @@ from jellyml.formats.record import Record, RecordKind, read_at, size_of
 
 name = signatures.ONNX.name
 
-#: Far above those that ONNX uses, outside those that protobuf keeps for itself.
+#: The field's number: far above those of ONNX, outside the range reserved by protobuf.
 FIELD = 20230107
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
-# The numbers in use and their kinds. There is no magic number: these have to do.
+# Field number -> wire type of ONNX. The format has no magic number; these identify it.
 _KNOWN = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), LENGTH)
 _GRAPH, _OPERATORS, _METADATA = 7, 8, 14
 _MOST_FIELDS = 10_000
@@ -38,19 +37,19 @@ def recognises(file: BinaryIO) -> bool:
     if not signatures.ONNX.matches(read_at(file, 0, signatures.ONNX.reach)):
         return False
     try:
-        seen = list(_walk(file))
+        all_fields = list(_walk(file))
     except Malformed:
         return False
-    numbers = [each.number for each in seen]
+    numbers = [each.number for each in all_fields]
     return (
-        all(_KNOWN.get(each.number, LENGTH) == each.wire for each in seen)
+        all(_KNOWN.get(each.number, LENGTH) == each.wire for each in all_fields)
         and numbers.count(_GRAPH) == 1
         and _OPERATORS in numbers
     )
 
 
 def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
-    """The appended field; base64 under our key in the model's metadata; else the search."""
+    """Yield the appended field, then base64 in the model's metadata, then the search's results."""
     yield from trailer.records(file, kind)
     yield from _in_metadata(file, kind)
     yield from unknown.records(file, kind)
@@ -60,12 +59,14 @@ def fill(file: BinaryIO, payload: Payload) -> Edit:
     size = sum(map(len, payload.values())) + trailer.footer_size(payload)
     edit = trailer.append(file, payload, head=varint(FIELD << 3 | LENGTH) + varint(size))
     if edit.size > _LARGEST:
-        raise CannotCarry("With the snapshot it would be over 2 GB, the most that ONNX can be.")
+        raise CannotCarry(
+            "With the snapshot it would be over 2 GB, the largest size of an ONNX file."
+        )
     return edit
 
 
 class Field(NamedTuple):
-    """One field: where its content lies, behind tag and length."""
+    """One field; ``content`` is the record after tag and length."""
 
     number: int
     wire: int
@@ -77,7 +78,7 @@ def _walk(file: BinaryIO) -> Iterator[Field]:
 
 
 def _in_metadata(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
-    """An entry is a message of its own: 1 is its key, 2 its value."""
+    """Yield the metadata under the key of this kind. An entry has field 1 (key) and 2 (value)."""
     try:
         for entry in _walk(file):
             if entry.number == _METADATA:
@@ -90,13 +91,13 @@ def _in_metadata(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
 
 
 class Malformed(ValueError):
-    """The bytes are no protobuf message."""
+    """The bytes are not a protobuf message."""
 
 
 def fields(file: BinaryIO, within: Record, most: int) -> Iterator[Field]:
-    """Those of the message in this stretch, at most so many.
+    """Yield the fields of the message in ``within``.
 
-    Raises Malformed where it is none, or has more.
+    Raise Malformed if it is not a message, or has more than ``most`` fields.
     """
     at, stop = within.offset, within.offset + within.size
     for _ in range(most):
@@ -122,7 +123,7 @@ def varint(number: int) -> bytes:
 
 
 def _extent(file: BinaryIO, at: int, wire: int) -> tuple[int, int]:
-    """The size of a field's content, and where it begins."""
+    """Return the size of a field's content, and its offset."""
     if wire == VARINT:
         return _varint(file, at)[1] - at, at
     if wire == LENGTH:
@@ -133,7 +134,7 @@ def _extent(file: BinaryIO, at: int, wire: int) -> tuple[int, int]:
 
 
 def _varint(file: BinaryIO, at: int) -> tuple[int, int]:
-    """The number, and where it ends."""
+    """Return a varint and the offset after it. Raise Malformed."""
     number = 0
     for index, byte in enumerate(read_at(file, at, _LONGEST_VARINT)):
         number |= (byte & 0x7F) << 7 * index

@@ -1,4 +1,4 @@
-"""One pickle, or what ``joblib.dump`` writes without compression: appended to, never loaded."""
+"""One pickle, or an uncompressed file of ``joblib.dump``: appended to, never loaded."""
 
 from typing import BinaryIO
 
@@ -23,5 +23,5 @@ def recognises(file: BinaryIO) -> bool:
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
     if end_of(file) != size_of(file):
-        raise CannotCarry("Something follows its pickle, and whoever reads that would read on.")
+        raise CannotCarry("Data follows its pickle, and its readers would read on past the end.")
     return trailer.append(file, payload)

@@ -1,7 +1,7 @@
-"""The kinds of checkpoint file, one module each, in the order in which they are asked.
+"""The formats of checkpoint files, one module each, in the order in which they are tried.
 
-To all of them what they look for is opaque bytes: they know no git, open no path, run no
-pickle, and believe nothing that the file says of itself.
+A format module treats a record as opaque bytes. It uses no git, opens no path, runs no pickle,
+and trusts no field of the file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,13 +31,13 @@ from jellyml.formats.record import Record, RecordKind
 class Format(Protocol):
     """What a format module provides; ``FORMATS`` lists them all.
 
-    records  the places where one of this kind may lie, the likeliest first. None of them is
-             proved, and one may come twice.
-    fill     the file with these records in it, for a file that ``strip`` finds nothing in.
-             Raises CannotCarry with the reason where that could harm the file or a reader.
-    strip    the file as it was before ``fill``, byte for byte; None where it was not filled.
-    wipe     the file with records zeroed that came some other way, under a key for example;
-             checksums are set, so that every loader goes on. Raises CannotCarry.
+    records  yields the places where a record of this kind may be, the likeliest first. They are
+             not verified, and one may come twice.
+    fill     returns the edit that adds the records, for a file without any (``strip`` is None).
+             Raises CannotCarry with the reason if that could harm the file or a reader.
+    strip    returns the edit that undoes ``fill``, byte for byte; None if it was not filled.
+    wipe     returns the edit that zeroes records that ``fill`` did not add, such as those under
+             a key. Checksums are corrected, so that loaders accept the file. Raises CannotCarry.
     """
 
     @property
@@ -49,8 +49,8 @@ class Format(Protocol):
     def wipe(self, file: BinaryIO, records: Sequence[Record]) -> Edit: ...
 
 
-# Those that a few bytes tell come before those that take a walk, and what is sure before what
-# could be chance. The scan recognises anything, so it is last.
+# Formats with magic bytes come before those that need a walk, and certain ones before
+# heuristics. ``unknown`` recognises any file, so it is last.
 FORMATS: Sequence[Format] = (
     torch_zip,
     safetensors,
@@ -75,5 +75,5 @@ def format_of(file: BinaryIO) -> Format:
 
 
 def format_named(name: str) -> Format | None:
-    """The one that a file was found to be before; None for a folder."""
+    """Return the format of this name; None for that of a folder."""
     return next((each for each in FORMATS if each.name == name), None)

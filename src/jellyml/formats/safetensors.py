@@ -1,9 +1,9 @@
-"""safetensors: base64 in the header's metadata, which strict loaders do not look at.
+"""safetensors: base64 in the header's metadata, which strict loaders ignore.
 
-Not a tensor of our own, which they refuse. The text goes right behind the opening of
-``__metadata__``. It begins with a line feed, which no writer of the format puts there, so that
-it can be told from entries that the writer was given, and taken out again; its length is a
-multiple of 8, so that the tensors stay aligned.
+They refuse an additional tensor. The text is inserted after the opening brace of
+``__metadata__``. It begins with a line feed, which no writer of the format puts there: so
+``strip`` can tell it from the user's entries and remove it. Its length is a multiple of 8, so that
+the tensors stay aligned.
 """
 
 import base64
@@ -20,9 +20,9 @@ from jellyml.formats.record import CHUNK, Record, RecordKind, expect, read_at, s
 
 name = signatures.SAFETENSORS.name
 
-LONGEST_HEADER = 25_000_000  # what the Hugging Face hub reads
-_LONGEST_READABLE = 100_000_000  # what safetensors reads
-# An escaped quote before it, and it is the end of some longer name.
+LONGEST_HEADER = 25_000_000  # the limit of the Hugging Face hub
+_LONGEST_READABLE = 100_000_000  # the limit of safetensors
+# After an escaped quote it is the end of a longer name.
 _METADATA = re.compile(rb'(?<!\\)"__metadata__"\s*:\s*\{')
 _NEW = b'\n"__metadata__":{"format":"pt",'
 _TEXT = re.compile(rb'"\s*:\s*"')
@@ -30,7 +30,7 @@ _TENSOR = re.compile(rb'"\s*:\s*\{([^{}]*)\}')
 _OFFSETS = re.compile(rb'"data_offsets"\s*:\s*\[\s*(\d{1,18})\s*,\s*(\d{1,18})\s*\]')
 _VECTOR = re.compile(rb'"shape"\s*:\s*\[\s*\d+\s*\]')
 _U8 = b'"U8"'
-_SHORT = 256  # a small tensor's entry without its name
+_SHORT = 256  # bytes of a small tensor's entry without its name
 _MOST_NAMED, _MOST_UNNAMED = 1_000, 64
 
 wipe = trailer.wipe
@@ -44,9 +44,9 @@ def recognises(file: BinaryIO) -> bool:
 
 
 def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
-    """Under the key: an entry of the metadata or a tensor; then any bytes that may be ours.
+    """Yield the metadata or tensor under the key, then every one-dimensional uint8 tensor.
 
-    The header is read and nothing else, ours first where there are several.
+    Only the header is read.
     """
     expect(file, 0, 8 + min(_header_size(file), _LONGEST_READABLE))
     for count, place in enumerate(_places(file, kind.key.encode() + b'"')):
@@ -91,22 +91,22 @@ def fill(file: BinaryIO, payload: Payload) -> Edit:
 
 def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
     size = _header_size(file)
-    if size > LONGEST_HEADER:  # fill makes none
+    if size > LONGEST_HEADER:  # fill does not write one
         return None
     header = read_at(file, 8, size)
     names = b"|".join(re.escape(key.encode()) for key in keys)
     entries = rb'\n"(?:%s)":"[\w+/=]*"(?:,\n"(?:%s)":"[\w+/=]*")*' % (names, names)
     metadata = _METADATA.search(header)
-    ours = re.compile(re.escape(_NEW) + entries + rb"\},? *\n").match(header, 1) or (
+    inserted = re.compile(re.escape(_NEW) + entries + rb"\},? *\n").match(header, 1) or (
         metadata and re.compile(entries + rb",? *\n").match(header, metadata.end())
     )
-    if not ours:
+    if not inserted:
         return None
-    return _edited(file, size - len(ours[0]), ours.start(), b"", ours.end())
+    return _edited(file, size - len(inserted[0]), inserted.start(), b"", inserted.end())
 
 
 def _edited(file: BinaryIO, size: int, start: int, text: bytes, stop: int) -> Edit:
-    """The file with other text from ``start`` to ``stop`` of its header, which gets this size."""
+    """Return the edit that replaces ``start`` to ``stop`` of the header, of ``size`` bytes then."""
     before, after = Record(8, start), Record(8 + stop, size_of(file) - 8 - stop)
     return Edit(0, [struct.pack("<Q", size), before, *([text] if text else []), after])
 
@@ -117,7 +117,7 @@ def _header_size(file: BinaryIO) -> int:
 
 
 def _places(file: BinaryIO, wanted: bytes, start: int = 8) -> Iterator[int]:
-    """Where these bytes are in the header from ``start`` on."""
+    """Yield the offsets of ``wanted`` in the header, from ``start``."""
     stop = 8 + min(_header_size(file), _LONGEST_READABLE)
     for at in range(start, stop, CHUNK):
         block = read_at(file, at, min(CHUNK + len(wanted) - 1, stop - at))
@@ -128,13 +128,13 @@ def _places(file: BinaryIO, wanted: bytes, start: int = 8) -> Iterator[int]:
 
 
 def _around(text: bytes, place: int) -> bytes:
-    """What is inside the braces around this place."""
+    """Return the text inside the braces around this offset."""
     start, stop = text.rfind(b"{", 0, place), text.find(b"}", place)
     return text[start + 1 : stop] if 0 <= start < stop else b""
 
 
 def _tensor(file: BinaryIO, entry: bytes) -> Iterator[Record]:
-    """Where the bytes of a one-dimensional uint8 tensor lie."""
+    """Yield the bytes of a tensor if it is one-dimensional and uint8."""
     offsets = _OFFSETS.search(entry)
     if offsets and _U8 in entry and _VECTOR.search(entry):
         start, stop = int(offsets[1]), int(offsets[2])

@@ -1,8 +1,8 @@
-"""One table of file formats: the first bytes of their files, and the names that those have.
+"""The table of file formats: first bytes, suffixes and file names.
 
 Every list of magic numbers, suffixes or file names in JellyML is a selection from ``TABLE``; a new
-format or suffix is added here and nowhere else. Where one reader of the table needs less than
-another, a flag of ``Use`` says so and why. The module imports no format module, and compiles no
+format or suffix is added only here. If a reader of the table needs fewer rows than another, a
+flag of ``Use`` tells which, and why. The module imports no format module, and compiles no
 regular expression when it is imported: ``create_snapshot`` needs it at once.
 """
 
@@ -13,31 +13,31 @@ from enum import Flag, auto
 
 
 class Use(Flag):
-    """What the suffix of a file decides.
+    """The decisions that the suffix of a file makes.
 
     A folder search reads files with a suffix of the table before others, except NOT_SEARCHED.
     """
 
     NONE = 0
-    # The arrays of a folder are read from its files of one such suffix, the table's first one that
-    # it has; such a file makes a folder a checkpoint to jellyml diff. Formats that
-    # tensors.readers does not read are not among them.
+    # The arrays of a folder are read from its files of one such suffix, the first of the table that
+    # it has. Such a file makes a folder a checkpoint for jellyml diff. Formats that
+    # tensors.readers cannot read do not have it.
     SHARD = auto()
     # transformers' save_pretrained writes these.
     TRANSFORMERS = auto()
-    # A remote file of this name is read from its beginning, which says where its parts are.
-    # The end of others is read first.
+    # A remote file of this name is read from its beginning, which locates its parts.
+    # Of other files the end is read first.
     HEAD_FIRST = auto()
-    # In the .gitignore of a repository that JellyML makes. Suffixes that data or programs have as
-    # often as weights (.bin, .npy, .pkl) are not.
+    # It is in the .gitignore of a repository that JellyML creates. Suffixes that are as common for
+    # data or programs (.bin, .npy, .pkl) are not.
     IGNORED = auto()
-    # The recorder fills such a file however small it is, in a format that holds data as well.
+    # The recorder fills such a file at any size, although its format also holds data.
     ALWAYS_A_MODEL = auto()
     # Large files of this name in a snapshot are reported as data.
     DATA = auto()
-    # A file whose name ends so makes its folder one checkpoint, which gets a sidecar.
+    # A file with this suffix makes its folder one checkpoint, which gets a sidecar.
     WHOLE_FOLDER = auto()
-    # Names of no weights: metadata, sidecars, compressed data.
+    # Not weights: metadata, sidecars, compressed data.
     NOT_SEARCHED = auto()
 
 
@@ -45,10 +45,10 @@ class Use(Flag):
 class Signature:
     """A row of the table: one format, of a file or of a folder."""
 
-    #: As ``jellyml show`` prints it; for formats of files the ``name`` of the format module.
+    #: The name that ``jellyml show`` prints; for a file format also ``name`` of its module.
     name: str
-    #: A file of the format has one of these at one of the ``offsets``. None: only its structure
-    #: tells. Where other files begin so too, ``recognises`` of the module checks more.
+    #: A file of the format has one of these at one of the ``offsets``. Empty: only its structure
+    #: identifies it. If other files begin the same, ``recognises`` of the module checks more.
     first_bytes: tuple[bytes, ...] = ()
     offsets: Sequence[int] = (0,)
     #: A regular expression, in DOTALL mode, that the first bytes of a file of arrays match. An
@@ -57,15 +57,15 @@ class Signature:
     arrays: bytes = b""
     #: Names of members in a zip archive of the format. A file with all of them is of the format.
     members: frozenset[bytes] = frozenset()
-    #: The same for one name in a zip archive, after the archive's own folder.
+    #: A regular expression for one such name, after the archive's own folder.
     array_member: bytes = b""
     suffixes: Mapping[str, Use] = field(default_factory=dict)
-    #: A regular expression for other names of weights, in any case.
+    #: A regular expression for other names of weights, case-insensitive.
     file_names: str = ""
     #: Exact names; one of them makes its folder one checkpoint, as WHOLE_FOLDER does.
     folder_marks: tuple[str, ...] = ()
     #: A regular expression for the state that a trainer saves beside weights. The recorder does
-    #: not fill these: nobody loads them alone.
+    #: not fill these: they are never loaded alone.
     companions: str = ""
     #: pickle, NumPy and HDF5 are as often data as weights: the recorder fills a small file only if
     #: its name is that of a model.
@@ -75,16 +75,16 @@ class Signature:
 
     @property
     def reach(self) -> int:
-        """How many bytes of a file ``matches`` looks at."""
+        """The number of bytes that ``matches`` needs."""
         return max(self.offsets) + max(map(len, self.first_bytes), default=0)
 
     def matches(self, head: bytes) -> bool:
-        """Whether a file that begins with ``head`` has the first bytes of the format."""
+        """Return True if ``head`` has the first bytes of the format."""
         return any(head.startswith(self.first_bytes, offset) for offset in self.offsets)
 
 
 ZIP = b"PK\x03\x04"
-# Begins every pickle of protocol 2 and above. Older ones have no beginning of their own.
+# Begins every pickle of protocol 2 and above. Older pickles have no fixed first byte.
 PICKLE_PROTOCOL = b"\x80"
 
 SAFETENSORS = Signature(
@@ -121,7 +121,7 @@ GGUF = Signature(
 NPZ = Signature(
     "NumPy archive",
     first_bytes=(ZIP,),
-    # The first member tells: NumPy's are all arrays, while a wheel or a data set may hold some.
+    # By the first member: in NumPy's archives all are arrays; a wheel or a data set may hold some.
     arrays=rb"PK\x03\x04.{26}[^\0]{1,255}?\.npy(?!\.)",
     suffixes={".npz": Use.SHARD | Use.IGNORED | Use.DATA},
     also_data=True,
@@ -161,7 +161,7 @@ SKOPS = Signature(
 PICKLE = Signature(
     "pickle",
     first_bytes=tuple(PICKLE_PROTOCOL + bytes([protocol]) for protocol in range(2, 6)),
-    # scikit-learn and joblib save models so, and torch did before 1.6. Nobody keeps code in one.
+    # scikit-learn and joblib save models as pickles, and torch did before 1.6. Code is not.
     arrays=rb"\x80(?:[\x02\x03][(\]c}X\x8a]|[\x04\x05]\x95)",
     suffixes={".pkl": Use.NONE, ".pickle": Use.NONE, ".joblib": Use.ALWAYS_A_MODEL},
     also_data=True,
@@ -175,7 +175,7 @@ TFLITE = Signature(
 )
 FLAX = Signature(
     "Flax msgpack",
-    # A map with a text for its first key, soon after it a first array.
+    # A map whose first key is a string, closely followed by an array.
     arrays=rb"(?:[\x81-\x8f]|\xde..)[\xa1-\xbf].{1,4096}?(?:\xc7.|\xc8..|\xc9....)\x01\x93[\x90-\x9f]",
     suffixes={".msgpack": Use.NONE},
     file_names=r"(?:check|model).*",  # checkpoint_100; and shards in other formats
@@ -188,14 +188,14 @@ BUNDLE = Signature(
 )
 SNAPSHOT_BUNDLE = rb"# v[23] git bundle\n(?:@[^\n]*\n)*[0-9a-f]{40,64} HEAD\n\nPACK"
 
-INDEX_SUFFIX = ".index.json"  # of the file that says which shard holds which tensor
+INDEX_SUFFIX = ".index.json"  # of the file that maps each tensor to its shard
 
 _FOLDERS = (
     Signature(
         "Hugging Face folder",
         suffixes={
             INDEX_SUFFIX: Use.TRANSFORMERS | Use.NOT_SEARCHED,
-            # Not every index: other programs have some of theirs in folders of data.
+            # Not every index: other programs write such files into folders of data.
             ".safetensors.index.json": Use.WHOLE_FOLDER | Use.NOT_SEARCHED,
             ".bin.index.json": Use.WHOLE_FOLDER | Use.NOT_SEARCHED,
             ".json": Use.HEAD_FIRST | Use.NOT_SEARCHED,
@@ -229,7 +229,7 @@ _COMPRESSED = (
     Signature("zlib", (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"), compression=True),
 )
 
-#: In the order in which a folder's weights are chosen; ``formats.registry`` has its own order.
+#: The order chooses a folder's weights; ``formats.registry`` has another order.
 TABLE = (
     SAFETENSORS,
     TORCH_ZIP,
@@ -254,7 +254,7 @@ _ALSO_DATA = frozenset(row.name for row in TABLE if row.also_data)
 
 
 def suffixes(use: Use) -> tuple[str, ...]:
-    """Those that have this flag, in lower case and in the order of the table."""
+    """Return the suffixes with this flag, in lower case, in the order of the table."""
     return tuple(suffix for row in TABLE for suffix, uses in row.suffixes.items() if use in uses)
 
 
@@ -265,7 +265,7 @@ _WHOLE_FOLDER = suffixes(Use.WHOLE_FOLDER)
 
 
 def is_named_as_weights(name: str) -> bool:
-    """Whether a folder search reads a file of this name before others."""
+    """Return True if a folder search reads a file of this name before others."""
     if name.lower().endswith(_SEARCHED):
         return True
     names = "|".join(row.file_names for row in TABLE if row.file_names)
@@ -273,35 +273,35 @@ def is_named_as_weights(name: str) -> bool:
 
 
 def is_folder_mark(name: str) -> bool:
-    """Whether a file of this name makes its folder one checkpoint."""
+    """Return True if a file of this name makes its folder one checkpoint."""
     return name in _MARKS or name.endswith(_WHOLE_FOLDER)
 
 
 def is_companion(name: str) -> bool:
-    """Whether a trainer saves such a file beside the weights, and nobody loads it alone."""
+    """Return True for a file that a trainer saves beside weights and that is never loaded alone."""
     return bool(re.fullmatch("|".join(row.companions for row in TABLE if row.companions), name))
 
 
 def is_also_data(name: str) -> bool:
-    """Whether the format of this name holds data as often as weights."""
+    """Return True if the format of this name holds data as often as weights."""
     return name in _ALSO_DATA
 
 
 def compression_of(head: bytes) -> str | None:
-    """The program that compressed a file that begins so."""
+    """Return the program that compressed a file with this beginning, or None."""
     return next((row.name for row in _COMPRESSED if row.matches(head)), None)
 
 
 def begins_as_arrays(head: bytes) -> bool:
-    """Whether a file that begins with ``head`` holds arrays, as far as its first bytes tell.
+    """Return True if a file that begins with ``head`` holds arrays.
 
-    safetensors and ONNX have no first bytes that are rare enough: see ``working_tree.exclude``.
+    The first bytes of safetensors and ONNX are too common: see ``working_tree.exclude``.
     """
     return bool(re.match(b"(?s)" + b"|".join(row.arrays for row in TABLE if row.arrays), head))
 
 
 def names_arrays(data: bytes) -> bool:
-    """Whether a zip archive holds weights, by its members' own headers or those in its directory.
+    """Return True if a zip archive holds weights, by the headers of its members.
 
     ``data`` is the beginning and the end of the archive.
     """
@@ -311,5 +311,5 @@ def names_arrays(data: bytes) -> bool:
 
 
 def is_snapshot_bundle(head: bytes) -> bool:
-    """Whether a file that begins so is a bundle as ``create_snapshot`` writes one."""
+    """Return True if a file with this beginning is a bundle of ``create_snapshot``."""
     return bool(re.match(SNAPSHOT_BUNDLE, head))

@@ -1,4 +1,4 @@
-"""A skops archive: what its ``schema.json`` names is read, other members are passed over."""
+"""skops archives: readers use the members named in ``schema.json`` and ignore others."""
 
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO

@@ -1,4 +1,4 @@
-"""TensorFlow Lite: a flatbuffer, which says where all of it lies, and so has no end to mind."""
+"""TensorFlow Lite: a flatbuffer, which locates its parts by offsets, so bytes may follow it."""
 
 from typing import BinaryIO
 
@@ -9,7 +9,7 @@ from jellyml.formats.record import read_at
 
 name = signatures.TFLITE.name
 
-_ALIGNMENT = 16  # buffers that lie behind the flatbuffer, in models over 2 GB, are aligned so
+_ALIGNMENT = 16  # alignment of the buffers after the flatbuffer in models over 2 GB
 
 records = unknown.records
 strip = trailer.strip

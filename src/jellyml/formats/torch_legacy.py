@@ -1,4 +1,4 @@
-"""What ``torch.save`` wrote before 1.6: five pickles, then the storages, raw, with their counts."""
+"""``torch.save`` before 1.6: five pickles, then the raw storages with their sizes."""
 
 from typing import BinaryIO
 
@@ -20,5 +20,5 @@ def recognises(file: BinaryIO) -> bool:
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
-    """torch counts the storages it reads, and stops."""
+    """Append a block: torch reads a known number of storages, then stops."""
     return trailer.append(file, payload)

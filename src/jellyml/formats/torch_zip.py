@@ -1,4 +1,4 @@
-"""What ``torch.save`` and TorchScript write today: a zip archive with one record per tensor."""
+"""The current format of ``torch.save`` and TorchScript: a zip archive with a record per tensor."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,13 +14,13 @@ from jellyml.formats.record import Record, RecordKind, is_remote
 
 name = signatures.TORCH_ZIP.name
 
-# A dictionary is saved in its order, and a snapshot and its manifest are usually added last.
+# Storages to try first: a snapshot and its manifest are usually the last keys of a dictionary.
 _LIKELY = 4
-# It is held whole; of a larger one, only the beginning is looked into.
+# Bytes. Only the beginning of a larger pickle is searched.
 _LARGEST_PICKLE = 8 << 20
-# Numbers that are texts in a pickle, as storages are called.
+# Numbers as strings in a pickle: the names of storages.
 _TEXTS = re.compile(rb"(?:X.{4}|\x8c.|V)(\d+)", re.DOTALL)
-# Storages that bytes may lie in, as pickles name them (torch/storage.py).
+# Names of byte storages in pickles (torch/storage.py).
 _OF_BYTES = (b"ByteStorage", b"CharStorage", b"UntypedStorage", b"uint8", b"int8")
 
 
@@ -28,21 +28,23 @@ def recognises(file: BinaryIO) -> bool:
     directory = read_directory(file)
     if not directory:
         return False
-    ours = (_inside(directory, b"data.pkl"), _inside(directory, b"data/"))
-    # An array called ``a/data/b`` in an .npz looks like a record, but for its ending.
-    return any(name.startswith(ours) and not name.endswith(b".npy") for name in directory.names())
+    prefixes = (_inside(directory, b"data.pkl"), _inside(directory, b"data/"))
+    # An array called ``a/data/b`` in an .npz looks like a record, except for its ending.
+    return any(
+        name.startswith(prefixes) and not name.endswith(b".npy") for name in directory.names()
+    )
 
 
 def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
-    """By name, by number, by the pickle; at last all of them, which is JellyML 1.0's way."""
+    """Yield records by name, by number, by the pickle, and last all, as JellyML 1.0 did."""
     directory = read_directory(file)
     if not directory:
         return
-    yield from _sure(directory, _appended(directory, kind))
+    yield from _named(directory, _appended(directory, kind))
     data_pkl = _pickle(directory)
     pickle = data_pkl.head(file, _LARGEST_PICKLE)
-    # Saying *no* is a thousand times cheaper than the walk. Two uses of the key are most likely
-    # one checkpoint inside another: only the walk knows which of them is the outer one's.
+    # Counting is a thousand times faster than the walk. Two uses of the key are most likely one
+    # checkpoint inside another: only the walk can tell the outer one.
     uses = pickle.count(kind.key.encode())
     if uses == 1 and not is_remote(file):
         yield from _located(directory, _last_numbered(directory))
@@ -52,16 +54,16 @@ def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
     if is_remote(file):  # a request for each
         return
     rest: Iterator[Entry] = reversed(directory)
-    # A read of each tensor of a large file would take minutes where the file is not in memory.
-    told = uses or any(kind in pickle for kind in _OF_BYTES)
-    if len(pickle) == data_pkl.size > 0 and not told:
+    # Reading each tensor of a large file takes minutes if the file is not in memory.
+    may_hold_bytes = uses or any(kind in pickle for kind in _OF_BYTES)
+    if len(pickle) == data_pkl.size > 0 and not may_hold_bytes:
         known = set(_TEXTS.findall(pickle))
         rest = directory.without_storages(_inside(directory, b"data/"), known)
     yield from _located(directory, rest)
 
 
 def may_hold_several(file: BinaryIO, kind: RecordKind) -> bool:
-    """Whether a search to the end is worth it: names and uses of the key say so at once."""
+    """Return True if the file may have several records, by names and uses of the key."""
     directory = read_directory(file)
     if not directory:
         return False
@@ -70,10 +72,10 @@ def may_hold_several(file: BinaryIO, kind: RecordKind) -> bool:
 
 
 def fill(file: BinaryIO, payload: Payload) -> Edit:
-    """Records that the pickle does not know: a loader passes over them, strict ones too.
+    """Add records that the pickle does not mention: every loader ignores them.
 
-    They lie in ``data/``: torch refuses one outside the archive's folder, and JellyML 1.0 looks
-    nowhere else.
+    They are in ``data/``: torch refuses records outside the archive's folder, and JellyML 1.0
+    searches only there.
     """
     return zip_archive.append(file, payload, _name)
 
@@ -90,7 +92,7 @@ def _name(directory: Directory, key: str) -> bytes:
 
 
 def _inside(directory: Directory, name: bytes) -> bytes:
-    """The name with the archive's prefix, which is never taken from the path: files get renamed."""
+    """Return the name with the archive's prefix; not from the path, since files are renamed."""
     return directory[0].name.split(b"/")[0] + b"/" + name
 
 
@@ -98,29 +100,29 @@ def _located(directory: Directory, entries: Iterable[Entry]) -> Iterator[Record]
     return filter(None, map(directory.locate, entries))
 
 
-def _sure(directory: Directory, entries: Iterable[Entry]) -> Iterator[Record]:
-    """Those that are ours by their names."""
+def _named(directory: Directory, entries: Iterable[Entry]) -> Iterator[Record]:
+    """Yield the records of entries with JellyML's names."""
     for entry in entries:
         if record := directory.locate(entry, ahead=entry.size):
             yield record
 
 
 def _appended(directory: Directory, kind: RecordKind) -> Iterator[Entry]:
-    """Records added beside the pickle, the newest first; TorchScript's ``_extra_files`` too."""
+    """Return entries with this name, the newest first, also in TorchScript's ``_extra_files``."""
     ending = b"/" + kind.key.encode()
-    if ending not in directory.data:  # quicker than to read ten thousand entries
+    if ending not in directory.data:  # faster than parsing ten thousand entries
         return iter(())
     return (entry for entry in reversed(directory) if entry.name.endswith(ending))
 
 
 def _last_numbered(directory: Directory) -> list[Entry]:
     numbered = directory.storages(_inside(directory, b"data/"))
-    # torch 1 wrote them in the order of their names, so that 10 came before 9.
+    # torch 1 sorted them by name, so that 10 came before 9.
     return nlargest(_LIKELY, numbered, key=lambda entry: (len(entry.name), entry.name))
 
 
 def _keyed(directory: Directory, tensors: list[machine.Tensor]) -> Iterator[Record]:
-    """The bytes of these tensors in their storages, which need not have numbers for names."""
+    """Yield the bytes of these tensors in their storages, whose names need not be numbers."""
     wanted = {tensor.storage.encode() for tensor in tensors}
     indexes = directory.below(_inside(directory, b"data/"), wanted)
     for tensor in tensors:
@@ -134,7 +136,7 @@ def _keyed(directory: Directory, tensors: list[machine.Tensor]) -> Iterator[Reco
 
 
 def _pickle(directory: Directory) -> Record:
-    """Where the pickle lies; nowhere if there is none."""
+    """Return the record of the pickle; an empty one if there is none."""
     wanted = _inside(directory, b"data.pkl")
     entry = next((entry for entry in directory if entry.name == wanted), None)
     ahead = min(entry.size, _LARGEST_PICKLE) if entry else 0

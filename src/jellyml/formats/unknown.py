@@ -1,4 +1,4 @@
-"""Any file at all: look for the bytes that ours begin with, from the end first."""
+"""A file of any format: search for the magic bytes of records, from the end."""
 
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
@@ -16,7 +16,7 @@ def recognises(file: BinaryIO) -> bool:
 
 
 def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
-    """Whatever was appended comes first."""
+    """Yield the appended records, then every match of the search."""
     yield from trailer.records(file, kind)
     yield from inside(file, Record(0, size_of(file)), kind)
 
@@ -33,7 +33,7 @@ wipe = trailer.wipe
 
 
 def inside(file: BinaryIO, whole: Record, kind: RecordKind) -> Iterator[Record]:
-    """Every place in a stretch of the file; where what begins there stops, its header knows."""
+    """Yield every match in ``whole``, the last first. The size is an upper bound: to its end."""
     overlap = len(kind.magic) - 1  # a match may begin in one block and end in the next
     for start in reversed(range(0, whole.size, CHUNK)):
         size = min(CHUNK + overlap, whole.size - start)

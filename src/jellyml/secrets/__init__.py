@@ -1,1 +1,1 @@
-"""Credentials: their forms, masking them, and the search by detect-secrets."""
+"""Credentials: their patterns, their redaction, and the search with detect-secrets."""

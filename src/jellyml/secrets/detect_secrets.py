@@ -1,6 +1,6 @@
-"""detect-secrets over bytes: secrets without a form of their own, by a name or by looking random.
+"""The search with detect-secrets: it finds secrets by their name or their randomness.
 
-Nothing is sent anywhere: of its filters none asks a service whether a secret is true.
+Nothing is sent over the network: no filter asks a service whether a secret is valid.
 """
 
 import logging
@@ -14,17 +14,17 @@ from typing import TypeAlias
 from jellyml.fs import tempdirs
 
 Search: TypeAlias = Callable[[str, bytes], list[tuple[int, str]]]
-"""A path and its bytes; each line, from 1, and the kind of what is in it."""
+"""A function of a path and its bytes. It returns the line, from 1, and the kind of each secret."""
 
-MOST = 1 << 20  # bytes of a file; a larger one is data
-_LONGEST_LINE = 5000  # bytes; some of its expressions take the square of it
+MOST = 1 << 20  # bytes of a file that is searched; a larger one is data
+_LONGEST_LINE = 5000  # bytes; the time of some of its expressions grows with the square of it
 _LONGEST_NAME = 100
-# Our own setting is called like one.
-_OURS = re.compile(rb"\s*on_secrets\s*=")
+# JellyML's setting, whose name looks like that of a secret.
+_SETTING = re.compile(rb"\s*on_secrets\s*=")
 
 
 def is_installed() -> bool:
-    """Whether detect-secrets is; it is not imported for that."""
+    """Return True if detect-secrets is installed, without importing it."""
     from importlib.util import find_spec
 
     return find_spec("detect_secrets") is not None
@@ -32,9 +32,9 @@ def is_installed() -> bool:
 
 @contextmanager
 def searching() -> Iterator[Search | None]:
-    """The search, or None where detect-secrets is not installed."""
+    """Yield the search, or None if detect-secrets is not installed."""
     try:
-        with _warnings_left_alone():
+        with _warnings_unchanged():
             from detect_secrets.core.secrets_collection import SecretsCollection
             from detect_secrets.settings import default_settings
     except ImportError:
@@ -43,22 +43,22 @@ def searching() -> Iterator[Search | None]:
     with tempdirs.folder() as place, default_settings():
 
         def search(path: str, content: bytes) -> list[tuple[int, str]]:
-            name = PurePosixPath(path).name  # it tells by it what language to expect
+            name = PurePosixPath(path).name  # detect-secrets tells the language by the name
             file = place / (name if len(name) < _LONGEST_NAME and name.isprintable() else "file")
             file.write_bytes(content)
-            found = SecretsCollection()
-            found.scan_file(str(file))
+            secrets = SecretsCollection()
+            secrets.scan_file(str(file))
             file.unlink()
-            lines = content.split(b"\n") if found else []
-            places = sorted((one.line_number, one.type) for _, one in found)
-            return [place for place in places if not _OURS.match(lines[place[0] - 1])]
+            lines = content.split(b"\n") if secrets else []
+            places = sorted((one.line_number, one.type) for _, one in secrets)
+            return [place for place in places if not _SETTING.match(lines[place[0] - 1])]
 
         yield search
 
 
 @contextmanager
-def _warnings_left_alone() -> Iterator[None]:
-    """Its import sends every warning of the process to its own log, where nobody hears of them."""
+def _warnings_unchanged() -> Iterator[None]:
+    """Undo what its import does: it redirects every warning of the process to its own log."""
     before = warnings.showwarning
     try:
         yield
@@ -68,7 +68,7 @@ def _warnings_left_alone() -> Iterator[None]:
 
 
 def is_fit(content: bytes) -> bool:
-    """Text of a size, and with lines, that the search gets through in time."""
+    """Return True for text whose size and lines are small enough to search."""
     if len(content) > MOST or b"\0" in content:
         return False
     return max(map(len, content.split(b"\n"))) <= _LONGEST_LINE

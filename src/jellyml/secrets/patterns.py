@@ -1,8 +1,8 @@
 """The forms of credentials: find them in bytes, or mask them.
 
-A credential is recognised by a form that nothing else has: the prefix that a service gives to its
-keys, the header of a private key, a password in an address. ``FORMS`` is the only table of them:
-the search in code reads it here, and ``redact`` reads it for what is recorded.
+A credential is recognised by a characteristic form: the prefix that a service gives to its
+keys, the header of a private key, a password in an address. ``FORMS`` is the only table of them.
+The search in code uses it here, and ``redact`` uses it for the manifest.
 """
 
 import re
@@ -16,7 +16,7 @@ _WANDB = (
     rb"[0-9a-f]{40}(?![0-9A-Za-z])"
 )
 PRIVATE_KEY = "a private key"
-# Only its beginning has a form: what follows are lines of base64, perhaps in a difference.
+# Only the beginning of a key has a form. Lines of base64 follow, possibly in a diff.
 _REST_OF_KEY = re.compile(
     rb"[^\n]*(?:\n[+ -]?[\"'#*\t ]*(?:[A-Za-z0-9+/=]{0,100}|[A-Z][\w-]{1,20}: [^\n]{0,100})"
     rb"(?:\\[nr])?[\"',\t\r ]*(?=\n|\Z))*"
@@ -24,12 +24,12 @@ _REST_OF_KEY = re.compile(
 
 
 class Form(NamedTuple):
-    """How the credentials of one kind look.
+    """The form of one kind of credential, as regular expressions.
 
     ``strict``: for the search in code, where each match becomes a warning. Each expression begins
-    with one certain byte, so that the search stops at few others.
-    ``loose``: for what is recorded, where a secret that is missed is worse than a word too many.
-    Empty for what ``redact`` masks by its place or by the name that it is given to.
+    with a literal byte, so that the search stops at few other bytes.
+    ``loose``: for the manifest, where a missed secret is worse than a masked word. It is empty
+    for a kind that ``redact`` masks by its position or by its name.
     """
 
     strict: tuple[bytes, ...]
@@ -107,7 +107,7 @@ FORMS: dict[str, Form] = {
     ),
     "a JSON web token": Form(
         (rb"eyJ[\w-]{10,500}\.eyJ[\w-]{10,2000}\.[\w-]{10,}",),
-        (r"eyJ[\w-]{12,}(?:\.[\w-]*){0,4}",),  # any JSON in base64: Neptune's keys as well
+        (r"eyJ[\w-]{12,}(?:\.[\w-]*){0,4}",),  # any JSON in base64, including Neptune's keys
     ),
     "a password in an address": Form(
         (
@@ -117,31 +117,33 @@ FORMS: dict[str, Form] = {
     ),
 }
 _NO_WORD_BEFORE = rb"(?<![A-Za-z0-9].)"  # the byte before the first
-# What stands in documents and tests where a secret would.
+# Placeholders for a secret in documentation and tests.
 _EXAMPLE = re.compile(
     rb"EXAMPLE|(?i:pass(?:word|wd)?|pwd|secret|token|user(?:name)?|changeme|your\W?\w*|my\W?\w*)\Z"
 )
 _FEWEST_DIFFERENT = 8  # bytes: hf_xxxx... has fewer
-_ALLOWED = re.compile(rb"pragma: ?(?:allow|white)list secret")  # as detect-secrets has it
+_ALLOWED = re.compile(
+    rb"pragma: ?(?:allow|white)list secret"
+)  # the same comment as in detect-secrets
 _BLOCK = 4 << 20
-_LONGEST = 4 << 10  # of a credential, which may lie across two blocks
+_LONGEST = 4 << 10  # bytes of a credential, which may span two blocks
 _TEXT = 8 << 10
 
 
 def search(data: bytes) -> Iterator[tuple[int, str]]:
-    """Each credential's line in ``data``, from 1, and its kind."""
+    """Yield the line in ``data``, from 1, and the kind of each credential."""
     expression, kinds = _expression()
     line, counted = 1, 0
-    for found in expression.finditer(data):
-        if _is_example(found) or _is_allowed(found):
+    for match in expression.finditer(data):
+        if _is_example(match) or _is_allowed(match):
             continue
-        line += data.count(b"\n", counted, found.start())
-        counted = found.start()
-        yield line, kinds[int(str(found.lastgroup).removeprefix("form"))]
+        line += data.count(b"\n", counted, match.start())
+        counted = match.start()
+        yield line, kinds[int(str(match.lastgroup).removeprefix("form"))]
 
 
 def in_content(content: bytes | Path) -> Iterator[tuple[int, str]]:
-    """The same for a file; one that is no text has none."""
+    """Yield the line and the kind of each credential in a file; none for a binary file."""
     if isinstance(content, bytes):
         if b"\0" not in content[:_TEXT]:
             yield from search(content)
@@ -154,51 +156,57 @@ def in_content(content: bytes | Path) -> Iterator[tuple[int, str]]:
                 return
             data = before + block
             for at, kind in search(data):
-                if (found := (line + at - 1, kind)) not in seen:
-                    seen.add(found)
-                    yield found
+                if (credential := (line + at - 1, kind)) not in seen:
+                    seen.add(credential)
+                    yield credential
             before = data[-_LONGEST:]
             line += data.count(b"\n", 0, len(data) - len(before))
 
 
 def masked(data: bytes) -> bytes:
-    """The same with ``***`` in the place of each credential, for what is made to be passed on."""
+    """Return ``data`` with ``***`` in place of each credential."""
     expression, kinds = _expression()
     parts: list[bytes] = []
-    done = 0
-    for found in expression.finditer(data):
-        if found.start() < done or _is_example(found) or _is_allowed(found):
+    end = 0
+    for match in expression.finditer(data):
+        if match.start() < end or _is_example(match) or _is_allowed(match):
             continue
-        kind = kinds[int(str(found.lastgroup).removeprefix("form"))]
-        parts += [data[done : found.start()], b"***"]
-        done = found.end()
-        if kind == PRIVATE_KEY and (rest := _REST_OF_KEY.match(data, done)):
-            done = rest.end()
-    return b"".join([*parts, data[done:]])
+        kind = kinds[int(str(match.lastgroup).removeprefix("form"))]
+        parts += [data[end : match.start()], b"***"]
+        end = match.end()
+        if kind == PRIVATE_KEY and (rest := _REST_OF_KEY.match(data, end)):
+            end = rest.end()
+    return b"".join([*parts, data[end:]])
 
 
-def _is_example(found: re.Match[bytes]) -> bool:
-    value = found["password"] or found[0]
-    few = 0 if found["password"] else _FEWEST_DIFFERENT
+def _is_example(match: re.Match[bytes]) -> bool:
+    value = match["password"] or match[0]
+    few = 0 if match["password"] else _FEWEST_DIFFERENT
     return len(set(value)) < few or bool(_EXAMPLE.search(value))
 
 
-def _is_allowed(found: re.Match[bytes]) -> bool:
-    end = found.string.find(b"\n", found.end())
-    return bool(_ALLOWED.search(found.string, found.end(), end if end >= 0 else len(found.string)))
+def _is_allowed(match: re.Match[bytes]) -> bool:
+    end = match.string.find(b"\n", match.end())
+    return bool(_ALLOWED.search(match.string, match.end(), end if end >= 0 else len(match.string)))
 
 
 def loose_forms() -> str:
-    """One regular expression for all loose forms; a prefix counts where no word goes on before."""
+    """Return one regular expression for all loose forms.
+
+    A form that begins with a letter or digit matches only at the start of a word.
+    """
     forms = [form for each in FORMS.values() for form in each.loose]
     bare = "|".join(form for form in forms if not form[0].isalnum())
     prefixed = "|".join(form for form in forms if form[0].isalnum())
     return rf"{bare}|(?<![A-Za-z0-9])(?:{prefixed})"
 
 
-@lru_cache(maxsize=1)  # it takes long to compile, and most captures have nothing new to look at
+@lru_cache(maxsize=1)  # slow to compile, and most captures do not need it
 def _expression() -> tuple[re.Pattern[bytes], list[str]]:
-    """All forms at once, by their first byte, and the kind of each: ``form7`` is of the seventh."""
+    """Return one expression for all strict forms, and their kinds.
+
+    Group ``form7`` matches a credential of kind 7 in the list.
+    """
     kinds: list[str] = []
     by_first: dict[bytes, list[bytes]] = {}
     for kind, forms in FORMS.items():

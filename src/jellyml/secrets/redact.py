@@ -1,14 +1,13 @@
-"""What is never recorded as it is: secrets in command lines, addresses, notes and cells.
+"""Mask secrets in the manifest: in command lines, addresses, notes and cells.
 
-``redact_tree`` masks a whole section of a record, told by a table of rules what its fields are.
+``redact_tree`` masks a whole section. A table of rules tells it the kind of each field.
 
-A secret is known by the name it is given to (``--api-key``, ``WANDB_API_KEY``,
-``{"token": ...}``), by its own form (``hf_...``, a private key), or by where it stands
-(``user:password@`` and ``?query`` in an address). One missed is worse than one word too many,
-so a name that might be one counts; the exceptions are what machine learning calls by such
-names every day (``max_tokens``, ``pad_token``, ``image_key``, ``num_key_value_heads``).
-One-letter options (``-p``) are not masked: they mean port and path as often as password; but
-for curl's ``-u``.
+A secret is recognised by its name (``--api-key``, ``WANDB_API_KEY``, ``{"token": ...}``), by
+its form (``hf_...``, a private key), or by its position (``user:password@`` and ``?query`` in an
+address). A missed secret is worse than a masked word, so a doubtful name counts as a secret. The
+exceptions are common names of machine learning (``max_tokens``, ``pad_token``, ``image_key``,
+``num_key_value_heads``). One-letter options (``-p``) are not masked, except curl's ``-u``: they
+mean port or path as often as password.
 """
 
 import re
@@ -22,31 +21,31 @@ from jellyml.secrets import patterns
 MASK = "***"
 
 Rule = Literal["name", "text", "address", "arguments", "notes"]
-"""What a value is: a name or a path, any text, an address, a command line, or notes."""
+"""The kind of a value: a name or a path, any text, an address, a command line, or notes."""
 
 Rules: TypeAlias = "Rule | Mapping[str, Rules]"
-"""A rule for all that is below, or the rules by the names of the fields."""
+"""A rule for every value below, or field name -> rules."""
 
 ANY_FIELD = "*"
-"""In rules: each field that they do not name. Without it such a field is masked as a name."""
+"""The key, in rules, for every field without a rule of its own; the default rule is "name"."""
 
 _T = TypeVar("_T")
 
-# Names are read word by word, so WANDB_API_KEY, --wandb-api-key and wandbApiKey are one.
+# Names are split into words, so WANDB_API_KEY, --wandb-api-key and wandbApiKey are equal.
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-# A secret wherever in the name it stands.
+# Words that make any name a secret.
 _SECRET = re.compile(
     r"passw(?:or)?d|pass_?phrase|pass_?code|secret(?!ar)|credential|authorization"
     r"|(?:^|_)(?:pwd|creds?|bearer)(?:_|$)"
     r"|(?:access|account|api|app|auth|encryption|master|private|signing|ssh)_?keys?(?:_|$)"
     r"|(?:access|api|app|auth|bearer|hf|hub|refresh|session)_?tokens?(?:_|$)"
 )
-# A secret where the name ends in it: wandb_key is one, key_dim and token_count are none.
+# Endings that may make a name a secret: wandb_key is one, key_dim and token_count are not.
 _PERHAPS = re.compile(r"(?:(?:^|_)(?:key|pass|pw|o?auth)|token)$")
 _ORDINARY = re.compile(
-    # Where a secret lies, what it is called, how long it is.
+    # The location, the name or the length of a secret.
     r"_(?:count|dir|env|file|folder|len|length|limit|name|path|size|ttl|type|ur[il]|var)$"
-    # Words of the trade.
+    # Terms of machine learning and databases.
     r"|(?:^|_)(?:answer|audio|batch|cache|caption|class|column|config|content|data|dataset|dict"
     r"|document|feature|field|foreign|group|image|index|input|label|loss|map|mask|metric|monitor"
     r"|output|partition|primary|prng|prompt|public|query|question|random|registry|rng|shard|sort"
@@ -59,29 +58,29 @@ _ORDINARY = re.compile(
 _SWITCH = re.compile(r"(?:true|false|yes|no|on|off|none|null|auto|\*\*\*)?", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+.\d]{1,5}|\d[.\de+-]{0,7}")
 
-# Values that give themselves away, whatever they are called.
+# Values that are secrets by their form, under any name.
 _TOKEN = re.compile(
     rf"{patterns.loose_forms()}"
     r"|(?<=\blogin )\w{20,}"  # wandb login 0123...
     r"|(?<=\bBearer )[\w.~+/=-]{8,}"
 )
-# Too long for a word; _looks_random decides. Hexadecimal never does: commit ids and digests are
-# what the record is for.
+# Too long for a word; _looks_random decides. It never takes hexadecimal for random: the manifest
+# must keep commit ids and digests.
 _LONG = re.compile(r"[A-Za-z0-9]{24,}")
 
 _ADDRESS = re.compile(
     r"(?<![A-Za-z0-9])([A-Za-z][A-Za-z0-9+.-]{0,30}://)((?:[^\s\"'<>`\\]|\\(?![\"']))+)"
 )
-# A password may hold what should have been quoted in an address: / ? #.
+# A password may hold characters that should have been quoted in an address: / ? #.
 _USER = re.compile(r"[^/?#]*@|[^/?#:@\[]*:(?!\d*(?:[/?#]|$)).*@", re.DOTALL)
-# Such a password, and the address was cut off before the @.
+# Such a password in an address that is cut off before the @.
 _TORN_USER = re.compile(r"[^/?#:@\[]*:(?!\d*(?:[/?#]|$))")
-# user@host:path as ssh has it, and user:password@host without a scheme (proxies).
+# user@host:path of ssh, and user:password@host without a scheme (proxies).
 _SSH_USER = re.compile(r"[^/\\@]*@(?=[^/\\]*:)")
 _BARE_USER = re.compile(r"(?<![\w./@:*-])[\w.+-]+:[^\s:@/\"'<>]+@(?!sha\d+:)(?=[\w-])")
-_GIT_USER = "git@"  # everybody who fetches by ssh is called so
+_GIT_USER = "git@"  # the common user name of ssh, not a secret
 
-# The name in: name = value, "name": value, os.environ["NAME"] = value, name: str = value;
+# Matches the name in: name = value, "name": value, os.environ["NAME"] = value, name: str = value;
 # and in: --name value, ["--name", "value"], setdefault("NAME", "value"), %env NAME value.
 _NAMED = re.compile(
     r"""(?<![\w.-])(?:
@@ -92,7 +91,7 @@ _NAMED = re.compile(
     )""",
     re.VERBOSE,
 )
-# The name of the scheme comes before the secret: Authorization: Basic dXNlcjpwYXNz.
+# The scheme comes before the secret: Authorization: Basic dXNlcjpwYXNz.
 _SCHEME = re.compile(
     r"(authorization\\*[\"']?\s{0,9}[:=]\s{0,9}[a-z]{0,2}\\*[\"']?[a-z][\w-]{0,20} )[^\s\"'\\]+",
     re.IGNORECASE,
@@ -115,9 +114,9 @@ _NAMED_ARGUMENT = re.compile(r"([-+~]{0,2}[A-Za-z_][\w.-]{0,100}=).*", re.DOTALL
 
 
 def redact_tree(section: _T, rules: Rules = "name") -> _T:
-    """A section of a record, of dictionaries, lists and values, with every secret in it masked.
+    """Return a section of dictionaries, lists and values with every secret masked.
 
-    Every string is masked by its rule, and every name of a field as a name. Other values stay.
+    Every string is masked by its rule, and every key as a name. Other values are unchanged.
     """
     return cast("_T", _redacted(section, rules))
 
@@ -154,18 +153,18 @@ def _mask_name(text: str) -> str:
     return _mask_short(str(text)) if len(text) <= _SHORT else mask_forms(text)
 
 
-@lru_cache(maxsize=4096)  # every capture of a process names the same packages
+@lru_cache(maxsize=4096)  # every capture of a process has the same package names
 def _mask_short(text: str) -> str:
     return mask_forms(text)
 
 
 def mask_arguments(arguments: Iterable[str]) -> list[str]:
-    """A command line, with the values of secret options and all that looks like a secret masked."""
+    """Return a command line with the values of secret options and all other secrets masked."""
     return [_mask_argument(option, word) for option, word in _with_options(arguments)]
 
 
 def _with_options(words: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each word with the option that it may be a value of; empty where there is none."""
+    """Yield each word with the option that it may belong to, or an empty string."""
     option = ""
     for word in words:
         yield "" if word.startswith("--") else option, word
@@ -176,14 +175,14 @@ def _with_options(words: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def mask_named(name: str, value: str) -> str:
-    """The value of an option, a variable or a note called ``name``."""
+    """Return the masked value of an option, a variable or a note called ``name``."""
     return MASK if is_secret(name, value) else mask_text(value)
 
 
 def mask_text(text: str) -> str:
-    """Any text: what gives itself away as a secret is masked, the rest is as it was."""
+    """Return a text with every recognised secret masked."""
     text = mask_forms(text)
-    text = _ADDRESS.sub(lambda found: found[1] + _mask_rest(found[2]), text)
+    text = _ADDRESS.sub(lambda match: match[1] + _mask_rest(match[2]), text)
     text = _BARE_USER.sub(f"{MASK}@", text)
     text = _SCHEME.sub(rf"\1{MASK}", text)
     text = _LOGIN.sub(rf"\1{MASK}", text)
@@ -191,7 +190,7 @@ def mask_text(text: str) -> str:
 
 
 def mask_url(url: str) -> str:
-    """An address with nothing in it but where to go: no user, password, query or fragment."""
+    """Return an address without user, password, query and fragment."""
     scheme, mark, rest = url.partition("://")
     if mark:
         rest = re.split("[?#]", _without_user(rest, _USER))[0]
@@ -204,7 +203,7 @@ def mask_url(url: str) -> str:
 
 
 def mask_data(value: object, name: str = "") -> object:
-    """Notes, as JSON has them: strings, numbers, lists and dictionaries of such."""
+    """Return masked notes: strings, numbers, and nested lists and dictionaries."""
     if isinstance(value, dict):
         return {mask_forms(key): mask_data(item, f"{name}.{key}") for key, item in value.items()}
     if isinstance(value, list):
@@ -220,7 +219,7 @@ def mask_data(value: object, name: str = "") -> object:
 
 
 def is_secret(name: str, value: str) -> bool:
-    """True if what is called ``name`` must not be recorded: ``token=False`` may, and ``key=3``."""
+    """Return True if a value called ``name`` is a secret; not for ``token=False`` or ``key=3``."""
     secrecy = _secrecy(name)
     if secrecy == "none" or _SWITCH.fullmatch(value):
         return False
@@ -246,18 +245,18 @@ def _mask_argument(option: str, word: str) -> str:
 
 
 def mask_forms(text: str) -> str:
-    """A name or a path: only what looks like a token whatever it is called."""
+    """Return a name or a path with only tokens masked, which need no name to be recognised."""
     text = _TOKEN.sub(MASK, text)
-    return _LONG.sub(lambda found: MASK if _looks_random(found[0]) else found[0], text)
+    return _LONG.sub(lambda match: MASK if _looks_random(match[0]) else match[0], text)
 
 
 def _mask_rest(rest: str) -> str:
-    """What stands behind the ``://`` of an address in a text."""
+    """Return the masked part of an address after ``://``."""
     placed = _without_user(rest, _USER)
     user = f"{MASK}@" if placed != rest else ""
-    where = re.split("[?#]", placed)[0]
-    asked = placed[len(where) :]
-    return user + where + (asked[0] + MASK if asked else "")
+    location = re.split("[?#]", placed)[0]
+    query = placed[len(location) :]
+    return user + location + (query[0] + MASK if query else "")
 
 
 def _without_user(rest: str, pattern: re.Pattern[str]) -> str:
@@ -267,17 +266,17 @@ def _without_user(rest: str, pattern: re.Pattern[str]) -> str:
 
 def _mask_assigned(text: str) -> str:
     parts = []
-    done = 0
+    copied = 0
     for named in _NAMED.finditer(text):
-        start, end = _secret_of(named) if named.start() >= done else (0, 0)
+        start, end = _secret_of(named) if named.start() >= copied else (0, 0)
         if end:
-            parts += [text[done:start], MASK]
-            done = end
-    return "".join([*parts, text[done:]])
+            parts += [text[copied:start], MASK]
+            copied = end
+    return "".join([*parts, text[copied:]])
 
 
 def _secret_of(named: re.Match[str]) -> tuple[int, int]:
-    """Where the secret lies that is given to this name; (0, 0) if it is none."""
+    """Return the span of the secret that is assigned to this name; (0, 0) if none is."""
     name = named["name"] or named["option"]
     secrecy = _secrecy(name)
     value = _VALUE.match(named.string, named.end()) if secrecy != "none" else None
@@ -290,14 +289,14 @@ def _secret_of(named: re.Match[str]) -> tuple[int, int]:
 
 
 def _is_code(value: re.Match[str], *, certain: bool) -> bool:
-    """True for what is no value but a name or a call: ``key=len``, ``password = read()``."""
+    """Return True for a name or a call instead of a value: ``key=len``, ``password = read()``."""
     if value.string.startswith(("(", "["), value.end()):
         return True
     return not certain and not (len(value["bare"]) >= 8 and re.search(r"\d", value["bare"]))
 
 
 def _looks_random(text: str) -> bool:
-    """Small and capital letters and digits that change places as no word's do."""
+    """Return True if lower case, upper case and digits alternate more often than in words."""
     kinds = ["0" if sign.isdigit() else "a" if sign.islower() else "A" for sign in text[:200]]
     changes = sum(one != other for one, other in pairwise(kinds))
     return len(set(kinds)) == 3 and changes >= 0.4 * len(kinds)

@@ -1,6 +1,6 @@
-"""What a snapshot is: a dictionary of tensors with the code and its record.
+"""The snapshot: a dictionary of tensors with the code and the manifest.
 
-What it exports is imported on first use.
+Exports are imported on first use.
 """
 
 from importlib import import_module
@@ -19,6 +19,6 @@ _HOME = {
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(_HOME[name]), name)
-    globals()[name] = found
-    return found
+    value: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

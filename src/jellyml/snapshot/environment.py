@@ -1,8 +1,8 @@
 """Facts of the running process and its machine: what the code was run with.
 
-Where a section may hold secrets it is returned masked, by one call of ``redact_tree``.
-Nothing here starts a program, imports a package, or initialises a device: a capture must not
-cost more than a look, and CUDA that is awake cannot be forked.
+A section that may hold secrets is returned masked, by one call of ``redact_tree``.
+No function here starts a program, imports a package or initialises a device: a capture must be
+quick, and a process with an initialised CUDA cannot be forked.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from jellyml.secrets.redact import ANY_FIELD, redact_tree
 
-# Variables that change what a run does, or say which of many it was. No others are recorded.
+# Variables that change a run's results, or identify the run. No others are recorded.
 _VARIABLES = re.compile(
     r"CUDA_(?:DEVICE_ORDER|LAUNCH_BLOCKING|VISIBLE_DEVICES)|CUBLAS_WORKSPACE_CONFIG"
     r"|NVIDIA_(?:TF32_OVERRIDE|VISIBLE_DEVICES)|(?:HIP|ROCR)_VISIBLE_DEVICES"
@@ -33,24 +33,24 @@ _LOCK_FILES = re.compile(
     r"(?:uv|poetry|pdm|pixi)\.lock|Pipfile\.lock|pylock(?:\.[^.]+)?\.toml|requirements.*\.txt"
     r"|environment\.ya?ml|conda-lock\.yml"
 )
-# Where pip and uv are told of other indexes than the public one.
+# Variables that name package indexes for pip and uv, besides the public one.
 _INDEX_VARIABLES = re.compile(
     r"PIP_(?:EXTRA_)?INDEX_URL|PIP_FIND_LINKS|UV_(?:(?:EXTRA_|DEFAULT_)?INDEX(?:_URL)?|FIND_LINKS)"
 )
-# The same in their files, INI or TOML, with the indented lines that go on.
+# The same settings in INI or TOML files, with their continuation lines.
 _INDEX_SETTING = re.compile(
     r"^[ \t]*(?:(?:extra-|default-)?index(?:-url)?|find-links|url)[ \t]*[=:](.*(?:\n[ \t]+\S.*)*)",
     re.MULTILINE,
 )
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"',\]]+")
-# The latest cells of a notebook are recorded, as many as fit.
+# Characters of notebook cells that are recorded, the latest cells first.
 _CELLS_SIZE = 64 << 10
 _MOST_WORDS = 1000
 _LONGEST_WORD = 4096
 
 
 def command(root: Path) -> dict[str, object]:
-    """How this process was started; places in the repository are relative to its root."""
+    """Return how this process was started; paths in the repository are relative to ``root``."""
     main = sys.modules.get("__main__")
     script = getattr(main, "__file__", None)
     named = isinstance(script, str) and not script.startswith("<")  # <stdin>
@@ -69,7 +69,7 @@ def command(root: Path) -> dict[str, object]:
 
 
 def notebook(root: Path) -> dict[str, object] | None:
-    """The cells that this kernel has run, None where there is no IPython."""
+    """Return the notebook and the cells that this kernel has run; None outside IPython."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     if shell is None:
@@ -96,10 +96,10 @@ def python() -> dict[str, object]:
 
 
 def machine() -> dict[str, object]:
-    """The operating system, the host and how many processors this process may use."""
+    """Return the operating system, the host and the number of usable processors."""
     if sys.platform == "win32":
-        found = sys.getwindowsversion()
-        system, release = "Windows", f"{found.major}.{found.minor}.{found.build}"
+        windows = sys.getwindowsversion()
+        system, release = "Windows", f"{windows.major}.{windows.minor}.{windows.build}"
         kind, host = os.environ.get("PROCESSOR_ARCHITECTURE"), os.environ.get("COMPUTERNAME")
     else:
         system, host, release, _, kind = os.uname()
@@ -115,31 +115,34 @@ def machine() -> dict[str, object]:
 
 
 def torch() -> dict[str, object] | None:
-    """None unless torch is imported already. CUDA is asked only where it is awake already."""
-    found = sys.modules.get("torch")
-    if found is None:
+    """Return torch's version, seed and devices; None if torch is not imported.
+
+    Devices are listed only if CUDA is already initialised.
+    """
+    module = sys.modules.get("torch")
+    if module is None:
         return None
     facts: dict[str, object] = {
-        "version": found.__version__,
-        "cuda": found.version.cuda,
-        "rocm": found.version.hip,
-        "seed": found.initial_seed(),
-        "deterministic": found.are_deterministic_algorithms_enabled(),
+        "version": module.__version__,
+        "cuda": module.version.cuda,
+        "rocm": module.version.hip,
+        "seed": module.initial_seed(),
+        "deterministic": module.are_deterministic_algorithms_enabled(),
     }
-    if found.cuda.is_initialized():
-        facts["cudnn"] = found.backends.cudnn.version()
-        count = found.cuda.device_count()
-        facts["devices"] = [found.cuda.get_device_name(number) for number in range(count)]
+    if module.cuda.is_initialized():
+        facts["cudnn"] = module.backends.cudnn.version()
+        count = module.cuda.device_count()
+        facts["devices"] = [module.cuda.get_device_name(number) for number in range(count)]
     return facts
 
 
 def variables() -> dict[str, object]:
-    given = sorted(os.environ.items())
-    return redact_tree({name: text for name, text in given if _VARIABLES.fullmatch(name)}, "text")
+    environ = sorted(os.environ.items())
+    return redact_tree({name: text for name, text in environ if _VARIABLES.fullmatch(name)}, "text")
 
 
 def lock_files(root: Path) -> dict[str, object]:
-    """The digest of each file at the root that pins what is to be installed."""
+    """Return file name -> SHA-256 of each lock or requirements file at the root."""
     with os.scandir(root) as entries:
         paths = [Path(entry) for entry in entries if _LOCK_FILES.fullmatch(entry.name)]
     return {
@@ -150,28 +153,28 @@ def lock_files(root: Path) -> dict[str, object]:
 
 
 def indexes(root: Path) -> list[str]:
-    """Where pip and uv look for packages besides the public index, without credentials."""
-    told = [value for name, value in os.environ.items() if _INDEX_VARIABLES.fullmatch(name)]
+    """Return the URLs of package indexes besides the public one, without credentials."""
+    texts = [value for name, value in os.environ.items() if _INDEX_VARIABLES.fullmatch(name)]
     for path in _configuration_files(root):
         try:
             text = path.read_text(errors="replace") if path.is_file() else ""
         except OSError:
             continue
-        told += (setting[1] for setting in _INDEX_SETTING.finditer(text))
-    urls = [url for text in told for url in _ADDRESS.findall(text)]
+        texts += (setting[1] for setting in _INDEX_SETTING.finditer(text))
+    urls = [url for text in texts for url in _ADDRESS.findall(text)]
     return list(dict.fromkeys(redact_tree(urls, "address")))
 
 
-def distributions(root: Path, places: Iterable[object] | None = None) -> dict[str, object]:
-    """What is installed, by name: its version, and where it is from if that is no index.
+def distributions(root: Path, folders: Iterable[object] | None = None) -> dict[str, object]:
+    """Return name -> version and origin of each installed distribution.
 
-    ``places`` are folders that hold it; by default those that this process imports from.
-
-    An editable or local install inside the repository has its ``path``; one from elsewhere on
-    this machine is marked ``elsewhere``, for nobody else can install it.
+    ``folders`` are searched for them; by default ``sys.path``. An origin is recorded only if
+    the distribution was not installed from an index. An editable or local install inside the
+    repository has its ``path``. One from elsewhere on this machine is marked ``elsewhere``,
+    because no other machine can install it.
     """
-    found: dict[str, object] = {}
-    for entry in sys.path if places is None else places:
+    rows: dict[str, object] = {}
+    for entry in sys.path if folders is None else folders:
         if not isinstance(entry, str):
             continue
         try:
@@ -180,17 +183,17 @@ def distributions(root: Path, places: Iterable[object] | None = None) -> dict[st
         except OSError:  # missing, or a zip file
             continue
         for name, version, origin in installed:
-            if name not in found:
-                found[name] = {"version": version, **_origin(origin, root)}
-    return redact_tree(dict(sorted(found.items())), {ANY_FIELD: {"url": "address"}})
+            if name not in rows:
+                rows[name] = {"version": version, **_origin(origin, root)}
+    return redact_tree(dict(sorted(rows.items())), {ANY_FIELD: {"url": "address"}})
 
 
 @lru_cache(maxsize=64)
 def _installed_in(folder: Path, _mtime: int) -> tuple[tuple[str, str, str], ...]:
-    """Name, version and ``direct_url.json`` of each distribution there.
+    """Return the name, version and ``direct_url.json`` of each distribution in ``folder``.
 
-    The folders' names alone say the first two: reading each METADATA takes a hundred times
-    as long, as importlib.metadata does.
+    Name and version come from the name of the ``.dist-info`` folder. importlib.metadata reads
+    each METADATA file, which takes a hundred times as long.
     """
     installed = []
     with os.scandir(folder) as entries:
@@ -203,21 +206,21 @@ def _installed_in(folder: Path, _mtime: int) -> tuple[tuple[str, str, str], ...]
 
 
 def _origin(text: str, root: Path) -> dict[str, object]:
-    """What ``direct_url.json`` (PEP 610) says; nothing if it is broken."""
+    """Return the origin in a ``direct_url.json`` (PEP 610); empty if it is malformed."""
     if not text:
         return {}
     try:
-        told = json.loads(text)
-        url = str(told["url"])
+        direct_url = json.loads(text)
+        url = str(direct_url["url"])
         facts: dict[str, object] = {"url": url}
         if url.startswith("file:"):
             path = Path(unquote(url.removeprefix("file://")))
             inside = path.is_relative_to(root)
             facts = {"path": _place(str(path), root)} if inside else facts | {"elsewhere": True}
-        if told.get("dir_info", {}).get("editable"):
+        if direct_url.get("dir_info", {}).get("editable"):
             facts["editable"] = True
-        if "vcs_info" in told:
-            facts["commit"] = told["vcs_info"].get("commit_id")
+        if "vcs_info" in direct_url:
+            facts["commit"] = direct_url["vcs_info"].get("commit_id")
     except (ValueError, LookupError, TypeError, AttributeError):
         return {}
     return facts
@@ -238,13 +241,16 @@ def _configuration_files(root: Path) -> Iterator[Path]:
             yield Path(os.environ[name])
 
 
-def _words(given: object) -> list[str]:
-    """A command line; a program may have put anything there, of any size."""
-    return list(map(str, given)) if isinstance(given, list | tuple) else []
+def _words(value: object) -> list[str]:
+    """Return a command line as strings; a program may have assigned any value to ``sys.argv``."""
+    return list(map(str, value)) if isinstance(value, list | tuple) else []
 
 
 def _cut(words: list[str], count: int) -> list[str]:
-    """The first words of a command line of ``count``, masked already: half a key has no form."""
+    """Return the first words of a command line of ``count`` words.
+
+    They are masked before they are cut: half a key no longer matches its pattern.
+    """
     rest = [f"... and {count - _MOST_WORDS} more"] if count > _MOST_WORDS else []
     return [word[:_LONGEST_WORD] for word in words] + rest
 
@@ -257,7 +263,7 @@ def _current_folder(root: Path) -> str | None:
 
 
 def _place(path: str, root: Path) -> str:
-    """From the root, with forward slashes; absolute if it lies elsewhere."""
+    """Return the path relative to ``root``, with forward slashes; unchanged if outside it."""
     for place, base in ((Path(path), root), (Path(path).resolve(), root.resolve())):
         if place.is_relative_to(base):
             return place.relative_to(base).as_posix()
@@ -265,8 +271,8 @@ def _place(path: str, root: Path) -> str:
 
 
 def _linux_name() -> str | None:
-    found = re.search(r'^PRETTY_NAME="?([^"\n]*)', _text(Path("/etc/os-release")), re.MULTILINE)
-    return found[1] if found else None
+    match = re.search(r'^PRETTY_NAME="?([^"\n]*)', _text(Path("/etc/os-release")), re.MULTILINE)
+    return match[1] if match else None
 
 
 def _libc() -> str | None:

@@ -1,4 +1,4 @@
-"""What a capture knows of the code, and what it left out."""
+"""The facts that a capture collects about the code, and the files that it left out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ _EXPLAINED: dict[Reason, str] = {
     "too much": "the untracked files together are larger than max_untracked",
     "unreadable": "it cannot be read",
     "promised": "it is hidden by a sparse checkout, and this partial clone does not have it",
-    "name": "its name, or where it links to, stands for another place on some file system",
+    "name": "its name, or the target of its link, is another path on some file systems",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A file that a snapshot does not hold; ``os.fsencode`` gives the path's own bytes."""
+    """A file that is not in the snapshot; ``os.fsencode(path)`` gives git's bytes of the path."""
 
     path: str
     reason: Reason
@@ -28,13 +28,13 @@ class LeftOut:
 
     @property
     def explained(self) -> str:
-        """The reason, as what follows the colon of a sentence."""
+        """The reason and the size, to follow a colon in a message."""
         size = "" if self.size is None else f" ({format_size(self.size)})"
         return _EXPLAINED[self.reason] + size
 
 
 def format_size(size: int) -> str:
-    """A number of bytes for people: ``31.4 MB``."""
+    """Return a number of bytes as text, such as ``31.4 MB``."""
     for unit, name in ((1000 * _MB, "GB"), (_MB, "MB"), (1000, "kB")):
         if size >= unit:
             return f"{size / unit:.1f} {name}"
@@ -51,7 +51,7 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """A submodule or nested repository whose files are in the snapshot as ordinary files."""
+    """A submodule or nested repository whose files are in the snapshot as regular files."""
 
     path: str
     commit: str | None
@@ -61,7 +61,10 @@ class Nested:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What looks like one, never itself: a path from the root, a line from 1, and its kind."""
+    """The location of a possible credential, never its text.
+
+    ``path`` is relative to the root, ``line`` is counted from 1.
+    """
 
     path: str
     line: int
@@ -73,7 +76,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class CodeFacts:
-    """What a capture knows of the code; addresses as git has them, masked when recorded."""
+    """Facts about the captured code. Addresses are unmasked; the manifest masks them."""
 
     root: Path
     commit: str | None = None  # the snapshot's
@@ -84,10 +87,12 @@ class CodeFacts:
     changed: int = 0  # how many paths differ from base
     left_out: tuple[LeftOut, ...] = ()
     nested: tuple[Nested, ...] = ()
-    raw: tuple[str, ...] = ()  # files captured as they lie, their filter not run
-    secrets: tuple[Credential, ...] = ()  # what looks like one, in files that differ from HEAD
-    data: tuple[Data, ...] = ()  # untracked files that look like it
-    cut: str = ""  # why the history is not whole
-    commit_texts: Mapping[str, bytes] = field(default_factory=dict)  # true commits, where it is cut
+    raw: tuple[str, ...] = ()  # files captured without their filter
+    secrets: tuple[Credential, ...] = ()  # possible ones, in files that differ from HEAD
+    data: tuple[Data, ...] = ()  # untracked files that look like data
+    cut: str = ""  # why the history is incomplete
+    commit_texts: Mapping[str, bytes] = field(
+        default_factory=dict
+    )  # original commits of a cut history
     bundle_sha256: str | None = None
     error: str | None = None

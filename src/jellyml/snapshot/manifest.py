@@ -1,8 +1,8 @@
-"""How a model was made, as one record: the code, the command, the environment, the notes.
+"""The manifest: the code, the command, the environment and the notes of one run.
 
-``docs/manifest.md`` is the schema. ``record`` writes it: every text is masked where secrets may
-be in it, and whatever a program or a machine is like, there is a record and JSON can encode it.
-``Manifest`` reads it: whatever a stranger wrote, each property has its type.
+``docs/manifest.md`` is the schema. ``record`` creates a manifest. It masks every text that may
+hold secrets. It always returns one that JSON can encode: a section that fails holds its error.
+``Manifest`` reads an untrusted manifest: each property has the declared type.
 """
 
 import base64
@@ -18,17 +18,17 @@ from jellyml.errors import UsageError
 from jellyml.snapshot.facts import CodeFacts, Credential
 
 SCHEMA = 1
-# The record is to stay small, whatever lies in the folder.
+# Keeps the record small when a folder has thousands of large files.
 _MOST_LEFT_OUT = 1000
 _DEEPEST = 12
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 class Manifest:
-    """A manifest that was read. It may be a stranger's: nothing in it needs to have its form.
+    """An untrusted manifest, with one type per property.
 
-    Each property has one type. What is missing, or of another type, reads as None or empty; no
-    property raises. ``fields`` is the manifest as it is, for what writes a changed one.
+    A property whose value is missing or has another type is None or empty. No property raises.
+    ``fields`` is the unchecked manifest, for code that writes a modified one.
     """
 
     __slots__ = ("fields",)
@@ -37,7 +37,7 @@ class Manifest:
         self.fields: Mapping[str, object] = fields if isinstance(fields, Mapping) else {}
 
     def __contains__(self, name: str) -> bool:
-        """Whether a section of this name is recorded, of whatever form."""
+        """Return True if the manifest has this section, even if it is malformed."""
         return name in self.fields
 
     def section(self, name: str) -> Mapping[str, object]:
@@ -50,7 +50,7 @@ class Manifest:
 
     @property
     def version(self) -> str | None:
-        """The version of JellyML that wrote it."""
+        """The version of JellyML that wrote the manifest."""
         return _text(self.fields, "jellyml")
 
     @property
@@ -69,12 +69,12 @@ class Manifest:
 
     @property
     def commit(self) -> str | None:
-        """The snapshot's commit. Only a whole id is one: it may be passed to git as a name."""
+        """The snapshot's commit. Only a full id is accepted, because it may be passed to git."""
         return _id(self.code, "commit")
 
     @property
     def base(self) -> str | None:
-        """The commit that HEAD was at; a whole id, too."""
+        """The commit of HEAD at the capture, as a full id."""
         return _id(self.code, "base")
 
     @property
@@ -88,7 +88,7 @@ class Manifest:
 
     @property
     def changed(self) -> int | None:
-        """How many paths differed from ``base``; None where that was not recorded."""
+        """How many paths differed from ``base``; None if not recorded."""
         count = self.code.get("changed")
         if isinstance(count, int):
             return count
@@ -101,7 +101,7 @@ class Manifest:
 
     @property
     def left_out(self) -> list[str]:
-        """The paths of files that the snapshot does not hold."""
+        """The paths of files that were left out of the snapshot."""
         return self._paths("left_out")
 
     @property
@@ -111,7 +111,7 @@ class Manifest:
 
     @property
     def secrets(self) -> list[Credential]:
-        """The places that looked like a credential."""
+        """The locations of possible credentials."""
         return [
             Credential(path, line, str(row.get("kind")))
             for row in self.rows("secrets")
@@ -120,7 +120,7 @@ class Manifest:
 
     @property
     def cut(self) -> str | None:
-        """Why the history is not whole."""
+        """Why the history is incomplete."""
         return _text(self.code, "cut")
 
     @property
@@ -129,7 +129,7 @@ class Manifest:
         return _text(self.code, "error") or _text(self.fields, "error")
 
     def commit_texts(self) -> Iterator[bytes]:
-        """The texts of true commits behind a cut history, the oldest first; unproved."""
+        """Return the texts of the original commits of a cut history, oldest first, not verified."""
         for text in _mapping(self.code, "commit_texts").values():
             encoded = text.get("base64") if isinstance(text, dict) else None
             if isinstance(text, str):
@@ -139,14 +139,14 @@ class Manifest:
                     yield base64.b64decode(encoded)
 
     def rows(self, name: str) -> list[Mapping[str, object]]:
-        """A list of the code's section, as far as its rows are dictionaries."""
+        """Return the dictionaries in a list of the section ``code``."""
         rows = self.code.get(name)
         return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
     def _paths(self, name: str) -> list[str]:
         return [path for row in self.rows(name) if isinstance(path := row.get("path"), str)]
 
-    # The command, and what it ran with.
+    # The command and its environment.
 
     @property
     def command(self) -> Mapping[str, object]:
@@ -154,12 +154,12 @@ class Manifest:
 
     @property
     def argv(self) -> list[str] | None:
-        """The program and its arguments, as the program saw them."""
+        """``sys.argv`` of the run."""
         return _words(self.command, "argv")
 
     @property
     def launched(self) -> list[str] | None:
-        """The same with the interpreter and its options, where they are known."""
+        """``argv`` with the interpreter and its options, if they are known."""
         return _words(self.command, "launched") or self.argv
 
     @property
@@ -213,38 +213,41 @@ def record(
     notes: Mapping[str, object] | None = None,
     around: Surroundings | None = None,
 ) -> dict[str, object]:
-    """The manifest of a snapshot taken now; ``version`` is JellyML's own.
+    """Return the manifest of a snapshot taken now; ``version`` is the version of JellyML.
 
-    ``around`` is what ``surroundings`` has found already.
+    ``around`` is an earlier result of ``surroundings``, which is computed again if None.
     """
-    from jellyml.secrets.redact import redact_tree  # late: a reader has no use for it
+    from jellyml.secrets.redact import redact_tree  # late: reading a manifest does not need it
 
-    made = {"code": _attempt(lambda: _code(code))}
-    made |= surroundings(code.root) if around is None else around
+    sections = {"code": _attempt(lambda: _code(code))}
+    sections |= surroundings(code.root) if around is None else around
     if notes:
-        made["notes"] = _attempt(lambda: redact_tree(_plain(notes), "notes"))
+        sections["notes"] = _attempt(lambda: redact_tree(_plain(notes), "notes"))
     head = {
         "schema": SCHEMA,
         "jellyml": version,
         "created": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         "bundle_sha256": code.bundle_sha256,
     }
-    return head | {name: facts for name, facts in made.items() if facts is not None}
+    return head | {name: facts for name, facts in sections.items() if facts is not None}
 
 
-def with_notes(made: Mapping[str, object], notes: Mapping[str, object]) -> dict[str, object]:
-    """The record with these notes besides its own; of one name the new one counts."""
+def with_notes(manifest: Mapping[str, object], notes: Mapping[str, object]) -> dict[str, object]:
+    """Return the manifest with ``notes`` added; a new note replaces one of the same name.
+
+    Raise UsageError if ``notes`` is not a mapping.
+    """
     if not isinstance(notes, Mapping):
         raise UsageError("notes is not a dictionary.", 'pass one, such as {"note": "a text"}.')
     from jellyml.secrets.redact import redact_tree
 
     more = redact_tree(_plain(notes), "notes")
     assert isinstance(more, dict)
-    return {**made, "notes": {**Manifest(made).notes, **more}}
+    return {**manifest, "notes": {**Manifest(manifest).notes, **more}}
 
 
 def surroundings(root: Path) -> Surroundings:
-    """What can be recorded of process and machine before the code is known."""
+    """Return the sections about the process and the machine, which do not depend on the code."""
     from jellyml.secrets.redact import redact_tree
     from jellyml.snapshot import environment
 
@@ -285,19 +288,22 @@ def _code(code: CodeFacts) -> dict[str, object]:
     }
     facts |= {name: value for name, value in further.items() if value}
     texts = encoded_texts(code.commit_texts)
-    # Branches, folders and files may be called like a token: they are masked as names.
+    # The name of a branch, folder or file may look like a token: it is masked as a name.
     addresses: Rules = {ANY_FIELD: "address"}
     rules: Rules = {"remotes": addresses, "nested": {"remotes": addresses}, "error": "text"}
     return redact_tree(facts, rules) | ({"commit_texts": texts} if texts else {})
 
 
 def encoded_texts(texts: Mapping[str, bytes]) -> dict[str, object]:
-    """Commits' texts by their ids, as JSON has them; ``Manifest.commit_texts`` reads them."""
+    """Return commit id -> text, encoded for JSON; ``Manifest.commit_texts`` decodes them."""
     return {oid: _encoded(text) for oid, text in texts.items()}
 
 
 def _encoded(text: bytes) -> object:
-    """Every byte counts, or the commit's id could not be checked; so nothing is masked."""
+    """Return the text, or base64 if it is not UTF-8.
+
+    It is not masked: the commit's id can be checked only if every byte is kept.
+    """
     try:
         return text.decode()
     except UnicodeDecodeError:
@@ -305,7 +311,7 @@ def _encoded(text: bytes) -> object:
 
 
 def _attempt(look: Callable[[], object]) -> object:
-    """A section as JSON; without it the record is still worth having, whatever went wrong."""
+    """Return a section encoded for JSON, or its error: a failed section does not end a capture."""
     try:
         return _plain(look())
     except Exception as problem:  # noqa: BLE001
@@ -315,9 +321,12 @@ def _attempt(look: Callable[[], object]) -> object:
 
 
 def _plain(value: object, depth: int = 0) -> object:
-    """As JSON has it: numbers of numpy and torch are numbers, what is nothing of it is text."""
+    """Return a value that JSON can encode.
+
+    Scalars of numpy and torch become numbers. Any other object becomes its ``str``.
+    """
     if isinstance(value, str):
-        # Names from the system may hold bytes that are no text: shown as \udc80, kept encodable.
+        # A file name may hold bytes that are not UTF-8: they are written as \udc80.
         return value.encode("utf-8", "backslashreplace").decode()
     if value is None or isinstance(value, bool | int):
         return value

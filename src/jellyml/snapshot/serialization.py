@@ -1,7 +1,7 @@
-"""A snapshot as bytes, a header of 1,024 and then the git bundle; and the manifest likewise.
+"""The bytes of a snapshot: a header of 1,024 bytes, then the git bundle or the manifest.
 
-JellyML 1.0 reads the first four fields of a filling's header, passes over the others, and
-takes all that follows the header as the bundle. ``docs/format.md`` is the specification.
+JellyML 1.0 reads the first four fields of a filling's header, ignores the others, and
+takes all bytes after the header as the bundle. ``docs/format.md`` is the specification.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ HEADER_SIZE = 1024
 VERSION = "january-7-2023"
 MANIFEST_VERSION = "1"
 LARGEST_MANIFEST = 4 << 20
-# JSON made of next to nothing but brackets takes thirty times its room when parsed.
+# JSON that is almost only brackets takes thirty times its size in memory when parsed.
 _MOST_VALUES = 250_000
 _DEEPEST = 32
-_LONGEST_WHOLE = 300  # digits: such a number can still be a float
+_LONGEST_WHOLE = 300  # digits: a longer number may not fit in a float
 _FIRST_LINES = (b"# v2 git bundle\n", b"# v3 git bundle\n")
 _CUT_OFF = "The snapshot is cut off: it should have {} bytes."
 _NO_BUNDLE = "What follows the snapshot's header is not a git bundle."
@@ -36,15 +36,15 @@ MANIFEST_SIDECAR = f"{MANIFEST_KEY}.json"
 
 
 class NewerSnapshot(BadSnapshot):
-    """Told from the rest so that nobody falls back on an older one that lies beside it."""
+    """A newer JellyML wrote the snapshot. A reader must not fall back on an older one beside it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a filling says of itself, in the right form; whether it is true the bytes must show.
+    """The well-formed header of a filling. ``prove`` checks it against the bundle.
 
-    JellyML 1.0 wrote ``size`` and ``offset`` only. ``stands_for`` is the commit that was
-    captured, where the bundle's own one is a parentless stand-in for it.
+    JellyML 1.0 wrote ``size`` and ``offset`` only, in bytes. ``stands_for`` is the id of the
+    captured commit, if the bundle holds a rewritten copy of it without its parents.
     """
 
     size: int
@@ -63,7 +63,7 @@ def header(
     stands_for: str | None = None,
     object_format: str | None = None,
 ) -> bytes:
-    """What goes before a bundle whose ``HEAD`` is ``commit`` to make a filling of it."""
+    """Return the header of a filling with this bundle, whose ``HEAD`` is ``commit``."""
     digest = hashlib.sha256(bundle).hexdigest()
     return header_of(
         len(bundle), digest, commit=commit, stands_for=stands_for, object_format=object_format
@@ -73,7 +73,7 @@ def header(
 def header_of(
     size: int, sha256: str, *, commit: str, stands_for: str | None, object_format: str | None
 ) -> bytes:
-    """The same of a bundle's size in bytes and its digest."""
+    """Return the header for a bundle of ``size`` bytes with this digest."""
     optional = {"stands_for": stands_for, "object_format": object_format}
     return _padded(
         {
@@ -89,7 +89,7 @@ def header_of(
 
 
 def parse_header(head: bytes) -> Header:
-    """The header at the start of ``head``; BadSnapshot says what is wrong with it."""
+    """Return the header at the start of ``head``. Raise BadSnapshot if it is malformed."""
     fields = _fields(head, CODE, VERSION)
     return Header(
         offset=_count(fields, "snapshot_offset"),
@@ -103,13 +103,13 @@ def parse_header(head: bytes) -> Header:
 
 
 def bare_header(size: int, manifest: Mapping[str, object]) -> Header:
-    """What the header would say of a bundle that lies alone beside its manifest."""
+    """Return the header for a bundle without one, in a folder with its manifest."""
     digest = _text(dict(manifest), "bundle_sha256", _DIGEST)
     return Header(offset=0, size=size, sha256=digest)
 
 
 def is_of(manifest: Mapping[str, object], bundle: Iterable[bytes]) -> bool:
-    """Whether a folder's manifest is the one of this bundle."""
+    """Return True if the manifest names the digest of this bundle."""
     digest = hashlib.sha256()
     for chunk in bundle:
         digest.update(chunk)
@@ -117,7 +117,7 @@ def is_of(manifest: Mapping[str, object], bundle: Iterable[bytes]) -> bool:
 
 
 def head_of(bundle: bytes) -> str:
-    """The commit that a bundle's ``HEAD`` is."""
+    """Return the id of a bundle's ``HEAD``. Raise BadSnapshot if it has none, or several."""
     lines = bundle[: bundle.find(b"\n\n")].split(b"\n")
     heads = [
         line.split(b" ")[0].decode("ascii", "replace") for line in lines if line.endswith(b" HEAD")
@@ -128,13 +128,14 @@ def head_of(bundle: bytes) -> str:
 
 
 def prove(file: BinaryIO, record: Record) -> Header:
-    """The record's header, once the bundle behind it is found to be what the header says."""
+    """Return the record's header. Raise BadSnapshot if the bundle after it does not match."""
     header = parse_header(record.head(file, HEADER_SIZE))
     prove_bundle(file, record, header)
     return header
 
 
 def prove_bundle(file: BinaryIO, record: Record, header: Header) -> None:
+    """Raise BadSnapshot if the record does not hold the bundle of ``header``."""
     chunks = bundle(file, record, header)
     next(chunks)
     if header.sha256 or record.encoded:
@@ -143,14 +144,17 @@ def prove_bundle(file: BinaryIO, record: Record, header: Header) -> None:
 
 
 def claimed(file: BinaryIO, record: Record) -> Header:
-    """The record's header, where a bundle begins behind it; the rest is not read."""
+    """Return the record's header. Raise BadSnapshot if no bundle begins after it.
+
+    The rest of the bundle is not read.
+    """
     header = parse_header(record.head(file, HEADER_SIZE))
     begins(file, record, header)
     return header
 
 
 def begins(file: BinaryIO, record: Record, header: Header) -> None:
-    """BadSnapshot where the record has no room for the bundle, or it does not begin as one."""
+    """Raise BadSnapshot if the bundle exceeds the record, or does not begin as a bundle."""
     if header.offset + header.size > record.most:
         raise BadSnapshot(_CUT_OFF.format(header.offset + header.size))
     start = record.head(file, header.offset + len(_FIRST_LINES[0]))[header.offset :]
@@ -159,10 +163,10 @@ def begins(file: BinaryIO, record: Record, header: Header) -> None:
 
 
 def bundle(file: BinaryIO, record: Record, header: Header) -> Iterator[bytes]:
-    """Exactly the bundle's bytes, a little at a time.
+    """Yield exactly the bundle's bytes, in chunks of at most 1 MiB.
 
-    BadSnapshot comes before the first of them when it is no bundle or has no room in the
-    record, and after the last when they are too few or not those of the digest.
+    Raise BadSnapshot before the first chunk if it is not a bundle or exceeds the record.
+    Raise BadSnapshot after the last chunk if bytes are missing or the digest differs.
     """
     end = header.offset + header.size
     if end > record.most:
@@ -184,9 +188,12 @@ def bundle(file: BinaryIO, record: Record, header: Header) -> Iterator[bytes]:
 
 
 def manifest_record(manifest: Mapping[str, object]) -> bytes:
-    """The manifest's record; UsageError when it is no JSON or more than we would read."""
+    """Return the manifest's record.
+
+    Raise UsageError if JSON cannot encode it, or it exceeds the limits of ``parse_json``.
+    """
     try:
-        # ASCII, so that names of files that are not UTF-8 come through.
+        # ASCII keeps the names of files that are not UTF-8.
         content = json.dumps(dict(manifest), allow_nan=False).encode("ascii")
         parse_json(content)
     except (TypeError, ValueError, RecursionError) as problem:
@@ -207,14 +214,14 @@ def manifest_record(manifest: Mapping[str, object]) -> bytes:
 
 
 def sidecar_manifest(record: "bytes | memoryview | None", bundle: "bytes | memoryview") -> bytes:
-    """Plain JSON for a folder, with the digest of the bundle that it stands beside."""
+    """Return a folder's manifest as JSON without a header, with the digest of ``bundle``."""
     manifest = parse_manifest(bytes(record)) if record else {}
     digest = hashlib.sha256(bundle).hexdigest()
     return json.dumps(manifest | {"bundle_sha256": digest}, indent=1).encode("ascii") + b"\n"
 
 
 def parse_manifest(data: bytes) -> dict[str, object]:
-    """The manifest in a record's bytes; BadSnapshot when it is not whole or not JSON."""
+    """Return the manifest in a record. Raise BadSnapshot if it is cut off or not JSON."""
     fields = _fields(data, MANIFEST, MANIFEST_VERSION)
     offset, size = _count(fields, "manifest_offset"), _count(fields, "manifest_size")
     content = data[offset : offset + size]
@@ -227,7 +234,10 @@ def parse_manifest(data: bytes) -> dict[str, object]:
 
 
 def parse_json(content: bytes) -> dict[str, object]:
-    """JSON from outside: an object with finite numbers; its size, values and depth are bounded."""
+    """Return an untrusted JSON object with finite numbers.
+
+    Raise BadSnapshot if it is malformed, or exceeds the limits of size, values and depth.
+    """
     values = sum(content.count(mark) for mark in (b"[", b"{", b","))
     if len(content) > LARGEST_MANIFEST or values > _MOST_VALUES:
         raise BadSnapshot("Its JSON is larger than JellyML reads.")
@@ -247,7 +257,10 @@ def read_manifest(file: BinaryIO, record: Record) -> dict[str, object]:
 
 
 def size_of_manifest(file: BinaryIO, record: Record) -> int:
-    """How many bytes its record has, the header counted, once the manifest has proved itself."""
+    """Return the size of the manifest's record in bytes, with its header.
+
+    Raise BadSnapshot if the manifest is invalid.
+    """
     head = record.head(file, HEADER_SIZE)
     read_manifest(file, record)
     fields = _fields(head, MANIFEST, MANIFEST_VERSION)
@@ -277,7 +290,7 @@ def _fields(head: bytes, kind: RecordKind, version: str) -> dict[str, object]:
     if not isinstance(written, str):
         raise BadSnapshot("The header has no version.")
     if written != version:
-        # Its repr shows no control character as it is.
+        # repr escapes control characters.
         raise NewerSnapshot(
             f"It was written by a newer JellyML (version {written!r}).",
             "pip install --upgrade jellyml",
@@ -290,7 +303,7 @@ def _refused(number: str) -> NoReturn:
 
 
 def _finite(number: str) -> float:
-    """Python makes Infinity of 1e999, and writes that as what no JSON parser reads."""
+    """Return the number. Raise ValueError for one like 1e999, which Python reads as Infinity."""
     value = float(number)
     return value if math.isfinite(value) else _refused(number)
 
@@ -318,5 +331,5 @@ def _text(fields: dict[str, object], name: str, form: re.Pattern[str]) -> str | 
     if value is None:
         return None
     if not isinstance(value, str) or not form.fullmatch(value):
-        raise BadSnapshot(f"The header's {name} does not have its form.")
+        raise BadSnapshot(f"The header's {name} is malformed.")
     return value

@@ -1,7 +1,7 @@
-"""What ``create_snapshot`` returns: the code that is training, as a dictionary of tensors.
+"""The return value of ``create_snapshot``: the running code as a dictionary of tensors.
 
 It maps two keys to one-dimensional uint8 tensors: the filling (the code) and the manifest
-(how the model was made).
+(the command, the environment and the notes).
 """
 
 import warnings
@@ -20,23 +20,23 @@ from jellyml.snapshot.manifest import with_notes
 if TYPE_CHECKING:
     from torch import Tensor
 
-# In base64, which takes four bytes for three; the rest of the header is for the tensors' names.
+# Characters of base64; the rest of the header is for the names of the tensors.
 _LARGEST_TEXTS = safetensors.LONGEST_HEADER - 1_000_000
 
 
 class Snapshot(dict[str, "Tensor"]):
-    """Key -> uint8 tensor, and what is known about the code.
+    """Key -> uint8 tensor, and the facts about the code.
 
-    It pickles as an ``OrderedDict``, so that ``torch.load(weights_only=True)`` takes it, saved
-    whole or spread into another dictionary. Its tensors are made when first asked for; the
-    bytes (``filling``, ``manifest``) need no torch.
+    It pickles as an ``OrderedDict``, so that ``torch.load(weights_only=True)`` accepts it, saved
+    whole or spread into another dictionary. The tensors are created on first access. The
+    bytes (``filling``, ``manifest``) are available without torch.
     """
 
     commit: str | None  #: the snapshot's commit, None when nothing could be captured
     error: str | None  #: why nothing could be captured
-    left_out: tuple[LeftOut, ...]  #: what was left out, with size and reason
+    left_out: tuple[LeftOut, ...]  #: the files that were left out, with size and reason
     filling: bytes  #: header and git bundle; empty when nothing could be captured
-    manifest: bytes  #: header and JSON: how the model was made
+    manifest: bytes  #: header and JSON
     _facts: CodeFacts
 
     def __init__(self, filling: bytes, manifest: bytes, facts: CodeFacts) -> None:
@@ -47,19 +47,20 @@ class Snapshot(dict[str, "Tensor"]):
         self.left_out = facts.left_out
         self._facts = facts
         records = {KEY: filling, MANIFEST_KEY: manifest}
-        self._unmade = {key: record for key, record in records.items() if record}
-        # Places only: without them len() and ``in`` would not know of the keys.
-        super().__init__(dict.fromkeys(self._unmade))  # type: ignore[arg-type]
+        self._pending = {key: record for key, record in records.items() if record}
+        # Placeholders: len() and ``in`` need the keys before the tensors are created.
+        super().__init__(dict.fromkeys(self._pending))  # type: ignore[arg-type]
 
     def with_notes(self, notes: "Mapping[str, object]") -> "Snapshot":
-        """The same with notes that training has shown, besides those given when it was taken.
+        """Return a copy with ``notes`` added to the notes of ``create_snapshot``.
 
-        ``torch.save({..., **snapshot.with_notes({"loss": loss})}, path)``. Of one name the new
-        one counts. Notes that cannot be recorded are a JellyWarning: what is trained is saved.
+        ``torch.save({..., **snapshot.with_notes({"loss": loss})}, path)``. A new note replaces
+        one of the same name. If the notes cannot be recorded, warn with a JellyWarning and
+        return the snapshot unchanged.
         """
         try:
-            made = with_notes(serialization.parse_manifest(self.manifest), notes)
-            return Snapshot(self.filling, serialization.manifest_record(made), self._facts)
+            manifest = with_notes(serialization.parse_manifest(self.manifest), notes)
+            return Snapshot(self.filling, serialization.manifest_record(manifest), self._facts)
         except Exception as error:  # noqa: BLE001 (hours of training are not lost for a note)
             reason = error.problem if isinstance(error, JellyError) else f"{error!r}"
             warnings.warn(f"The notes were not recorded. {reason}", JellyWarning, stacklevel=2)
@@ -67,73 +68,76 @@ class Snapshot(dict[str, "Tensor"]):
 
     @property
     def safetensors_metadata(self) -> dict[str, str]:
-        """Key -> the record in base64, for a format whose metadata are texts.
+        """Key -> the record in base64, for the metadata of safetensors.
 
-        ``save_file(tensors, path, metadata={"format": "pt", **snapshot.safetensors_metadata})``:
-        no loader takes it for a tensor. The Hugging Face hub reads headers up to 25,000,000
-        bytes: code that is too large for one is left out, with a JellyWarning.
+        ``save_file(tensors, path, metadata={"format": "pt", **snapshot.safetensors_metadata})``.
+        Loaders do not read it as a tensor. The Hugging Face hub reads headers up to 25,000,000
+        bytes. Code that is too large for one is left out, with a JellyWarning.
         """
         records = {KEY: self.filling, MANIFEST_KEY: self.manifest}
         if sum(map(len, records.values())) * 4 > _LARGEST_TEXTS * 3:
             size = format_size(len(self.filling))
             warnings.warn(
                 f"The code is too large for the header of a safetensors file: {size}. The file will"
-                ' carry none. Fix: save it without its past, create_snapshot(history="none"), or'
-                " fill the folder that the file lies in.",
+                ' have no code. Fix: create_snapshot(history="none") leaves out the history; or'
+                " fill the folder that contains the file.",
                 JellyWarning,
                 stacklevel=2,
             )
             records[KEY] = b""
         return {key: b64encode(record).decode() for key, record in records.items() if record}
 
-    def _made(self) -> "dict[str, Tensor]":
-        """Every tensor in its place. Without the overrides below a copy would get the places."""
-        for key, record in list(self._unmade.items()):
+    def _created(self) -> "dict[str, Tensor]":
+        """Create all tensors and return the plain dictionary.
+
+        Every method below calls this first. Otherwise a copy would get the placeholders.
+        """
+        for key, record in list(self._pending.items()):
             super().__setitem__(key, _tensor(record))
-            self._unmade.pop(key, None)
+            self._pending.pop(key, None)
         return cast("dict[str, Tensor]", super())
 
     def __getitem__(self, key: str) -> "Tensor":
-        return self._made().__getitem__(key)
+        return self._created().__getitem__(key)
 
     def __setitem__(self, key: str, value: "Tensor") -> None:
-        self._made().__setitem__(key, value)
+        self._created().__setitem__(key, value)
 
     def __delitem__(self, key: str) -> None:
-        self._made().__delitem__(key)
+        self._created().__delitem__(key)
 
     def __iter__(self) -> Iterator[str]:
-        return self._made().__iter__()
+        return self._created().__iter__()
 
     def __reversed__(self) -> Iterator[str]:
-        return self._made().__reversed__()
+        return self._created().__reversed__()
 
     def keys(self) -> Any:
-        return self._made().keys()
+        return self._created().keys()
 
     def values(self) -> Any:
-        return self._made().values()
+        return self._created().values()
 
     def items(self) -> Any:
-        return self._made().items()
+        return self._created().items()
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self._made().get(key, default)
+        return self._created().get(key, default)
 
     def pop(self, key: str, *default: Any) -> Any:
-        return self._made().pop(key, *default)
+        return self._created().pop(key, *default)
 
     def popitem(self) -> "tuple[str, Tensor]":
-        return self._made().popitem()
+        return self._created().popitem()
 
     def clear(self) -> None:
-        self._made().clear()
+        self._created().clear()
 
     def update(self, *others: Any, **more: Any) -> None:
-        self._made().update(*others, **more)
+        self._created().update(*others, **more)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        return self._made().setdefault(key, default)
+        return self._created().setdefault(key, default)
 
     def copy(self) -> "dict[str, Tensor]":
         return dict(self.items())

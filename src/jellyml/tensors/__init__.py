@@ -1,4 +1,4 @@
-"""The arrays of a checkpoint, found without torch, without unpickling, without reading them."""
+"""The arrays of a checkpoint, located without torch, unpickling or reading them."""
 
 from jellyml.tensors.lazy_array import LazyArray
 from jellyml.tensors.readers import Arrays, NoArrays, arrays_of

@@ -1,4 +1,4 @@
-"""Where the bytes of an array lie: a stretch of a file, plain or deflated."""
+"""The location of an array's bytes: a range of a file, plain or deflated."""
 
 import zlib
 from array import array
@@ -15,15 +15,15 @@ _TYPECODES = {2: "H", 4: "I", 8: "Q"}
 
 
 class Unreadable(JellyError):
-    """The bytes of an array are not where they are said to be, or cannot be had."""
+    """The bytes of an array are not at their declared place, or not available."""
 
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """``size`` bytes of a file from ``offset`` on.
+    """``size`` bytes of a file from ``offset``.
 
-    ``packed`` bytes of the file, deflated, give them, where that is not None; ``skip`` come
-    before them in what those give. ``swap`` is the width of what stands in big-endian order.
+    If ``packed`` is not None, they are deflated: inflate that many bytes of the file, and drop
+    the first ``skip``. ``swap`` is the width in bytes of big-endian numbers, else 1.
     """
 
     source: ByteSource
@@ -35,24 +35,24 @@ class ByteRange:
 
     @property
     def plain(self) -> bool:
-        """Whether the bytes of the file are the bytes of the array."""
+        """True if the bytes of the file are the bytes of the array."""
         return self.packed is None and self.swap == 1
 
     def open(self) -> BinaryIO:
-        """The file, unbuffered."""
+        """Return the file, unbuffered. Raise Unreadable."""
         try:
             return self.source.open()
         except OSError as problem:
             raise Unreadable(f"{self.source} could not be read: {problem.strerror}.") from None
 
     def chunks(self) -> Iterator[bytes]:
-        """All of its bytes in little-endian order, at most 1 MiB at a time."""
+        """Yield all bytes in little-endian order, at most 1 MiB at a time. Raise Unreadable."""
         with self.open() as file:
             for chunk in self._raw(file) if self.packed is None else self._inflated(file):
                 yield swapped(chunk, self.swap) if self.swap > 1 else chunk
 
     def read(self, file: BinaryIO, start: int, size: int) -> bytes:
-        """Some of its bytes, as they lie; only of what is not deflated."""
+        """Return bytes of a range that is not deflated, in the order of the file."""
         data = read_at(file, self.offset + start, size)
         if len(data) < size:
             raise shorter(self.source)
@@ -63,24 +63,24 @@ class ByteRange:
             yield self.read(file, start, min(CHUNK, self.size - start))
 
     def _inflated(self, file: BinaryIO) -> Iterator[bytes]:
-        """Cut to whole chunks, so that no element is torn."""
-        held, skip, left = b"", self.skip, self.size
+        """Yield inflated chunks of 1 MiB, so that no element is split."""
+        pending, skip, left = b"", self.skip, self.size
         for piece in self._pieces(file):
             if skip >= len(piece):
                 skip -= len(piece)
                 continue
-            held += piece[skip:]
+            pending += piece[skip:]
             skip = 0
-            while len(held) >= CHUNK and left:
-                chunk, held = held[: min(CHUNK, left)], held[CHUNK:]
+            while len(pending) >= CHUNK and left:
+                chunk, pending = pending[: min(CHUNK, left)], pending[CHUNK:]
                 left -= len(chunk)
                 yield chunk
-            if len(held) >= left:
+            if len(pending) >= left:
                 break
-        if len(held) < left:
+        if len(pending) < left:
             raise shorter(self.source)
         if left:
-            yield held[:left]
+            yield pending[:left]
 
     def _pieces(self, file: BinaryIO) -> Iterator[bytes]:
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -93,15 +93,15 @@ class ByteRange:
                     yield piece
                     piece = inflate.decompress(inflate.unconsumed_tail, CHUNK)
         except zlib.error:
-            raise Unreadable(f"What is compressed in {self.source} is damaged.") from None
+            raise Unreadable(f"The compressed data in {self.source} is damaged.") from None
 
 
 def swapped(chunk: bytes, width: int) -> bytes:
-    """The same numbers in the other order of bytes."""
+    """Return the numbers of ``width`` bytes in the other byte order."""
     numbers = array(_TYPECODES[width], chunk)
     numbers.byteswap()
     return numbers.tobytes()
 
 
 def shorter(source: ByteSource) -> Unreadable:
-    return Unreadable(f"{source} ends before an array in it does.", "get the file again.")
+    return Unreadable(f"{source} is cut off: it ends before an array does.", "get the file again.")

@@ -1,4 +1,4 @@
-"""The types of elements, by one name each, whatever a format calls them."""
+"""The types of elements: one name each, for all formats."""
 
 import re
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class DType:
-    """``block`` elements take ``size`` bytes. ``swap``: bytes of what an order of bytes is of.
+    """``block`` elements take ``size`` bytes. ``swap``: the width in bytes for byte order.
 
-    ``meaning`` is what the numbers stand for, where that is not themselves: the same bytes with
-    another one are another array.
+    ``meaning`` describes numbers that do not represent themselves, such as quantised ones. Two
+    arrays with equal bytes and different meanings are not equal.
     """
 
     name: str
@@ -22,12 +22,12 @@ class DType:
         return f"{self.name} ({self.meaning})" if self.meaning else self.name
 
     def bytes_of(self, count: int) -> int:
-        """What so many elements take; a block that is begun is whole."""
+        """Return the bytes of ``count`` elements; a partial block counts as a whole one."""
         return -(-count // self.block) * self.size
 
     @property
     def packed(self) -> bool:
-        """Whether elements are no bytes of their own."""
+        """True if several elements share a block."""
         return self.block > 1
 
 
@@ -53,7 +53,7 @@ DTYPES = {name: _plain(name, size) for name, size in _BYTES.items()}
 # torch's: several elements in a byte, and the shape counts elements.
 DTYPES |= {"quint4x2": DType("quint4x2", 1, 2), "quint2x4": DType("quint2x4", 1, 4)}
 
-# How a pickle of torch's names the storage of a type.
+# Name of a storage in torch's pickles -> type.
 STORAGES = {
     "Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16",
     "Byte": "uint8", "Char": "int8", "Short": "int16", "Int": "int32", "Long": "int64",
@@ -69,14 +69,14 @@ SAFETENSORS = {
     "C64": "complex64", "F8_E4M3": "float8_e4m3fn", "F8_E4M3FNUZ": "float8_e4m3fnuz",
     "F8_E5M2": "float8_e5m2", "F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E8M0": "float8_e8m0fnu",
 }  # fmt: skip
-# Several elements in some bytes: the shape counts elements.
+# Several elements in a block of bytes: the shape counts elements.
 _SAFETENSORS_PACKED = {
     "F4": DType("float4_e2m1fn", 1, 2),
     "F6_E2M3": DType("float6_e2m3fn", 3, 4),
     "F6_E3M2": DType("float6_e3m2fn", 3, 4),
 }
 
-# Number: name, elements of a block, bytes of a block.
+# Number -> name, elements of a block, bytes of a block.
 _GGUF_BLOCKS = {
     2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24),
     8: ("Q8_0", 32, 34), 9: ("Q8_1", 32, 40), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110),
@@ -97,7 +97,7 @@ _NUMPY_KINDS = {"i": "int", "u": "uint", "f": "float", "c": "complex"}
 
 
 def of_storage(name: str) -> DType | None:
-    """``FloatStorage`` as a pickle of torch's has it."""
+    """Return the type of a storage in torch's pickles, such as ``FloatStorage``."""
     return DTYPES.get(STORAGES.get(name.removesuffix("Storage"), ""))
 
 
@@ -113,11 +113,11 @@ def of_gguf(number: int) -> DType | None:
 
 
 def of_numpy(text: str) -> tuple[DType, bool] | None:
-    """``<f4`` as a type, and whether its bytes stand the other way round."""
-    found = _NUMPY.fullmatch(text)
-    if not found:
+    """Return the type of a NumPy string such as ``<f4``, and whether it is big-endian."""
+    match = _NUMPY.fullmatch(text)
+    if not match:
         return None
-    order, kind, size = found.groups()
+    order, kind, size = match.groups()
     name = "bool" if kind == "b" else f"{_NUMPY_KINDS[kind]}{int(size) * 8}"
     known = DTYPES.get(name)
     return (known, order == ">" and known.swap > 1) if known and known.size == int(size) else None

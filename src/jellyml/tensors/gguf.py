@@ -1,4 +1,4 @@
-"""The arrays of a GGUF file: what is said of them stands before them, after all that is not."""
+"""The arrays of a GGUF file: their descriptions come after the metadata and before the data."""
 
 import struct
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
 _BLOCK = 1 << 18
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _TEXT, _ARRAY, _UINT32 = 8, 9, 4
-_MOST_STEPS = 5_000_000  # tokens of a vocabulary: some seconds
+_MOST_STEPS = 5_000_000  # such as tokens of a vocabulary; takes some seconds
 _LONGEST_NAME = 1000
 _MOST_AXES = 8
 _DEFAULT_ALIGNMENT = 32
 
 
 def of_file(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
-    """Raises TooMuch where what is said is damaged."""
+    """Yield the arrays. Raise TooMuch if their descriptions are damaged."""
     try:
         reader = _Reader(file)
         reader.begin()
         named = [reader.tensor() for _ in range(reader.arrays)]
     except (struct.error, ValueError, UnicodeDecodeError):
-        raise TooMuch(f"What {source} says of its arrays is damaged.") from None
+        raise TooMuch(f"The descriptions of the arrays in {source} are damaged.") from None
     start = -(-reader.at // reader.alignment) * reader.alignment
     length = size_of(file)
     for name, shape, number, offset in named:
@@ -36,7 +36,7 @@ def of_file(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
 
 
 class _Reader:
-    """Numbers and texts, one after the other."""
+    """Reads numbers and strings in sequence."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -49,10 +49,10 @@ class _Reader:
         self._steps = 0
 
     def begin(self) -> None:
-        """All up to the arrays."""
+        """Read the header and the metadata, up to the arrays."""
         self._take(4)
         version = self._number("I")
-        if version & 0xFFFF == 0:  # the other order of bytes
+        if version & 0xFFFF == 0:  # big-endian
             self.order = ">"
             version = int.from_bytes(version.to_bytes(4, "little"), "big")
         self._wide = "I" if version == 1 else "Q"
@@ -63,7 +63,7 @@ class _Reader:
             self._fact()
 
     def tensor(self) -> tuple[str, tuple[int, ...], int, int]:
-        """Name, shape with the axis that changes fastest last, type, offset."""
+        """Return name, shape (the fastest axis last), type number, offset."""
         name = self._text(_LONGEST_NAME).decode(errors="replace")
         count = self._number("I")
         if count > _MOST_AXES:
@@ -139,7 +139,7 @@ def _array(
             name, shape, DType(f"type {number}", 1), None, flaw="its type is not known"
         )
     if kind.packed and reader.order == ">":
-        return LazyArray(name, shape, kind, None, flaw="its order of bytes is not known")
+        return LazyArray(name, shape, kind, None, flaw="its byte order is not supported")
     size = kind.bytes_of(prod(shape))
     if place + size > length:
         return LazyArray(name, shape, kind, None, flaw=NOT_THERE)

@@ -1,4 +1,4 @@
-"""An array that is not read: what it is called, what it is, where it lies."""
+"""An array that is not read yet: its name, its type and its location."""
 
 import hashlib
 from collections.abc import Iterator
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
     import numpy
 
-NOT_THERE = "its bytes are not in the file"  #: a flaw: cut off, or a header that lies
-# Held whole where elements lie in another order than their indices in what is deflated.
+NOT_THERE = "its bytes are not in the file"  #: a flaw: the file is cut off, or its header is wrong
+# Bytes. A deflated array with strides is read whole, up to this size.
 _MOST_HELD = 16 << 20
 
-# What two of them take stays in a processor's cache.
+# Two blocks fit in a processor's cache.
 _BLOCK = 512 << 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LazyArray:
-    """An array of a checkpoint. ``==`` and ``digest`` are exact; a tolerance there is nowhere.
+    """An array of a checkpoint. ``==`` and ``digest`` are exact; no tolerance is applied.
 
-    ``strides`` are in elements, None where the elements lie one behind the other in the order
-    of their indices. ``flaw`` says why it cannot be read; everything that reads then raises.
+    ``strides`` are in elements, None for a contiguous array in the order of its indices.
+    ``flaw`` is the reason why it cannot be read; every method that reads then raises Unreadable.
     """
 
     name: str
@@ -38,9 +38,9 @@ class LazyArray:
     stretch: ByteRange | None
     strides: tuple[int, ...] | None = None
     flaw: str = ""
-    known_digest: str | None = field(default=None, repr=False)  # if it was made already
+    known_digest: str | None = field(default=None, repr=False)  # if it is computed already
 
-    __hash__ = None  # type: ignore[assignment]  # two that are equal need not be read alike
+    __hash__ = None  # type: ignore[assignment]  # equal arrays may differ in their location
 
     def __repr__(self) -> str:
         return f"<LazyArray {self.name!r} {self.dtype} {self.shape}>"
@@ -52,18 +52,18 @@ class LazyArray:
 
     @property
     def size(self) -> int:
-        """How many elements."""
+        """The number of elements."""
         return prod(self.shape)
 
     @property
     def nbytes(self) -> int:
-        """What they take, each once, in bytes."""
+        """The size of the elements in bytes, each counted once."""
         return self.type.bytes_of(self.size)
 
     def chunks(self) -> Iterator[bytes]:
-        """The elements in the order of their indices, in little-endian bytes, some MB at a time.
+        """Yield the elements in the order of their indices, as little-endian bytes.
 
-        Raises Unreadable.
+        A chunk has at most some megabytes. Raise Unreadable.
         """
         stretch = self.placed()
         if self.strides is None:
@@ -77,43 +77,45 @@ class LazyArray:
             yield from self._strided(stretch, self.strides)
 
     def read(self) -> bytes:
-        """All of ``chunks`` together."""
+        """Return all bytes of ``chunks``. Raise Unreadable."""
         return b"".join(self.chunks())
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what ``chunks`` gives, in 64 digits; read once. Raises Unreadable."""
+        """SHA-256 of the bytes of ``chunks``, as 64 hexadecimal digits. Raise Unreadable."""
         if self.known_digest is None:
-            made = hashlib.sha256()
+            sha256 = hashlib.sha256()
             for chunk in self.chunks():
-                made.update(chunk)
-            object.__setattr__(self, "known_digest", made.hexdigest())
+                sha256.update(chunk)
+            object.__setattr__(self, "known_digest", sha256.hexdigest())
         assert self.known_digest
         return self.known_digest
 
     def __eq__(self, other: object) -> bool:
-        """Whether shape, type and every bit are the same; read only where that has to be."""
+        """Return True if shape, type and every bit are equal; the bytes are read only if needed."""
         if not isinstance(other, LazyArray):
             return NotImplemented
         return same(self, other)
 
     def numpy(self) -> "numpy.ndarray[Any, Any]":
-        """The array for numpy: a view of the file where it can be mapped. Extra ``weights``.
+        """Return a numpy array, if possible a view of the mapped file. Extra ``weights``.
 
-        Raises Unreadable, and JellyError for a type that numpy has not.
+        Raise Unreadable, or JellyError if numpy is not installed or lacks the type.
         """
         from jellyml.tensors.to_numpy import array
 
         return array(self)
 
     def placed(self) -> ByteRange:
-        """Where the bytes lie. Raises Unreadable where they cannot be had."""
+        """Return the location of the bytes. Raise Unreadable if they are not available."""
         if self.stretch is None or self.flaw:
             raise Unreadable(
                 f"The array {self.name!r} cannot be read: {self.flaw or 'it is empty'}."
             )
         if self.strides is not None and self.stretch.packed and self.stretch.size > _MOST_HELD:
-            raise Unreadable(f"The array {self.name!r} is a compressed view, and large.")
+            raise Unreadable(
+                f"The array {self.name!r} cannot be read: it is a large compressed view."
+            )
         return self.stretch
 
     def _strided(self, stretch: ByteRange, strides: tuple[int, ...]) -> Iterator[bytes]:
@@ -125,7 +127,7 @@ class LazyArray:
 
 
 def same(one: "LazyArray", other: "LazyArray") -> bool:
-    """Shape and type first, then what needs no reading, then the bytes. Raises Unreadable."""
+    """Return True if the arrays are equal. The bytes are compared last. Raise Unreadable."""
     if one.shape != other.shape or one.type != other.type:
         return False
     if one.known_digest and other.known_digest:
@@ -136,7 +138,7 @@ def same(one: "LazyArray", other: "LazyArray") -> bool:
 
 
 def same_place(one: "LazyArray", other: "LazyArray") -> bool:
-    """Whether both are the same bytes of the same file: then there is nothing to compare."""
+    """Return True if both are the same bytes of the same file."""
     mine, theirs = one.placed(), other.placed()
     if one.strides != other.strides or (mine.offset, mine.size, mine.packed, mine.skip) != (
         theirs.offset,
@@ -149,7 +151,7 @@ def same_place(one: "LazyArray", other: "LazyArray") -> bool:
 
 
 def aligned(one: "LazyArray", other: "LazyArray") -> bool:
-    """Whether equal elements lie at equal places of both stretches, and nothing else does."""
+    """Return True if both have the same layout, so that their bytes can be compared in order."""
     if not (one.placed().plain and other.placed().plain):
         return False
     if one.strides == other.strides:
@@ -167,9 +169,9 @@ def _same_bytes(one: "LazyArray", other: "LazyArray") -> bool:
 def blocks(
     one: ByteRange, other: ByteRange, block: int = _BLOCK
 ) -> Iterator[tuple[bytearray, bytearray]]:
-    """The bytes of two stretches of one size, as they lie, in two buffers used again and again.
+    """Yield blocks of two byte ranges of equal size, in two buffers that are reused.
 
-    What is behind the end of the last block is alike in both.
+    After the end of a shorter last block both buffers hold zeros.
     """
     block = min(block, one.size)
     mine, theirs = bytearray(block), bytearray(block)
@@ -187,17 +189,17 @@ def blocks(
 
 
 def rechunked(pieces: Iterator[bytes], size: int = _BLOCK) -> Iterator[bytes]:
-    """The same bytes in pieces of one size, but for the last."""
-    held = b""
+    """Yield the same bytes in pieces of ``size`` bytes; the last may be shorter."""
+    pending = b""
     for piece in pieces:
-        held = held + piece if held else piece
-        if len(held) >= size:
-            whole = len(held) // size * size
+        pending = pending + piece if pending else piece
+        if len(pending) >= size:
+            whole = len(pending) // size * size
             for start in range(0, whole, size):
-                yield held[start : start + size]
-            held = held[whole:]
-    if held:
-        yield held
+                yield pending[start : start + size]
+            pending = pending[whole:]
+    if pending:
+        yield pending
 
 
 def _fill(file: BinaryIO, view: memoryview, stretch: ByteRange) -> None:

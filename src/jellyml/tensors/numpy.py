@@ -1,4 +1,4 @@
-"""The arrays of NumPy's formats: one with a header before it, or an archive of such."""
+"""The arrays of NumPy's formats: ``.npy`` with one array, ``.npz`` with several."""
 
 import ast
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from jellyml.tensors.byte_range import ByteRange
 from jellyml.tensors.dtypes import DType, of_numpy
 from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
 
-_LONGEST_HEADER = 10_000  # as much as NumPy itself reads without being asked to
+_LONGEST_HEADER = 10_000  # bytes that NumPy reads by default
 _LARGEST = 1 << 48
 _ENDING = b".npy"
 _MOST_UNFOLDING = 1032
@@ -41,10 +41,10 @@ def _array(name: str, member: Record | None, file: BinaryIO, source: ByteSource)
     start = npy.data_offset(member.head(file, 12))
     if start is None or start > _LONGEST_HEADER:
         return LazyArray(name, (), unknown, None, flaw="its header is damaged")
-    said = _header(member.head(file, start)[10:])
-    if said is None:
+    header = _header(member.head(file, start)[10:])
+    if header is None:
         return LazyArray(name, (), unknown, None, flaw="its header is damaged")
-    descr, shape, fortran = said
+    descr, shape, fortran = header
     known = of_numpy(descr) if isinstance(descr, str) else None
     if known is None:
         kind = DType(descr if isinstance(descr, str) else "structured", 1)
@@ -64,14 +64,14 @@ def _array(name: str, member: Record | None, file: BinaryIO, source: ByteSource)
 
 
 def _header(text: bytes) -> tuple[object, tuple[int, ...], bool] | None:
-    """Type, shape, and whether the first axis changes fastest."""
+    """Return type, shape, and whether the first axis changes fastest; None if malformed."""
     try:
-        # A literal is no program, and this one is short.
-        said = ast.literal_eval(text[text.index(b"{") :].decode("latin-1").strip())
-        shape = said["shape"]
+        # literal_eval runs no code, and the text is short.
+        fields = ast.literal_eval(text[text.index(b"{") :].decode("latin-1").strip())
+        shape = fields["shape"]
         if not all(type(size) is int and 0 <= size < _LARGEST for size in shape):
             return None
-        return said["descr"], tuple(shape), bool(said["fortran_order"])
+        return fields["descr"], tuple(shape), bool(fields["fortran_order"])
     except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
         return None
 

@@ -1,4 +1,4 @@
-"""A checkpoint, a file or a folder of shards, as its arrays by name; none of them is read."""
+"""The arrays of a checkpoint by name, from a file or a folder of shards, without reading them."""
 
 import json
 import re
@@ -38,56 +38,59 @@ _READERS: Mapping[str, Callable[[BinaryIO, ByteSource], Iterator[LazyArray]]] = 
 }
 _LARGEST_INDEX = 12 << 20
 _MOST_SHARDS = 10_000
-# Views may name the same bytes again and again: a file is not to give much more than it holds.
+# Views may repeat the same bytes: the arrays may not be much larger than the file.
 _FREELY = 4 << 30
 _MOST_TIMES = 16
 
 
 class NoArrays(JellyError):
-    """A file in which no arrays are found, for its format is not known or is not one of arrays."""
+    """The file cannot be read, or its format is unknown or not supported for arrays."""
 
 
 class Arrays(Mapping[str, LazyArray]):
-    """The arrays of a checkpoint by their names, in its order.
+    """Name -> array of a checkpoint, in the order of the file.
 
-    What lies under several names, as tied weights do, comes under each.
+    An array with several names, such as tied weights, comes under each.
     """
 
-    def __init__(self, found: Iterable[LazyArray]) -> None:
-        self._found: dict[str, LazyArray] = {}
-        for array in found:
+    def __init__(self, arrays: Iterable[LazyArray]) -> None:
+        self._arrays: dict[str, LazyArray] = {}
+        for array in arrays:
             if KEY in array.name or MANIFEST_KEY in array.name:
                 continue
             name = self._free(array.name)
-            self._found[name] = array if name == array.name else replace(array, name=name)
+            self._arrays[name] = array if name == array.name else replace(array, name=name)
 
     def __getitem__(self, name: str) -> LazyArray:
-        return self._found[name]
+        return self._arrays[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
+        return iter(self._arrays)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._arrays)
 
     def __repr__(self) -> str:
         return f"<{len(self)} arrays>"
 
     def _free(self, name: str) -> str:
-        """``a.b`` may be a key with a point in it, and a key in another: the second is numbered."""
-        if name not in self._found:
+        """Return a name that is not taken: the second ``a.b`` becomes ``a.b (2)``.
+
+        ``a.b`` may be one key with a point, or the key ``b`` below ``a``.
+        """
+        if name not in self._arrays:
             return name
         return next(
             new
             for new in (f"{name} ({number})" for number in range(2, MOST_ARRAYS + 2))
-            if new not in self._found
+            if new not in self._arrays
         )
 
 
 def arrays_of(path: Path | ByteSource) -> Arrays:
-    """The arrays of a file or folder; NoArrays where it is of another kind, TooMuch where it lies.
+    """Return the arrays of a file or folder. Nothing is unpickled, and no array is read.
 
-    Nothing is unpickled, and no array is read.
+    Raise NoArrays if it cannot be read or has no arrays, TooMuch if it is damaged.
     """
     if isinstance(path, Path) and path.is_dir():
         return Arrays(_within(_folder(path), path))
@@ -114,9 +117,10 @@ def _file(source: ByteSource) -> Iterator[LazyArray]:
 
 
 def _of_another_kind(source: ByteSource, kind: str) -> NoArrays:
-    told = "is not known" if kind == unknown.name else f"({kind}) is read by its own library alone"
+    unsupported = f"({kind}) is supported only by its own library"
+    reason = "is not known" if kind == unknown.name else unsupported
     return NoArrays(
-        f"The arrays of {source} cannot be found: its format {told}.",
+        f"The arrays of {source} cannot be read: its format {reason}.",
         "save the weights as .safetensors, .npz or with torch.save as well, then name that file.",
     )
 
@@ -125,53 +129,57 @@ def _folder(folder: Path) -> Iterator[LazyArray]:
     shards = _shards(folder)
     if not shards:
         raise NoArrays(
-            f"The folder {folder} holds no weights in a format that is read.", "name a file in it."
+            f"The folder {folder} has no weights in a format that JellyML reads.",
+            "name a file in it.",
         )
     several = len(shards) > 1
     for shard in shards:
         for array in _file(LocalFile(shard)):
-            # What no shard names, as one array alone, goes by the file's name.
+            # An array without a name, as in .npy, gets the name of the file.
             yield array if array.name or not several else replace(array, name=shard.name)
 
 
 def _shards(folder: Path) -> list[Path]:
-    """The files that an index names, or those that look like weights, in the order of names."""
+    """Return the files in an index, else those with a suffix of weights, sorted by name."""
     for index in sorted(each for each in folder.glob(f"*{INDEX_SUFFIX}") if each.is_file()):
         if names := _indexed(index):
             return [folder / name for name in names]
     for suffix in signatures.suffixes(Use.SHARD):
-        if found := sorted(each for each in folder.glob(f"*{suffix}") if each.is_file()):
-            return found[:_MOST_SHARDS]
+        if files := sorted(each for each in folder.glob(f"*{suffix}") if each.is_file()):
+            return files[:_MOST_SHARDS]
     return []
 
 
 def _indexed(index: Path) -> list[str]:
-    """The shards of an index; a name that leads out of the folder is refused."""
+    """Return the names of the shards in an index.
+
+    Raise TooMuch if it is damaged or too large, or names a path outside the folder.
+    """
     with index.open("rb") as file:
         text = read_at(file, 0, _LARGEST_INDEX + 1)
     if len(text) > _LARGEST_INDEX:
-        raise TooMuch(f"{index} is larger than an index should be.")
+        raise TooMuch(f"{index} is too large for an index.")
     try:
-        said = json.loads(text)
+        content = json.loads(text)
     except (ValueError, RecursionError):
         raise TooMuch(f"{index} is damaged.") from None
-    named = said.get("weight_map") if isinstance(said, dict) else None
+    named = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(named, dict):
         return []
     names = sorted({str(name) for name in named.values()})
     for name in names:
-        # Half a character and NUL are no part of any file's name.
+        # A file name cannot contain a lone surrogate or NUL.
         odd = any(each in name for each in "\\:\0") or re.search("[\ud800-\udfff]", name)
         if Path(name).name != name or name in ("", ".", "..") or odd:
-            raise TooMuch(f"{index} names a file outside of its folder.")
+            raise TooMuch(f"{index} names a file outside its folder.")
     return names[:_MOST_SHARDS]
 
 
-def _within(found: Iterator[LazyArray], path: Path | ByteSource) -> Iterator[LazyArray]:
-    """The same; raises TooMuch where they would give far more bytes than there are."""
+def _within(arrays: Iterator[LazyArray], path: Path | ByteSource) -> Iterator[LazyArray]:
+    """Yield the arrays. Raise TooMuch if they are too many, or far larger than the files."""
     files: dict[ByteSource, int] = {}
     total = 0
-    for count, array in enumerate(found):
+    for count, array in enumerate(arrays):
         if count == MOST_ARRAYS:
             raise TooMuch(f"{path} names more than {MOST_ARRAYS:,} arrays.")
         if array.stretch:

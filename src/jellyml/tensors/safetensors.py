@@ -1,4 +1,4 @@
-"""The arrays of a safetensors file: its header, an entry at a time, however long it is."""
+"""The arrays of a safetensors file: the header is read one entry at a time, at any length."""
 
 import json
 import re
@@ -23,7 +23,7 @@ _END = re.compile(rb"\s*\}")
 
 
 def of_file(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
-    """Raises TooMuch where the header is damaged."""
+    """Yield the arrays. Raise TooMuch if the header is damaged."""
     size = int.from_bytes(read_at(file, 0, 8), "little")
     header = _Header(file, size)
     start, length = 8 + size, size_of(file)
@@ -37,72 +37,72 @@ def of_file(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
 
 
 class _Header:
-    """The header's text; the part around the place is held."""
+    """The header's text; only the part at the current offset is in memory."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
         self._stop = 8 + size
         self._next = 8
-        self._held = b""
+        self._buffer = b""
 
     def entries(self) -> Iterator[tuple[str, dict[str, object]]]:
-        """Each array's name, and what is said of it."""
+        """Yield the name and the fields of each array. Raise ValueError if malformed."""
         self._fill()
-        if not self._held.startswith(b"{"):
+        if not self._buffer.startswith(b"{"):
             raise ValueError
-        self._held = self._held[1:]
+        self._buffer = self._buffer[1:]
         while True:
             self._fill()
-            if _END.match(self._held):
+            if _END.match(self._buffer):
                 return
-            if metadata := _METADATA.match(self._held):
-                self._held = self._held[metadata.end() :]
+            if metadata := _METADATA.match(self._buffer):
+                self._buffer = self._buffer[metadata.end() :]
                 self._pass_texts()
-            elif entry := _ENTRY.match(self._held, 0, _LONGEST_ENTRY):
-                self._held = self._held[entry.end() :]
-                said = json.loads(entry[2])
-                yield str(json.loads(entry[1])), said
+            elif entry := _ENTRY.match(self._buffer, 0, _LONGEST_ENTRY):
+                self._buffer = self._buffer[entry.end() :]
+                fields = json.loads(entry[2])
+                yield str(json.loads(entry[1])), fields
             else:
                 raise ValueError
 
     def _fill(self) -> None:
-        if len(self._held) < _LONGEST_ENTRY and self._next < self._stop:
+        if len(self._buffer) < _LONGEST_ENTRY and self._next < self._stop:
             size = min(_BLOCK, self._stop - self._next)
-            self._held += read_at(self._file, self._next, size)
+            self._buffer += read_at(self._file, self._next, size)
             self._next += size
 
     def _pass_texts(self) -> None:
-        """To behind the brace that ends them; a value may be longer than what is held."""
+        """Skip strings to after their closing brace; one may be longer than the buffer."""
         while True:
             self._fill()
-            if end := _END.match(self._held):
-                self._held = self._held[end.end() :]
+            if end := _END.match(self._buffer):
+                self._buffer = self._buffer[end.end() :]
                 return
-            begun = _TEXT.match(self._held, 0, _LONGEST_ENTRY)
+            begun = _TEXT.match(self._buffer, 0, _LONGEST_ENTRY)
             if not begun:
                 raise ValueError
-            self._held = self._held[begun.end() :]
+            self._buffer = self._buffer[begun.end() :]
             self._pass_text()
 
     def _pass_text(self) -> None:
-        """To behind the quote that ends a text; an escaped one does not."""
+        """Skip a string to after its closing quote, which is not an escaped one."""
         at = 0
         while True:
-            quote = self._held.find(b'"', at)
+            quote = self._buffer.find(b'"', at)
             if quote < 0:
-                # A backslash that is the last byte goes with what comes.
-                kept = len(self._held) - len(self._held.rstrip(b"\\"))
-                self._held = self._held[len(self._held) - kept :]
-                before = len(self._held)
+                # Trailing backslashes belong to the next byte: they stay in the buffer.
+                backslashes = len(self._buffer) - len(self._buffer.rstrip(b"\\"))
+                self._buffer = self._buffer[len(self._buffer) - backslashes :]
+                before = len(self._buffer)
                 self._fill()
-                if len(self._held) == before:
+                if len(self._buffer) == before:
                     raise ValueError
-                at = kept
+                at = backslashes
                 continue
-            before_it = self._held[:quote]
+            before_it = self._buffer[:quote]
             escapes = len(before_it) - len(before_it.rstrip(b"\\"))
             if escapes % 2 == 0:
-                self._held = self._held[quote + 1 :]
+                self._buffer = self._buffer[quote + 1 :]
                 return
             at = quote + 1
 
@@ -117,10 +117,10 @@ def _array(
     first, last = place
     if len(sizes) < len(shape) or not (isinstance(first, int) and isinstance(last, int)):
         raise ValueError
-    said = str(entry["dtype"])
-    kind = of_safetensors(said)
+    dtype = str(entry["dtype"])
+    kind = of_safetensors(dtype)
     if kind is None:
-        return LazyArray(name, sizes, DType(said, 1), None, flaw="its type is not known")
+        return LazyArray(name, sizes, DType(dtype, 1), None, flaw="its type is not known")
     flaw = ""
     if not 0 <= first <= last <= room or last - first != kind.bytes_of(prod(sizes)):
         flaw = NOT_THERE

@@ -1,22 +1,22 @@
-"""Elements in the order of their indices, out of a storage in which they lie in another."""
+"""Read a strided view: its elements in the order of their indices."""
 
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Literal
 
 Read = Callable[[int, int], bytes]
-"""Bytes of the storage: from where, in bytes, and how many."""
+"""A function that returns bytes of the storage: (offset, size), both in bytes."""
 
 Axis = tuple[int, int]
-"""How many, and how far from one to the next, in elements."""
+"""(count, stride), both in elements."""
 
-_TILE = 4 << 20  # bytes of the storage held at a time
-_TOGETHER = 8 << 20  # bytes of rows made at a time where each is spread over the whole storage
+_TILE = 4 << 20  # bytes of the storage that are read at a time
+_TOGETHER = 8 << 20  # bytes of rows gathered at a time, if each spans the whole storage
 _FORMATS: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def axes_of(shape: Sequence[int], strides: Sequence[int]) -> list[Axis]:
-    """The fewest axes that give the same elements in the same order."""
+    """Return the fewest axes with the same elements in the same order."""
     axes: list[Axis] = []
     for count, stride in zip(shape, strides, strict=True):
         if count == 1:
@@ -29,13 +29,13 @@ def axes_of(shape: Sequence[int], strides: Sequence[int]) -> list[Axis]:
 
 
 def is_contiguous(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether the elements lie one behind the other in the order of their indices."""
+    """Return True if the elements are contiguous in the order of their indices."""
     axes = axes_of(shape, strides)
     return 0 in shape or not axes or (len(axes) == 1 and axes[0][1] == 1)
 
 
 def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether they fill their stretch of the storage, each element once, in whatever order."""
+    """Return True if the elements fill their part of the storage, each once, in any order."""
     expected = 1
     for count, stride in sorted(axes_of(shape, strides), key=lambda axis: axis[1]):
         if stride != expected:
@@ -45,14 +45,14 @@ def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
 
 
 def extent(shape: Sequence[int], strides: Sequence[int]) -> int:
-    """How many elements of the storage, from the first on, the view may touch."""
+    """Return how many elements of the storage the view spans, from its first one."""
     if 0 in shape:
         return 0
     return 1 + sum((count - 1) * stride for count, stride in zip(shape, strides, strict=True))
 
 
 def pieces(read: Read, width: int, shape: Sequence[int], strides: Sequence[int]) -> Iterator[bytes]:
-    """The elements, each of ``width`` bytes, in the order of their indices."""
+    """Yield the elements, each of ``width`` bytes, in the order of their indices."""
     if 0 in shape:
         return
     axes = axes_of(shape, strides) or [(1, 1)]
@@ -71,7 +71,7 @@ def _span(axes: Sequence[Axis]) -> int:
 
 
 def _starts(axes: Sequence[Axis]) -> Iterator[int]:
-    """Where each row begins; not ``itertools.product``, which would hold every index."""
+    """Yield the offset of each row in elements. ``itertools.product`` would store every index."""
     if not axes:
         yield 0
         return
@@ -92,13 +92,13 @@ def _starts(axes: Sequence[Axis]) -> Iterator[int]:
 def _gathered(data: bytes, width: int, axes: Sequence[Axis]) -> Iterator[bytes]:
     count, stride = axes[-1]
     rows: list[bytes] = []
-    held = 0
+    gathered = 0
     for start in _starts(axes[:-1]):
         rows.append(_row(data, width, start, count, stride))
-        held += count * width
-        if held >= _TILE:
+        gathered += count * width
+        if gathered >= _TILE:
             yield b"".join(rows)
-            rows, held = [], 0
+            rows, gathered = [], 0
     yield b"".join(rows)
 
 
@@ -114,9 +114,9 @@ def _row(data: bytes, width: int, start: int, count: int, stride: int) -> bytes:
 
 
 def _spread(read: Read, width: int, axes: Sequence[Axis]) -> Iterator[bytes]:
-    """Rows that each reach over more of the storage than may be held, as of a transposed matrix.
+    """Yield rows that each span more than ``_TILE`` bytes, such as those of a transposed matrix.
 
-    Several rows are made at a time, of the elements that lie beside each other.
+    Several rows are gathered at a time, from elements that are adjacent in the storage.
     """
     count, stride = axes[-1]
     rows, step = axes[-2] if len(axes) > 1 else (1, 1)
@@ -135,13 +135,13 @@ def _spread(read: Read, width: int, axes: Sequence[Axis]) -> Iterator[bytes]:
 
 def _transposed(columns: Iterator[bytes], width: int, rows: int, count: int) -> Iterator[bytes]:
     if rows == 1:
-        held: list[bytes] = []
+        pending: list[bytes] = []
         for column in columns:
-            held.append(column)
-            if len(held) * width >= _TILE:
-                yield b"".join(held)
-                held = []
-        yield b"".join(held)
+            pending.append(column)
+            if len(pending) * width >= _TILE:
+                yield b"".join(pending)
+                pending = []
+        yield b"".join(pending)
         return
     data = b"".join(columns)
     for row in range(rows):

@@ -1,4 +1,4 @@
-"""Arrays for numpy (extra ``weights``): views of the file, and numbers of every type."""
+"""Arrays for numpy (extra ``weights``): views of the file, and values of every type."""
 
 import threading
 from functools import lru_cache
@@ -20,14 +20,14 @@ _NATIVE = {
     *("float16", "float32", "float64", "complex64", "complex128", "bool"),
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
 }
-# What their bytes are, where they are no numbers of numpy's.
+# Type that numpy lacks -> type with the same bytes.
 _STAND_IN = {"qint8": "int8", "quint8": "uint8", "qint32": "int32"} | {
     f"{sign}int{bits}": f"{sign}int8" for sign in ("", "u") for bits in range(1, 8)
 }
 
 
 class _Float8:
-    """Exponent bits, mantissa bits, bias; ``fnuz``: one NaN where minus zero would be."""
+    """A float of 8 bits: exponent bits, bias; ``fnuz``: the only NaN replaces minus zero."""
 
     def __init__(self, exponent: int, bias: int, *, infinite: bool = False, fnuz: bool = False):
         self.mantissa = 7 - exponent
@@ -60,26 +60,26 @@ _FLOATS_8 = {
 
 
 def is_here() -> bool:
-    """Whether numpy is installed."""
+    """Return True if numpy is installed, without importing it."""
     from importlib.util import find_spec
 
     return find_spec("numpy") is not None
 
 
 def prepare() -> None:
-    """Import numpy beside other work, if it is installed."""
+    """Import numpy in a thread, if it is installed."""
     if is_here():
         threading.Thread(target=import_module, args=("numpy",), daemon=True).start()
 
 
 def has_numbers(dtype: str) -> bool:
-    """Whether ``numbers`` knows the type; packed ones have none of their own."""
+    """Return True if ``numbers`` supports the type; it supports no packed type."""
     known = _NATIVE | set(_STAND_IN) | set(_FLOATS_8) | {"bfloat16", "float8_e8m0fnu"}
     return dtype in known
 
 
 def numbers(data: bytes | bytearray, dtype: str) -> "Array":
-    """Little-endian elements as float64, or complex128."""
+    """Return little-endian elements as float64 or complex128."""
     import numpy
 
     if dtype == "bfloat16":
@@ -98,7 +98,7 @@ def array(lazy: "LazyArray") -> "Array":
         import numpy
     except ImportError:
         raise JellyError(
-            "Arrays can be had for numpy only where it is installed.",
+            "numpy is not installed, so the array cannot be converted.",
             "pip install 'jellyml[weights]'",
         ) from None
     kind = _dtype(lazy)
@@ -109,7 +109,7 @@ def array(lazy: "LazyArray") -> "Array":
         return numpy.frombuffer(lazy.read(), kind).reshape(lazy.shape)
     strides = lazy.strides
     count = lazy.size if strides is None else extent(lazy.shape, strides)
-    # An array and not a memmap, whose class would go with everything that is made from it.
+    # A plain array: every array derived from a memmap would be a memmap.
     mapped = numpy.memmap(stretch.source.path, kind, "r", stretch.offset, (count,))
     flat = numpy.frombuffer(mapped, kind)
     if strides is None:
@@ -136,12 +136,12 @@ def _dtype(lazy: "LazyArray") -> "numpy.dtype[Any]":
     if name in _NATIVE:
         return numpy.dtype(name).newbyteorder("<")
     if lazy.type.packed:
-        raise JellyError(f"numpy has no {lazy.dtype}: read its bytes with chunks() or read().")
+        raise JellyError(f"numpy has no type {lazy.dtype}: read its bytes with chunks() or read().")
     try:
         known: object = getattr(import_module("ml_dtypes"), name)
         return numpy.dtype(known)  # type: ignore[call-overload,no-any-return]
     except ImportError:
         fix = "pip install 'jellyml[weights]'"
-        raise JellyError(f"numpy alone has no {lazy.dtype}.", fix) from None
+        raise JellyError(f"numpy has no type {lazy.dtype} without ml_dtypes.", fix) from None
     except AttributeError:
-        raise JellyError(f"Nothing that numpy knows of has {lazy.dtype}.") from None
+        raise JellyError(f"Neither numpy nor ml_dtypes has a type {lazy.dtype}.") from None

@@ -1,4 +1,4 @@
-"""The arrays in what torch saves: a zip archive today, five pickles and raw storages before."""
+"""The arrays in files of torch: zip archives, and the format before 1.6."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,63 +16,63 @@ from jellyml.tensors.byte_range import ByteRange
 from jellyml.tensors.dtypes import DTYPES, DType, of_storage
 from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
 
-# A smaller pickle is held whole, which is quicker; a larger one is read a little at a time.
+# Bytes. A smaller pickle is read whole, which is faster; a larger one in blocks.
 _HELD = 4 << 20
 _MOST_INFLATED = 16 << 20
-_LEGACY_PICKLES = 3  # before that of the object: the magic number, the version, the system
-# Deflate gives at most so many bytes for one.
+_LEGACY_PICKLES = 3  # that precede the object's: the magic number, the version, the system
+# The largest ratio of deflate.
 _MOST_UNFOLDING = 1032
 
 Find = Callable[[Storage], ByteRange | None]
 
 
 def of_zip(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
-    """Raises TooMuch where the pickle is damaged."""
+    """Yield the arrays of a zip archive. Raise TooMuch if the pickle is damaged."""
     directory = read_directory(file)
     if not directory:
         raise TooMuch(f"{source} is a damaged archive.")
     entries = _Entries(file, source, directory)
     names = ["data.pkl"] if "data.pkl" in entries else []
     root, _ = builder.read(entries.program(names[0])) if names else (None, 0)
-    for name, found in tensors(root):
-        yield _array(name, found, entries.storage)
+    for name, tensor in tensors(root):
+        yield _array(name, tensor, entries.storage)
 
 
 def of_legacy(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
-    """Raises TooMuch where one of the pickles is damaged."""
+    """Yield the arrays of a file before torch 1.6. Raise TooMuch if a pickle is damaged."""
     at = 0
     program = Window(file)
     for _ in range(_LEGACY_PICKLES):
         _, at = builder.read(program, at)
     root, at = builder.read(program, at)
-    found = list(tensors(root))
+    named = list(tensors(root))
     claimed = {}
-    for _, each in found:
+    for _, each in named:
         storage = each.storage if isinstance(each, Tensor) else each
         claimed[storage.key] = storage
     places = _legacy_places(file, source, claimed, *builder.texts(program, at))
-    for name, each in found:
+    for name, each in named:
         yield _array(name, each, lambda storage: places.get(storage.key))
 
 
 def _legacy_places(
     file: BinaryIO, source: ByteSource, claimed: dict[str, Storage], keys: list[str], at: int
 ) -> dict[str, ByteRange]:
-    """Each storage has its count of elements in 8 bytes before it."""
+    """Return key -> bytes of each storage. 8 bytes with its number of elements precede it."""
     places: dict[str, ByteRange] = {}
     length = size_of(file)
     for key in keys:
         kind = of_storage(claimed[key].kind) if key in claimed else None
         count = int.from_bytes(read_at(file, at, 8), "little", signed=True)
         if kind is None or not 0 <= kind.bytes_of(count) <= length - at - 8:
-            break  # where the next one begins cannot be told
+            break  # the start of the next one is unknown
         places[key] = ByteRange(source, at + 8, kind.bytes_of(count))
         at += 8 + kind.bytes_of(count)
     return places
 
 
 class _Entries:
-    """The records of one archive, by their names below its own folder."""
+    """The records of one archive, by their names below its folder."""
 
     def __init__(self, file: BinaryIO, source: ByteSource, directory: Directory) -> None:
         self._file = file
@@ -87,7 +87,7 @@ class _Entries:
         return name.encode() in self._indexes
 
     def program(self, name: str) -> Program:
-        """A pickle to be walked."""
+        """Return the pickle of this name. Raise TooMuch if it is damaged."""
         record = self._record(name)
         if record is None:
             raise TooMuch(f"The record {name} of {self._source} is damaged.")
@@ -111,27 +111,27 @@ class _Entries:
         return None if index is None else self._directory.locate(self._directory[index])
 
 
-def _array(name: str, found: Tensor | Storage, find: Find) -> LazyArray:
-    if isinstance(found, Storage):
-        kind = of_storage(found.kind)
-        count = 0 if kind is None or found.count < 0 else found.count
-        found = Tensor(found, 0, (count,), (1,))
-    storage = found.storage
-    kind = DTYPES.get(found.dtype) if found.dtype else of_storage(storage.kind)
+def _array(name: str, tensor: Tensor | Storage, find: Find) -> LazyArray:
+    if isinstance(tensor, Storage):
+        kind = of_storage(tensor.kind)
+        count = 0 if kind is None or tensor.count < 0 else tensor.count
+        tensor = Tensor(tensor, 0, (count,), (1,))
+    storage = tensor.storage
+    kind = DTYPES.get(tensor.dtype) if tensor.dtype else of_storage(storage.kind)
     if kind is None:
-        unknown = DType(found.dtype or storage.kind, 1)
-        return LazyArray(name, found.shape, unknown, None, flaw="its type is not known")
-    if found.meaning:
-        kind = replace(kind, meaning=found.meaning)
+        unknown = DType(tensor.dtype or storage.kind, 1)
+        return LazyArray(name, tensor.shape, unknown, None, flaw="its type is not known")
+    if tensor.meaning:
+        kind = replace(kind, meaning=tensor.meaning)
     place = find(storage)
-    part = place and _part(place, found, kind)
+    part = place and _part(place, tensor, kind)
     flaw = "" if part else NOT_THERE
-    plain = strides.is_contiguous(found.shape, found.strides)
-    return LazyArray(name, found.shape, kind, part, None if plain else found.strides, flaw)
+    plain = strides.is_contiguous(tensor.shape, tensor.strides)
+    return LazyArray(name, tensor.shape, kind, part, None if plain else tensor.strides, flaw)
 
 
 def _part(place: ByteRange, tensor: Tensor, kind: DType) -> ByteRange | None:
-    """The stretch of the storage that the tensor is a view of; None where it does not reach."""
+    """Return the bytes of the storage that the tensor views; None if the storage is too small."""
     start = kind.bytes_of(tensor.offset)
     size = kind.bytes_of(strides.extent(tensor.shape, tensor.strides))
     if start + size > place.size:

@@ -1,1 +1,1 @@
-"""The user's files as a git tree. Nothing of the user's is written."""
+"""Read the user's files as a git tree, without writing to them."""

@@ -1,4 +1,4 @@
-"""Rules that stand between a file's bytes and its blob: where they lie, if there are any."""
+"""Git attributes: the rules that convert a file's bytes to its blob, and their files."""
 
 import os
 import re
@@ -17,38 +17,38 @@ NO_FILTER = (*NOT_SET, b"set")
 CONTENT_RULES = (b"ident", b"working-tree-encoding", b"filter")
 
 
-def are_rules(repository: Repository, config: Mapping[str, str], paths: Iterable[bytes]) -> bool:
-    """False where every blob is its file's bytes, unless the index lists rules.
+def has_rules(repository: Repository, config: Mapping[str, str], paths: Iterable[bytes]) -> bool:
+    """Return False if every blob equals its file's bytes, apart from rules in the index.
 
-    ``paths`` are those that differ.
+    ``paths`` are the paths that differ from HEAD.
     """
     if not is_off({"core.autocrlf": "false", **config}, "core.autocrlf"):
         return True
     if any(file.exists() for file in shared_files(repository, config)):
         return True
-    # One that is itself ignored is in no list.
+    # Neither status nor the index lists an attributes file that is itself ignored.
     return any(True for _ in rule_files(repository.root, paths))
 
 
 def lists_rules(listed: bytes) -> bool:
-    """True when attributes files are among the index's lines."""
+    """Return True if ``git ls-files`` lists attributes files."""
     return b".gitattributes\0" in listed and bool(_LISTED.search(listed))
 
 
 def is_off(config: Mapping[str, str], key: str) -> bool:
-    """True for a setting that is given and says no."""
+    """Return True if a setting is present and false."""
     return config.get(key, "true").lower() in ("false", "no", "off", "0", "")
 
 
 def shared_files(repository: Repository, config: Mapping[str, str]) -> tuple[Path, Path]:
-    """The user's own attributes, for all repositories; and the repository's, for all folders."""
+    """Return the attributes files of the user and of the repository, which apply to all folders."""
     named = config.get("core.attributesfile")
     own = repository.root / _expanded(Path(named)) if named else default_attributes_file()
     return own, repository.common_dir / "info" / "attributes"
 
 
 def rule_files(root: Path, paths: Iterable[bytes]) -> Iterator[Path]:
-    """The attributes files that lie in the folders above some paths."""
+    """Yield the attributes files in the folders above ``paths``."""
     folders = {path.rpartition(b"/")[0] for path in paths} | {b""}
     for folder in list(folders):
         while folder:
@@ -62,7 +62,7 @@ def rule_files(root: Path, paths: Iterable[bytes]) -> Iterator[Path]:
 
 
 def default_attributes_file() -> Path:
-    """Where git looks for the user's attributes when core.attributesFile is not set."""
+    """Return the user's attributes file if core.attributesFile is not set."""
     base = os.environ.get("XDG_CONFIG_HOME")
     return (Path(base) if base else _expanded(Path("~/.config"))) / "git" / "attributes"
 
@@ -70,5 +70,5 @@ def default_attributes_file() -> Path:
 def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
-    except RuntimeError:  # nobody's home
+    except RuntimeError:  # the user has no home folder
         return path

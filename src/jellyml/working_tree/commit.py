@@ -1,6 +1,6 @@
-"""A selection as a git tree and a commit, written into a scratch git directory.
+"""Write a selection as a tree and a commit into a scratch git directory.
 
-Git's own rules turn bytes into blobs, and none of its filters is run.
+Git's conversion rules turn bytes into blobs. No filter is run.
 """
 
 import re
@@ -16,29 +16,31 @@ Rules = Mapping[bytes, bytes]
 
 
 def blobs(selection: Selection, contents: Contents, scratch: Scratch) -> dict[bytes, bytes]:
-    """The blob id of each file on disk that a rule changes; all others are taken as they lie.
+    """Return path -> blob id of each file on disk that a rule changes.
 
-    Those that an external filter should change, or whose rule cannot be followed, are noted
-    in ``contents.raw``.
+    The blob of any other file has the file's bytes. Files with an external filter, and those
+    whose rule cannot be applied, are listed in ``contents.raw``.
     """
     stored: dict[bytes, bytes] = {}
     for prefix, layer in selection.scan.layers():
         if not layer.attributes:
             continue
-        ours = {
-            path: contents.read(prefix + path, found)
-            for path, found in layer.overlay.items()
-            if found and found.oid is None and found.mode != SYMLINK
-            and selection.overlay.get(prefix + path) == found
+        files = {
+            path: contents.read(prefix + path, entry)
+            for path, entry in layer.overlay.items()
+            if entry and entry.oid is None and entry.mode != SYMLINK
+            and selection.overlay.get(prefix + path) == entry
         }  # fmt: skip
-        lying = {path: content for path, content in ours.items() if content is not None}
-        rules = _rules(layer, scratch, lying)
-        asked = [p for p, content in lying.items() if _may_change(content, rules[p])]
-        kept = _kept(layer, scratch, [path for path in asked if _is_auto(rules[path], layer)])
-        made = scratch.blobs(layer, [path for path in asked if path not in kept])
-        stored |= {prefix + path: oid for path, oid in made.items()}
-        filtered = {path for path in lying if rules[path][b"filter"] not in NO_FILTER}
-        missing = set(asked) - kept - set(made)
+        readable = {path: content for path, content in files.items() if content is not None}
+        rules = _rules(layer, scratch, readable)
+        candidates = [p for p, content in readable.items() if _may_change(content, rules[p])]
+        unconverted = _with_crlf(
+            layer, scratch, [path for path in candidates if _is_auto(rules[path], layer)]
+        )
+        converted = scratch.blobs(layer, [path for path in candidates if path not in unconverted])
+        stored |= {prefix + path: oid for path, oid in converted.items()}
+        filtered = {path for path in readable if rules[path][b"filter"] not in NO_FILTER}
+        missing = set(candidates) - unconverted - set(converted)
         contents.raw += sorted(prefix + path for path in filtered | missing)
     return stored
 
@@ -53,14 +55,14 @@ def _rules(
 
 
 def _may_change(content: object, rules: Rules) -> bool:
-    """Of the rules for ends of lines, none changes a file without carriage returns."""
+    """Return False if no rule changes the file; end-of-line rules change only CRLF."""
     if any(rules[name] not in NOT_SET for name in (b"ident", b"working-tree-encoding")):
         return True
     return not isinstance(content, bytes) or b"\r\n" in content
 
 
 def _is_auto(rules: Rules, layer: Scan) -> bool:
-    """True where git itself decides whether a file is text."""
+    """Return True if git itself decides whether a file is text."""
     if rules[b"text"] != b"unspecified":
         return rules[b"text"] == b"auto"
     if rules[b"crlf"] != b"unspecified":
@@ -69,16 +71,16 @@ def _is_auto(rules: Rules, layer: Scan) -> bool:
     return rules[b"eol"] == b"unspecified" and not is_off(config, "core.autocrlf")
 
 
-def _kept(layer: Scan, scratch: Scratch, paths: Iterable[bytes]) -> set[bytes]:
-    """Files that git leaves as they are since the index holds them with carriage returns."""
+def _with_crlf(layer: Scan, scratch: Scratch, paths: Iterable[bytes]) -> set[bytes]:
+    """Return files that git does not convert because their blob in the index has CRLF."""
     known = [path for path in paths if path in layer.indexed]
     ids = [layer.indexed[path].decode() for path in known]
-    there = scratch.git.read_objects(ids) if ids else ()
-    return {path for path, blob in zip(known, there, strict=True) if _has_crlf(blob)}
+    stored = scratch.git.read_objects(ids) if ids else ()
+    return {path for path, blob in zip(known, stored, strict=True) if _has_crlf(blob)}
 
 
 def _has_crlf(blob: bytes) -> bool:
-    """Git's own guess (convert.c): text with CRLF in it, and not binary."""
+    """Return True for text with CRLF, by the heuristic of git's convert.c."""
     text = blob[:-1] if blob.endswith(b"\x1a") else blob
     lone = text.count(b"\r") - text.count(b"\r\n")
     controls = len(text) - len(text.translate(None, _CONTROLS))
@@ -92,12 +94,12 @@ _CONTROLS = bytes({*range(32), 127} - set(b"\b\t\n\f\r\x1b"))
 def changes(
     selection: Selection, contents: Contents, scratch: Scratch, *, convert: bool = True
 ) -> Iterator[Change]:
-    """The selection as lines of a commit upon HEAD, deletions first.
+    """Yield the changes of the selection against HEAD, deletions first.
 
-    With ``convert`` bytes become blobs as git would make them; else they stay as they lie.
+    With ``convert`` git's conversion rules apply; else a blob has the file's bytes.
     """
     overlay = selection.overlay
-    deleted = sorted(path for path, found in overlay.items() if found is None)
+    deleted = sorted(path for path, entry in overlay.items() if entry is None)
     for prefix, layer in selection.scan.layers():
         if prefix and layer.head:
             tree = layer.repository.git.line("rev-parse", f"{layer.head}^{{tree}}")
@@ -106,18 +108,18 @@ def changes(
             yield Change(prefix[:-1])
         yield from (Change(path) for path in deleted if path.startswith(prefix))
     stored = blobs(selection, contents, scratch) if convert else {}
-    for path, found in sorted(overlay.items()):
-        if found is None:
+    for path, entry in sorted(overlay.items()):
+        if entry is None:
             continue
-        oid = found.oid or stored.get(path)
-        content = None if oid else contents.read(path, found)
-        # What cannot be read, or is gone by now, is not in the tree: no older version either.
-        there = oid or content is not None
-        yield Change(path, found.mode, oid, content) if there else Change(path)
+        oid = entry.oid or stored.get(path)
+        content = None if oid else contents.read(path, entry)
+        # An unreadable or missing file is deleted from the tree: HEAD's version would be wrong.
+        present = oid or content is not None
+        yield Change(path, entry.mode, oid, content) if present else Change(path)
 
 
 def commit_of(place: Scratch, selection: Selection, contents: Contents) -> str:
-    """HEAD itself where its tree is the tree to be captured, else a child of it."""
+    """Return HEAD if it has the selection's tree, else a new child of it."""
     head = selection.scan.head
     if selection.is_head and head:
         return head
@@ -126,10 +128,10 @@ def commit_of(place: Scratch, selection: Selection, contents: Contents) -> str:
 
 
 def _date(place: Scratch, commit: str) -> int:
-    """The committer's date in seconds; 0 where it is malformed."""
+    """Return the committer's date in seconds; 0 if it is malformed."""
     (text,) = place.git.read_objects([commit])
-    found = _COMMITTED.search(text.partition(b"\n\n")[0])
-    return int(found[1]) if found else 0
+    match = _COMMITTED.search(text.partition(b"\n\n")[0])
+    return int(match[1]) if match else 0
 
 
 # Old repositories hold malformed dates.

@@ -1,11 +1,11 @@
-"""The bytes on disk behind a selection, each small file read once."""
+"""The bytes on disk of a selection; each small file is read once."""
 
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jellyml.working_tree.attributes import is_off
-from jellyml.working_tree.scan import Found
+from jellyml.working_tree.scan import Entry
 from jellyml.working_tree.scratch import bytes_on_disk
 from jellyml.working_tree.selection import Selection, not_read
 
@@ -16,7 +16,7 @@ _BLOCK = 1 << 20
 
 
 def raw_id(content: bytes | Path, object_format: str) -> bytes:
-    """The id git gives to these bytes as a blob."""
+    """Return the id of a blob with these bytes, as hexadecimal digits."""
     import hashlib  # late: it loads all of OpenSSL
 
     digest = hashlib.new(object_format)
@@ -31,24 +31,32 @@ def raw_id(content: bytes | Path, object_format: str) -> bytes:
 
 
 class Contents:
-    """The bytes on disk behind an overlay, each small file read once."""
+    """The bytes on disk of an overlay; each small file is read once.
+
+    ``hold`` is the number of bytes to keep in memory.
+    """
 
     def __init__(self, selection: Selection, *, hold: int = 16 << 20) -> None:
         self._root = selection.root
         self._links = not any(
             is_off(one.config, "core.symlinks") for _, one in selection.scan.layers()
         )
-        self._held: dict[bytes, bytes] = {}
+        self._cached: dict[bytes, bytes] = {}
         self._room = hold
         self.unreadable: list[LeftOut] = []
-        self.raw: list[bytes] = []  # taken as they lie, for want of what their rules ask for
+        self.raw: list[
+            bytes
+        ] = []  # taken without conversion, because their filter or rule cannot be applied
 
-    def read(self, path: bytes, found: Found) -> bytes | Path | None:
-        """A path's bytes; None, and a note, for one that cannot be read."""
-        if path in self._held:
-            return self._held[path]
+    def read(self, path: bytes, entry: Entry) -> bytes | Path | None:
+        """Return a path's bytes, or its Path if it is large; None if it cannot be read.
+
+        An unreadable path is added to ``unreadable``.
+        """
+        if path in self._cached:
+            return self._cached[path]
         try:
-            content = bytes_on_disk(self._root, path, found, links=self._links)
+            content = bytes_on_disk(self._root, path, entry, links=self._links)
         except FileNotFoundError:
             return None
         except OSError:
@@ -57,6 +65,6 @@ class Contents:
                 self.unreadable.append(left)
             return None
         if isinstance(content, bytes) and len(content) <= self._room:
-            self._held[path] = content
+            self._cached[path] = content
             self._room -= len(content)
         return content

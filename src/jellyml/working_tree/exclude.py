@@ -1,8 +1,8 @@
-"""Which untracked files stay out of a snapshot: checkpoints, and what is over the limits.
+"""Choose the untracked files to leave out of a snapshot: checkpoints, and files over the limits.
 
-A checkpoint is known by its bytes, not its name: it carries a filling, or it is in a format
-for weights and over 1 MB. Without this every snapshot would hold all the earlier ones.
-1 MB is 1,000,000 bytes here, as the limits' defaults count it.
+A checkpoint is recognised by its bytes, not its name: it holds a filling, or it is in a format
+for weights and over 1 MB. Otherwise every snapshot would contain all the earlier ones.
+1 MB is 1,000,000 bytes here, as in the default limits.
 """
 
 import os
@@ -17,7 +17,7 @@ from jellyml.formats import signatures
 from jellyml.snapshot.facts import Data, LeftOut, Reason
 
 _MB = 1_000_000
-# As far as a binary file is searched for a filling; beyond it only formats are recognised.
+# Bytes: a larger binary file is searched for a filling only at its end.
 _SEARCHED = 64 * _MB
 _HEAD = 8 << 10
 _TAIL = 64 << 10
@@ -25,7 +25,7 @@ _HEADER = 1024
 
 _LARGE = 1_000_000  # bytes; smaller tables are settings, samples and results
 _MOST = 1000
-# Names of data in formats that hold no weights; those that do are in the table.
+# Names of data in formats without weights; ``signatures`` has the others.
 _NAME = re.compile(
     rb"\.(?:[ct]sv|jsonl|ndjson|parquet|feather|arrow|avro|orc|mat|rds|rdata|dta|sav"
     rb"|db|sqlite3?|duckdb|[ml]db|tfrecords?|xlsx?|ods|zip|tar|t?gz|bz2|xz|zst|7z|rar"
@@ -37,7 +37,7 @@ _DATA_SUFFIXES = tuple(map(str.encode, signatures.suffixes(signatures.Use.DATA))
 
 @dataclass(frozen=True, slots=True)
 class Untracked:
-    """A file that git does not know; ``path`` is relative to the root, as git gives it."""
+    """An untracked file; ``path`` is relative to the root, in git's bytes; ``size`` in bytes."""
 
     path: bytes
     size: int
@@ -51,12 +51,12 @@ def choose(
     max_untracked: int = 250 * _MB,
     model: bytes | None = None,
 ) -> tuple[list[Untracked], list[LeftOut]]:
-    """The untracked files that a snapshot takes, and those it leaves out, ordered by path.
+    """Return the untracked files to include, and those left out, ordered by path.
 
-    Checkpoints are left out, and each file over ``max_file_size``; while the others together
-    are over ``max_untracked`` the largest of them is left out. ``model`` is the file or folder
-    that the snapshot is for: it stays out, however small. Other small weights do not, since a
-    load would take what its snapshot does not hold.
+    Checkpoints and files over ``max_file_size`` bytes are left out. While the others together
+    exceed ``max_untracked`` bytes, the largest is left out. ``model`` is the file or folder that
+    the snapshot is for; it is left out at any size. Other small weights are included: a load
+    removes files that its snapshot does not hold.
     """
     reasons = {file: _reason(root, file, max_file_size, model) for file in files}
     total = sum(file.size for file, reason in reasons.items() if reason is None)
@@ -64,29 +64,29 @@ def choose(
         if total > max_untracked and reasons[file] is None:
             reasons[file] = "too much"
             total -= file.size
-    kept = [file for file, reason in reasons.items() if reason is None]
+    included = [file for file, reason in reasons.items() if reason is None]
     left_out = [
         LeftOut(os.fsdecode(file.path), reason, file.size)
         for file, reason in sorted(reasons.items(), key=lambda item: item[0].path)
         if reason
     ]
-    return kept, left_out
+    return included, left_out
 
 
 def is_checkpoint(path: Path) -> bool:
-    """True for a file that carries a filling, or holds weights in over 1 MB. Raises OSError.
+    """Return True for a file with a filling, or with weights and over 1 MB. Raise OSError.
 
-    A link is none: git keeps it as a link, not what it leads to.
+    A link is not a checkpoint: git stores the link, not its target.
     """
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode):
+    info = path.lstat()
+    if not stat.S_ISREG(info.st_mode):
         return False
     with path.open("rb", buffering=0) as file:
         head = file.read(_HEAD)
-        if found.st_size > _MB and _holds_weights(file, head, found.st_size):
+        if info.st_size > _MB and _holds_weights(file, head, info.st_size):
             return True
-        # Text is never searched: code and documents may well speak of fillings.
-        return b"\0" in head and _carries_filling(file, head, found.st_size)
+        # Text is not searched: code and documents may mention the magic bytes.
+        return b"\0" in head and _carries_filling(file, head, info.st_size)
 
 
 def _reason(root: Path, file: Untracked, max_file_size: int, model: bytes | None) -> Reason | None:
@@ -96,7 +96,7 @@ def _reason(root: Path, file: Untracked, max_file_size: int, model: bytes | None
         if is_checkpoint(root / os.fsdecode(file.path)):
             return "checkpoint"
     except FileNotFoundError:
-        return None  # gone since it was listed: whoever reads it next will see
+        return None  # removed since it was listed; the next read notices
     except OSError:
         return "unreadable"
     return "too large" if file.size > max_file_size else None
@@ -106,7 +106,7 @@ def _carries_filling(file: BinaryIO, head: bytes, size: int) -> bool:
     if signatures.is_snapshot_bundle(head):
         return True
     from jellyml.formats import unknown
-    from jellyml.formats.record import CODE  # late: they take long to import, and are rarely asked
+    from jellyml.formats.record import CODE  # late: slow to import, and rarely needed
 
     if size > _SEARCHED:
         return CODE.magic in _tail(file, size)
@@ -114,7 +114,7 @@ def _carries_filling(file: BinaryIO, head: bytes, size: int) -> bool:
 
 
 def _is_header(data: bytes) -> bool:
-    """JSON padded with NUL: what a mention of the magic in a string or an archive lacks."""
+    """Return True for JSON padded with NUL, unlike the magic bytes in a string or an archive."""
     return data.rstrip(b"\0").endswith(b"}") and data.endswith(b"\0")
 
 
@@ -133,13 +133,13 @@ def _tail(file: BinaryIO, size: int) -> bytes:
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:
-    """The length of a JSON object, 8 bytes, and then that object."""
+    """Return True if 8 bytes with the length of a JSON object come first, then the object."""
     fits = 2 <= int.from_bytes(head[:8], "little") <= size - 8
     return fits and signatures.SAFETENSORS.matches(head)
 
 
 def _is_onnx(head: bytes, size: int) -> bool:
-    """The fields of a ModelProto in order: its version, who made it, then a graph that fits in."""
+    """Return True for a ModelProto: version, producer, then a graph that fits into the file."""
     if not signatures.ONNX.matches(head):  # ir_version, one byte
         return False
     at = 2
@@ -150,12 +150,12 @@ def _is_onnx(head: bytes, size: int) -> bool:
             return size // 2 < at + value <= size
         if field not in (0x12, 0x1A, 0x22, 0x28, 0x32):
             return False
-        at += 0 if field == 0x28 else value  # model_version is a number, the others are texts
+        at += 0 if field == 0x28 else value  # model_version is a number, the others are strings
     return False
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number in groups of seven bits, and where it ends."""
+    """Return a varint and the offset after it."""
     value = 0
     for shift, byte in enumerate(data[at : at + 10]):
         value |= (byte & 0x7F) << 7 * shift
@@ -165,13 +165,13 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def looks_like_data(path: bytes, size: int) -> bool:
-    """Whether a file of this name and size is more likely data than a program."""
+    """Return True if a file of this name and size is more likely data than code."""
     named = _NAME.search(path) or path.lower().endswith(_DATA_SUFFIXES)
     return size >= _LARGE and bool(named)
 
 
 def data_among(files: Iterable[Untracked]) -> tuple[Data, ...]:
-    """The largest first; 1,000 at most."""
-    found = [file for file in files if looks_like_data(file.path, file.size)]
-    found.sort(key=lambda file: (-file.size, file.path))
-    return tuple(Data(os.fsdecode(file.path), file.size) for file in found[:_MOST])
+    """Return the files that look like data, the largest first, 1,000 at most."""
+    data = [file for file in files if looks_like_data(file.path, file.size)]
+    data.sort(key=lambda file: (-file.size, file.path))
+    return tuple(Data(os.fsdecode(file.path), file.size) for file in data[:_MOST])

@@ -1,6 +1,6 @@
-"""Read a working tree: the selection, its bytes on disk, and the key that names both.
+"""Read a working tree: the selection, its bytes on disk, and the key of both.
 
-``read`` is how other packages look at a working tree. It writes nothing and starts no filter.
+``read`` is the entry point for other packages. It writes nothing and starts no filter.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from jellyml.working_tree.selection import (
 )
 from jellyml.working_tree.status import PlainIndexes
 
-# A file as new as this may change again without a new time: its bytes are then compared.
+# Seconds: a newer file may change again without a new mtime, so its bytes are compared.
 _FRESH = 2.0
 
 Signature = tuple[int, int, int, int] | None
@@ -39,41 +39,41 @@ class WorkingTree:
     selection: Selection
     contents: Contents
     signatures: tuple[Signature, ...]
-    indexes: Mapping[str, bool] = field(default_factory=dict)  # for ``read`` the next time
+    indexes: Mapping[str, bool] = field(default_factory=dict)  # to pass to the next ``read``
     _keys: dict[tuple[object, ...], str] = field(default_factory=dict, init=False, repr=False)
 
     def key(self, *options: object) -> str:
-        """A name for the code and ``options``: the same for the same code on any machine.
+        """Return a digest of the code and ``options``, equal for equal code on any machine.
 
-        The state of the index is not part of it. Raises ChangedMeanwhile.
+        The state of the index is not part of it. Raise ChangedMeanwhile if a file changes.
         """
         if options not in self._keys:
             self._keys[options] = _key(self.selection, self.contents, *options)
         return self._keys[options]
 
     def facts(self) -> CodeFacts:
-        """What the read says of the repository. The fields of a commit are not set."""
-        found = self.selection.scan
+        """Return the facts of this read. The fields of the snapshot's commit are not set."""
+        scan = self.selection.scan
         left_out = (*self.selection.left_out, *self.contents.unreadable)
         return CodeFacts(
             root=self.selection.root,
-            base=found.head,
-            branch=found.branch,
+            base=scan.head,
+            branch=scan.branch,
             changed=self.selection.changed,
-            remotes=_remotes(found),
+            remotes=_remotes(scan),
             left_out=tuple(dict.fromkeys(left_out)),
             data=self.selection.data,
             nested=tuple(
                 Nested(os.fsdecode(prefix[:-1]), layer.head, layer.branch, _remotes(layer))
-                for prefix, layer in found.layers()
+                for prefix, layer in scan.layers()
                 if prefix and not layer.plain
             ),
         )
 
     def is_unchanged(self) -> bool:
-        """True where every file on disk still has the bytes that the given keys name.
+        """Return True if every file on disk still has the bytes of the returned keys.
 
-        False where a file could not be read: it may be readable the next time.
+        Return False if a file could not be read: it may be readable the next time.
         """
         if self.contents.unreadable or _signatures(self.selection) != self.signatures:
             return False
@@ -91,12 +91,12 @@ def read(
     indexes: Mapping[str, bool] | None = None,
     meanwhile: Callable[[Repository], None] = lambda _: None,
 ) -> WorkingTree:
-    """Read the working tree of ``repository``, which may be a guess; change nothing.
+    """Return the working tree of ``repository``, which may be a guess. Change nothing.
 
-    What another machine could not load is left out. With ``exact`` it is kept, and the scan
-    names ignored paths too. ``indexes`` is what an earlier read found of them: one that
-    it knows is not listed again. ``meanwhile`` is called with the repository while git works.
-    Raises GitError, TookTooLong, WrongGuess.
+    Files that another machine could not load are left out. With ``exact`` they are included,
+    and the scan lists ignored paths too. ``indexes`` comes from an earlier read: an index in it
+    is not listed again. ``meanwhile`` is called with the repository while git runs.
+    Raise GitError, TookTooLong or WrongGuess.
     """
     plain = PlainIndexes(dict(indexes or {}))
     selection = select(scan(repository, ignored=exact, plain=plain, meanwhile=meanwhile), limits)
@@ -115,15 +115,15 @@ def _key(selection: Selection, contents: Contents, *options: object) -> str:
             _add(digest, *_rules(layer))
     _add(digest, _read(scan.repository.common_dir / "shallow"))
     for path in sorted(selection.overlay):
-        found = selection.overlay[path]
-        if found is None:
+        entry = selection.overlay[path]
+        if entry is None:
             _add(digest, b"D", path)
             continue
-        oid = found.oid
+        oid = entry.oid
         if oid is None:
-            content = contents.read(path, found)
+            content = contents.read(path, entry)
             oid = b"" if content is None else raw_id(content, scan.repository.object_format)
-        _add(digest, found.mode, path, oid)
+        _add(digest, entry.mode, path, oid)
     return digest.hexdigest()
 
 
@@ -136,8 +136,8 @@ def _add(digest: "hashlib._Hash", *parts: bytes | str) -> None:
 def _rules(layer: Scan) -> Iterator[bytes | str]:
     yield repr(sorted(layer.conversion().items()))
     shared = shared_files(layer.repository, layer.config)
-    read = [path for path, found in layer.overlay.items() if found and found.oid is None]
-    for file in (*shared, *rule_files(layer.repository.root, read)):
+    read_paths = [path for path, entry in layer.overlay.items() if entry and entry.oid is None]
+    for file in (*shared, *rule_files(layer.repository.root, read_paths)):
         yield os.fspath(file)
         yield _read(file)
 
@@ -150,28 +150,28 @@ def _read(file: Path) -> bytes:
 
 
 def _signatures(selection: Selection) -> tuple[Signature, ...]:
-    """What tells that a file on disk has changed, for each file that is read."""
+    """Return ctime, mtime, size and inode of each file that is read; None if unreadable."""
     signatures: list[Signature] = []
-    for path, found in selection.overlay.items():
-        if found and found.oid is None:
+    for path, entry in selection.overlay.items():
+        if entry and entry.oid is None:
             try:
-                seen = status(selection.root, path)
+                info = status(selection.root, path)
             except OSError:
                 signatures.append(None)
             else:
-                signatures.append((seen.st_ctime_ns, seen.st_mtime_ns, seen.st_size, seen.st_ino))
+                signatures.append((info.st_ctime_ns, info.st_mtime_ns, info.st_size, info.st_ino))
     return tuple(signatures)
 
 
 def _is_fresh(signatures: tuple[Signature, ...]) -> bool:
-    """True where a file may have changed twice within one tick of its file system's clock."""
+    """Return True if a file may have changed twice within one tick of the file system's clock."""
     since = (time.time() - _FRESH) * 1e9
     return any(one is None or one[0] > since for one in signatures)
 
 
-def _remotes(found: Scan) -> dict[str, str]:
+def _remotes(scan: Scan) -> dict[str, str]:
     return {
         name.removeprefix("remote.").removesuffix(".url"): address
-        for name, address in found.config.items()
+        for name, address in scan.config.items()
         if name.startswith("remote.") and name.endswith(".url")
     }

@@ -1,8 +1,8 @@
-"""What the working tree holds that HEAD does not: one look, nothing touched.
+"""Scan how a working tree differs from HEAD, without writing anything.
 
-``git status`` on the user's own index says what differs; ``git ls-files`` says which paths
-it was told not to look at. Submodules and nested repositories are scanned the same way and
-hang below. Paths are bytes, relative to the root of the repository that holds them.
+``git status`` on the user's index lists the differences. ``git ls-files`` lists the paths
+that status skips. Submodules and nested repositories are scanned in the same way.
+Paths are bytes, relative to the root of their repository.
 """
 
 import os
@@ -17,15 +17,15 @@ from jellyml.fs.paths import is_folder
 from jellyml.repo import lfs
 from jellyml.repo.paths import at, odd_names, status
 from jellyml.repo.repository import Repository
-from jellyml.working_tree.attributes import are_rules, is_off, lists_rules
-from jellyml.working_tree.status import PlainIndexes, Said, glance
+from jellyml.working_tree.attributes import has_rules, is_off, lists_rules
+from jellyml.working_tree.status import PlainIndexes, StatusOutput, glance
 
 GITLINK, SYMLINK, EXECUTABLE = b"160000", b"120000", b"100755"
 _NO_BLOB = (b"000000", GITLINK)
 
-# An index line worth a look: assume-unchanged (lower case), skip-worktree (S), a gitlink.
+# Index lines of special entries: assume-unchanged (lower case), skip-worktree (S), a gitlink.
 _ODD = re.compile(rb"(?:\A|\0)([a-zS] |. 160000 )")
-# What git could not look at: a folder that it may not list, a file in one it may not enter.
+# Git's errors about paths that it cannot read: a folder, or a file in a closed folder.
 _CLOSED = re.compile(
     rb"^(?:warning: could not open directory '(.*)'|(?!error: |warning: |fatal: )(.+))"
     rb": Permission denied$",
@@ -34,8 +34,8 @@ _CLOSED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A path's mode and content: a blob that git has, or (``oid`` None) the bytes on disk."""
+class Entry:
+    """A path's mode and content: a blob of git, or the bytes on disk if ``oid`` is None."""
 
     mode: bytes
     oid: bytes | None = None
@@ -43,33 +43,33 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One repository's working tree as HEAD plus an overlay; None in it is a deletion."""
+    """One repository's working tree as HEAD plus an overlay; None in the overlay is a deletion."""
 
     repository: Repository
     head: str | None
     branch: str | None
-    overlay: dict[bytes, Found | None]
+    overlay: dict[bytes, Entry | None]
     untracked: frozenset[bytes]
     hidden: frozenset[bytes]  # skip-worktree paths that are not on disk
-    staged: frozenset[bytes]  # blobs that the index holds and HEAD may not
-    indexed: dict[bytes, bytes]  # of tracked files that are taken from disk: the index's blob
+    staged: frozenset[bytes]  # blobs in the index, possibly not in HEAD
+    indexed: dict[bytes, bytes]  # tracked file that is taken from disk -> its blob in the index
     nested: dict[bytes, "Scan"]
     ignored: tuple[bytes, ...]
     unreadable: tuple[bytes, ...]  # files; folders end in a slash
-    closed: tuple[bytes, ...]  # nested repositories that git will not read
+    closed: tuple[bytes, ...]  # nested repositories that git refuses to read
     config: dict[str, str]
-    odd_names: tuple[bytes, ...]  # tracked paths that may stand for another place elsewhere
+    odd_names: tuple[bytes, ...]  # tracked paths that are another path on some systems
     attributes: bool  # some rule may change bytes between disk and blob
-    plain: bool = False  # no repository at all: a folder where a submodule should be
+    plain: bool = False  # a folder without a repository, in place of a submodule
 
     def layers(self, prefix: bytes = b"") -> Iterator[tuple[bytes, "Scan"]]:
-        """This scan and all below it, outermost first, each with its path and a slash."""
+        """Yield this scan and all below it, outermost first, each with its path and a slash."""
         yield prefix, self
         for path, scan in self.nested.items():
             yield from scan.layers(prefix + path + b"/")
 
     def conversion(self) -> dict[str, str]:
-        """The user's settings that decide how a file's bytes become a blob, and back."""
+        """Return the user's settings for the conversion between files and blobs."""
         wanted = ("core.autocrlf", "core.eol", "core.attributesfile", "core.symlinks")
         return {key: self.config[key] for key in wanted if key in self.config}
 
@@ -78,13 +78,15 @@ class Scan:
 class _Rows:
     head: str | None = None
     branch: str | None = None
-    overlay: dict[bytes, Found | None] = field(default_factory=dict)
+    overlay: dict[bytes, Entry | None] = field(default_factory=dict)
     untracked: set[bytes] = field(default_factory=set)
     nested: set[bytes] = field(default_factory=set)
     hidden: set[bytes] = field(default_factory=set)
     staged: set[bytes] = field(default_factory=set)
     indexed: dict[bytes, bytes] = field(default_factory=dict)
-    only_bytes: set[bytes] = field(default_factory=set)  # what differs from HEAD is no mode
+    only_bytes: set[bytes] = field(
+        default_factory=set
+    )  # the content differs from HEAD, not the mode
     ignored: list[bytes] = field(default_factory=list)
     odd_names: tuple[bytes, ...] = ()
     unreadable: set[bytes] = field(default_factory=set)
@@ -97,23 +99,23 @@ def scan(
     plain: PlainIndexes | None = None,
     meanwhile: Callable[[Repository], None] = lambda _: None,
 ) -> Scan:
-    """Look at the working tree; with ``ignored`` also name what the ignore rules hide.
+    """Return a scan of the working tree; with ``ignored`` it lists ignored paths too.
 
-    No filter program is started, whatever an attributes file says: a file that one is for
-    counts as modified unless git knows its times, or git-lfs's digest of it is right.
-    ``plain`` knows the indexes that need not be listed, and learns of others.
-    ``meanwhile`` is called with the repository while git is at work.
-    Raises GitError, TookTooLong past the repository's deadline, and WrongGuess.
+    No filter is started, whatever the attributes files say. A file with a filter counts as
+    modified unless its times match the index, or its digest matches its git-lfs pointer.
+    ``plain`` has the indexes that need not be listed; new ones are added to it.
+    ``meanwhile`` is called with the repository while git runs.
+    Raise GitError, TookTooLong past the repository's deadline, or WrongGuess.
     """
     known = plain or PlainIndexes()
-    said = glance(repository, ignored=ignored, plain=known, meanwhile=meanwhile)
-    repository, config = said.repository, said.config
-    rows = _rows(said.status, config, repository.root)
-    rules = _index(said, rows, known) or are_rules(repository, config, rows.overlay)
+    output = glance(repository, ignored=ignored, plain=known, meanwhile=meanwhile)
+    repository, config = output.repository, output.config
+    rows = _rows(output.status, config, repository.root)
+    rules = _index(output, rows, known) or has_rules(repository, config, rows.overlay)
     if rules:
         _drop_unchanged(repository, rows)
     nested = _nested(repository, rows.nested, ignored, known)
-    rows.unreadable |= {folder or file for folder, file in _CLOSED.findall(said.errors)}
+    rows.unreadable |= {folder or file for folder, file in _CLOSED.findall(output.errors)}
     return Scan(
         repository=repository,
         head=rows.head,
@@ -133,22 +135,25 @@ def scan(
     )
 
 
-def _index(said: Said, rows: _Rows, plain: PlainIndexes) -> bool:
-    """Add what only the index says; True when attributes files are tracked in it."""
-    if said.listed is None:
-        plain.now[said.index] = plain.before[said.index]
-        return plain.before[said.index]
-    tracked_rules = lists_rules(said.listed)
-    rows.odd_names = tuple(odd_names(said.listed))
-    if not _is_plain(said.listed):
-        _flagged(said.listed, rows, said.config, said.repository.root)
-    elif said.index and not rows.odd_names:
-        plain.now[said.index] = tracked_rules
+def _index(output: StatusOutput, rows: _Rows, plain: PlainIndexes) -> bool:
+    """Add the special entries of the index; return True if it tracks attributes files."""
+    if output.listed is None:
+        plain.now[output.index] = plain.before[output.index]
+        return plain.before[output.index]
+    tracked_rules = lists_rules(output.listed)
+    rows.odd_names = tuple(odd_names(output.listed))
+    if not _is_plain(output.listed):
+        _flagged(output.listed, rows, output.config, output.repository.root)
+    elif output.index and not rows.odd_names:
+        plain.now[output.index] = tracked_rules
     return tracked_rules
 
 
 def _is_plain(listed: bytes) -> bool:
-    """Nearly always so, and counting costs a third of the search for what is odd."""
+    """Return True if an index has no special entries.
+
+    This is the common case, and counting takes a third of the time of the search for them.
+    """
     plain = listed.count(b"\0H 1") + listed.startswith(b"H 1")
     return plain == listed.count(b"\0") and b" 160000 " not in listed
 
@@ -162,7 +167,7 @@ def _rows(output: bytes, config: dict[str, str], root: Path) -> _Rows:
             _tracked(rest, kind == b"u ", rows, root)
         elif kind == b"# ":
             _headed(rest, rows)
-    # A path that is gone from the index and lies on disk has two rows; the disk is right.
+    # A path that is deleted in the index and present on disk has two rows; the disk wins.
     for row in output.split(b"\0"):
         if row[:2] == b"? ":
             _untracked(row[2:], rows, root, executable)
@@ -192,21 +197,21 @@ def _tracked(rest: bytes, unmerged: bool, rows: _Rows, root: Path) -> None:
             rows.only_bytes.add(path)
         changed = state[1:] in (b"M", b"T", b"A")
         gone = index_mode == b"000000" or state[1:] == b"D"
-        staged = None if gone else Found(index_mode, oid)
+        staged = None if gone else Entry(index_mode, oid)
         if state[:1] != b"." and index_mode not in _NO_BLOB:
             rows.staged.add(oid)
     if mode == GITLINK or (sub[:1] == b"S" and mode != b"000000"):
         rows.nested.add(path)
         rows.overlay[path] = staged
     else:
-        # What became a pipe or a socket is no file any more.
-        rows.overlay[path] = staged if not changed else on_disk(root, path) and Found(mode)
+        # A file that was replaced by a pipe or a socket is a deletion.
+        rows.overlay[path] = staged if not changed else on_disk(root, path) and Entry(mode)
         if changed and oid.strip(b"0"):
             rows.indexed[path] = oid
 
 
 def _drop_unchanged(repository: Repository, rows: _Rows) -> None:
-    """Large files that git-lfs's filter would turn into the very pointer that HEAD has."""
+    """Drop large files whose git-lfs pointer is the one in HEAD."""
     modified = {path: oid for path, oid in rows.indexed.items() if path in rows.only_bytes}
     for path in lfs.unchanged(repository, modified):
         del rows.overlay[path], rows.indexed[path]
@@ -216,9 +221,9 @@ def _untracked(path: bytes, rows: _Rows, root: Path, executable: bool) -> None:
     if path.endswith(b"/"):
         rows.nested.add(path[:-1])
         return
-    found = on_disk(root, path, executable=executable)
-    if found:
-        rows.overlay[path] = found
+    entry = on_disk(root, path, executable=executable)
+    if entry:
+        rows.overlay[path] = entry
         rows.untracked.add(path)
     elif _out_of_reach(root, path):
         rows.unreadable.add(path)
@@ -234,21 +239,21 @@ def _out_of_reach(root: Path, path: bytes) -> bool:
     return False
 
 
-def on_disk(root: Path, path: bytes, *, executable: bool = True) -> Found | None:
-    """The path as it lies on disk, or None for what git cannot hold (pipes, sockets, gone)."""
+def on_disk(root: Path, path: bytes, *, executable: bool = True) -> Entry | None:
+    """Return the entry of a path on disk; None if missing or not a file or link."""
     try:
         mode = status(root, path).st_mode
     except OSError:
         return None
     if stat.S_ISLNK(mode):
-        return Found(SYMLINK)
+        return Entry(SYMLINK)
     if stat.S_ISREG(mode):
-        return Found(EXECUTABLE if executable and mode & 0o100 else b"100644")
+        return Entry(EXECUTABLE if executable and mode & 0o100 else b"100644")
     return None
 
 
 def _flagged(listed: bytes, rows: _Rows, config: dict[str, str], root: Path) -> None:
-    """Paths that status does not look at (or into): take them from disk, or leave them."""
+    """Add paths that status skips: from disk, or as hidden if a sparse checkout removed them."""
     for match in _ODD.finditer(listed):
         start = match.start(1)
         line, path = listed[start : listed.index(b"\0", start)].split(b"\t", 1)
@@ -256,18 +261,18 @@ def _flagged(listed: bytes, rows: _Rows, config: dict[str, str], root: Path) -> 
         if mode == GITLINK:
             rows.nested.add(path)
             continue
-        found = on_disk(root, path)
-        if found is None and tag in (b"S", b"s"):
-            rows.hidden.add(path)  # what the index has staged for it, status has said
+        entry = on_disk(root, path)
+        if entry is None and tag in (b"S", b"s"):
+            rows.hidden.add(path)  # status reports a change that is staged for it
             continue
         if _out_of_reach(root, path):
             rows.unreadable.add(path)
-        rows.overlay[path] = found and Found(_believed(found.mode, mode, config))
+        rows.overlay[path] = entry and Entry(_mode_of(entry.mode, mode, config))
         rows.indexed[path] = oid
 
 
-def _believed(mode: bytes, known: bytes, config: dict[str, str]) -> bytes:
-    """A file's mode, where the file system is said not to keep what git knows of it."""
+def _mode_of(mode: bytes, known: bytes, config: dict[str, str]) -> bytes:
+    """Return a file's mode; the known one if the file system cannot store links or modes."""
     if mode != SYMLINK and known == SYMLINK and is_off(config, "core.symlinks"):
         return known
     if SYMLINK not in (mode, known) and is_off(config, "core.filemode"):
@@ -278,8 +283,8 @@ def _believed(mode: bytes, known: bytes, config: dict[str, str]) -> bytes:
 def _nested(
     outer: Repository, paths: set[bytes], ignored: bool, plain: PlainIndexes
 ) -> dict[bytes, Scan | None]:
-    """What lies in submodules and nested repositories; None for one that git will not read."""
-    found: dict[bytes, Scan | None] = {}
+    """Return path -> scan of each nested repository; None if git refuses to read it."""
+    scans: dict[bytes, Scan | None] = {}
     for path in sorted(paths):
         root = at(outer.root, path)
         if not is_folder(root):
@@ -287,38 +292,38 @@ def _nested(
         try:
             inner = Repository.find(root, outer.deadline) if (root / ".git").exists() else None
             if inner and inner.root == root.resolve() and _alike(inner, outer):
-                found[path] = scan(inner, ignored=ignored, plain=plain)
+                scans[path] = scan(inner, ignored=ignored, plain=plain)
                 continue
         except (NotARepository, ForeignRepository):
-            pass  # its .git leads nowhere, or elsewhere: the files are still the user's code
+            pass  # its .git is broken or leads elsewhere: the files are still the user's code
         except TookTooLong:
             raise
         except GitError:
-            found[path] = None
+            scans[path] = None
             continue
         closed: list[OSError] = []
         files = dict(_walk(root, closed))
         if files or closed:
-            found[path] = _folder(outer, root, files, closed)
-    return found
+            scans[path] = _folder(outer, root, files, closed)
+    return scans
 
 
-def _walk(root: Path, closed: list[OSError]) -> Iterator[tuple[bytes, Found]]:
-    """Every file below a folder that is no repository; errors for folders that are closed."""
+def _walk(root: Path, closed: list[OSError]) -> Iterator[tuple[bytes, Entry]]:
+    """Yield every file below a folder without a repository; append the errors of closed folders."""
     for parent, folders, names in os.walk(root, onerror=closed.append):
         folders[:] = [name for name in folders if name != ".git"]
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in {*names, *links} - {".git"}:
             path = os.fsencode(Path(parent, name).relative_to(root))
-            found = on_disk(root, path)
-            if found:
-                yield path, found
+            entry = on_disk(root, path)
+            if entry:
+                yield path, entry
 
 
 def _folder(
-    outer: Repository, root: Path, files: dict[bytes, Found], closed: list[OSError]
+    outer: Repository, root: Path, files: dict[bytes, Entry], closed: list[OSError]
 ) -> Scan:
-    """A scan of a folder without a repository (a submodule that was never set up)."""
+    """Return a scan of a folder without a repository (a submodule that was never initialised)."""
     place = replace(outer, root=root)
     return Scan(
         repository=place,
@@ -343,5 +348,5 @@ def _folder(
 
 
 def _alike(inner: Repository, outer: Repository) -> bool:
-    """Objects of one hash cannot stand in the other's trees; such files are taken from disk."""
+    """Return True if both use one object format. Else the inner files are taken from disk."""
     return inner.object_format == outer.object_format

@@ -1,8 +1,8 @@
-"""A throw-away git directory: it sees the user's objects and leaves them as they are.
+"""A temporary git directory, which reads the user's objects and never writes them.
 
-Trees, commits and packs are made here. One ``fast-import`` turns an overlay into a commit,
-one ``pack-objects`` turns a commit into a pack; the user's own git directory is read through
-alternates and stays identical to the byte.
+Trees, commits and packs are created here. One ``fast-import`` turns an overlay into a commit,
+one ``pack-objects`` turns a commit into a pack. The user's git directory is read through
+alternates, and no byte of it changes.
 """
 
 import os
@@ -21,24 +21,24 @@ from jellyml.fs import tempdirs
 from jellyml.repo.git import Git, make_bare, quoted
 from jellyml.repo.paths import at, status
 from jellyml.working_tree.attributes import default_attributes_file
-from jellyml.working_tree.scan import SYMLINK, Found, Scan
+from jellyml.working_tree.scan import SYMLINK, Entry, Scan
 
 
 class ChangedMeanwhile(GitError):
-    """A file changed while it was read; the next look finds it as it is then."""
+    """A file changed while it was read; another read may succeed."""
 
 
 _BLOCK = 1 << 20
-# Not blocking: what was a file may have become a pipe.
+# Not blocking: a file may have been replaced by a pipe.
 _READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 _REF = b"refs/heads/scratch"
-# What git says of a file that is gone, or not in the encoding it is said to be in.
+# Git's errors about one file: it is missing, or not in its declared encoding.
 _ONE_OF_MANY = re.compile(r"could not open|unable to (?:open|read)|failed to encode|if encoded as")
 
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """The directory and the git that works in it."""
+    """The directory, and a git that uses it."""
 
     directory: Path
     git: Git
@@ -46,10 +46,10 @@ class Scratch:
     def commit(
         self, header: bytes, changes: Iterable["Change"], *, unless: str | None = None
     ) -> str:
-        """Make one commit of ``header`` (author to ``from``) and changes; return its id.
+        """Create a commit of ``header`` (author to ``from``) and changes; return its id.
 
-        Deletions must come first: a file may become a folder. ``unless`` is a commit that is
-        returned instead when it has the same tree.
+        Deletions must come first: a file may become a folder. If the commit ``unless`` has the
+        same tree, return it instead.
         """
         git = self.git.configured(fastimport__unpackLimit="0")
         command = ("fast-import", "--done", "--quiet", "--date-format=raw")
@@ -64,27 +64,26 @@ class Scratch:
                     process.stdin.write(b'ls :1 ""\nls %s ""\n' % unless.encode())
                 process.stdin.write(b"done\n")
             except BrokenPipeError:
-                pass  # its own words, read below, say why it went
+                pass  # git's error output, read below, has the reason
             output, _ = git.collect(process)
-        made, *trees = output.splitlines()
-        return unless if unless and trees[0] == trees[1] else made.decode()
+        commit, *trees = output.splitlines()
+        return unless if unless and trees[0] == trees[1] else commit.decode()
 
     def keep_commit(self, text: bytes, oid: str) -> None:
-        """Store a commit's text as it is. git hash-object would refuse old blemishes."""
+        """Store a commit unchanged. git hash-object refuses commits with old format errors."""
         folder = self.directory / "objects" / oid[:2]
         folder.mkdir(exist_ok=True)
         (folder / oid[2:]).write_bytes(zlib.compress(b"commit %d\0" % len(text) + text))
 
     def blobs(self, scan: Scan, paths: Iterable[bytes]) -> dict[bytes, bytes]:
-        """Store files as git would, after its own end-of-line rules; no filter is ever started.
+        """Store files with git's end-of-line rules; return path -> blob id. No filter is started.
 
-        ``paths`` are relative to the scan's root; the result maps each to its blob id. One
-        that git cannot store is not in it.
+        ``paths`` are relative to the scan's root. A file that git cannot store is omitted.
         """
         names = list(paths)
         if not names:
             return {}
-        # Without the user's objects: git would mark those as used that it finds there.
+        # Without the user's objects: git would update the mtime of those that exist there.
         git = replace(self.ruled(scan), objects=())
         listed = b"".join(quoted(path) + b"\n" for path in names)
         try:
@@ -94,7 +93,7 @@ class Scratch:
         except GitError as error:
             if not _ONE_OF_MANY.search(error.problem):
                 raise
-            # It fails for all, and does not say for how many.
+            # One bad file fails the whole batch: halve it until the bad files are isolated.
             half = len(names) // 2
             return self.blobs(scan, names[:half]) | self.blobs(scan, names[half:]) if half else {}
         return dict(zip(names, ids, strict=True))
@@ -102,7 +101,7 @@ class Scratch:
     def attributes(
         self, scan: Scan, names: Iterable[str], paths: Iterable[bytes]
     ) -> list[tuple[bytes, bytes, bytes]]:
-        """(path, attribute, value) for each path of the scan's working tree."""
+        """Return (path, attribute, value) for each path of the scan's working tree."""
         listed = b"".join(path + b"\0" for path in paths)
         if not listed:
             return []
@@ -111,7 +110,7 @@ class Scratch:
         return list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
 
     def ruled(self, scan: Scan) -> Git:
-        """Git under the end-of-line rules of the user's repository, and none of its filters."""
+        """Return a git with the end-of-line rules of the user's repository, without its filters."""
         attributes = scan.repository.common_dir / "info" / "attributes"
         if attributes.exists():
             (self.directory / "info").mkdir(exist_ok=True)
@@ -122,7 +121,7 @@ class Scratch:
 
 
 def header(date: int, parent: str | None) -> bytes:
-    """A commit of ours: nothing in it differs between two captures of the same code."""
+    """Return the header of a snapshot's commit, equal for two captures of the same code."""
     who = b"JellyML <jellyml@localhost> %d +0000\n" % max(date, 0)
     message = b"JellyML snapshot\n"
     head = b"author %scommitter %sdata %d\n%s" % (who, who, len(message), message)
@@ -133,13 +132,13 @@ def header(date: int, parent: str | None) -> bytes:
 def scratch(
     scan: Scan, *, objects: tuple[Path, ...] = (), near: Path | None = None
 ) -> Iterator[Scratch]:
-    """A scratch directory that sees the objects of every repository of ``scan``.
+    """Yield a scratch directory that reads the objects of every repository of ``scan``.
 
-    ``near`` is the folder to make it in; the system's temporary one by default.
+    It is created in the folder ``near``, by default in the system's temporary folder.
     """
     layers = [inner for _, inner in scan.layers() if not inner.plain]
     outer = scan.repository
-    seen = [layer.repository.objects for layer in layers]
+    stores = [layer.repository.objects for layer in layers]
     if near is None:
         tempdirs.sweep()
     with tempdirs.folder(near) as directory:
@@ -147,7 +146,7 @@ def scratch(
         git = Git(
             directory,
             directory=directory,
-            objects=(*seen, *objects),
+            objects=(*stores, *objects),
             config={"core.fsync": "none", "core.bigFileThreshold": "16m"},
             isolated=True,
             deadline=outer.deadline,
@@ -157,7 +156,7 @@ def scratch(
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of a commit: a deletion (no mode), an object that is there, or new bytes."""
+    """One change of a commit: a deletion (no mode), an existing object, or new bytes."""
 
     path: bytes
     mode: bytes | None = None
@@ -190,19 +189,19 @@ def _data(stream: IO[bytes], content: bytes | Path | None) -> None:
         stream.write(b"\n")
 
 
-def bytes_on_disk(root: Path, path: bytes, found: Found, *, links: bool = True) -> bytes | Path:
-    """A path's content: its bytes, or for a large file the place to read them from.
+def bytes_on_disk(root: Path, path: bytes, entry: Entry, *, links: bool = True) -> bytes | Path:
+    """Return a path's bytes, or its Path if it is over 8 MiB.
 
-    With ``links`` false a link may lie there as a file. Raises OSError where it cannot be
-    read, ChangedMeanwhile where it is no longer what it was.
+    With ``links`` false a regular file may represent a link. Raise OSError if it cannot be
+    read, ChangedMeanwhile if its type has changed.
     """
-    seen = status(root, path)
-    place = os.fsencode(root) + b"/" + path
-    if stat.S_ISLNK(seen.st_mode) and found.mode == SYMLINK:
-        return os.readlink(place)  # noqa: PTH115 (a Path would be tidied up)
-    if not stat.S_ISREG(seen.st_mode) or (links and found.mode == SYMLINK):
-        raise ChangedMeanwhile(f"{at(root, path)} changed while it was looked at.", "try again.")
-    with os.fdopen(os.open(place, _READ), "rb", buffering=0) as file:
+    info = status(root, path)
+    full_path = os.fsencode(root) + b"/" + path
+    if stat.S_ISLNK(info.st_mode) and entry.mode == SYMLINK:
+        return os.readlink(full_path)  # noqa: PTH115 (a Path would be normalised)
+    if not stat.S_ISREG(info.st_mode) or (links and entry.mode == SYMLINK):
+        raise ChangedMeanwhile(f"{at(root, path)} changed while it was read.", "try again.")
+    with os.fdopen(os.open(full_path, _READ), "rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size > 8 * _BLOCK:
             return at(root, path)
         return file.readall()

@@ -1,4 +1,4 @@
-"""Select what of a scan goes into a snapshot, and what is left out."""
+"""Select the files of a scan that go into a snapshot, and those that are left out."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from jellyml.repo.paths import check_name, is_dot_git, status
 from jellyml.snapshot.facts import Data, LeftOut
 from jellyml.working_tree import exclude
 from jellyml.working_tree.exclude import data_among
-from jellyml.working_tree.scan import SYMLINK, Found, Scan
+from jellyml.working_tree.scan import SYMLINK, Entry, Scan
 from jellyml.working_tree.scratch import Scratch, scratch
 
 MAX_FILE_SIZE = 50_000_000
@@ -21,7 +21,7 @@ MAX_UNTRACKED = 250_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Which untracked files are left out: sizes in bytes, of one file and of all together.
+    """The limits of untracked files, in bytes: of one file, and of all together.
 
     ``model`` is the checkpoint that a snapshot is for. It is never part of the snapshot.
     """
@@ -33,12 +33,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """One tree to be: HEAD's own, the trees of nested repositories, and an overlay."""
+    """The tree to capture: HEAD, the trees of nested repositories, and an overlay."""
 
     scan: Scan
-    overlay: dict[bytes, Found | None]  # paths from the outermost root
+    overlay: dict[bytes, Entry | None]  # paths from the outermost root
     left_out: tuple[LeftOut, ...]
-    data: tuple[Data, ...] = ()  # of what git does not know
+    data: tuple[Data, ...] = ()  # untracked files only
 
     @property
     def root(self) -> Path:
@@ -46,43 +46,43 @@ class Selection:
 
     @property
     def is_head(self) -> bool:
-        """True when nothing differs from HEAD, so that nothing has to be built."""
+        """True if nothing differs from HEAD, so that no tree has to be created."""
         return bool(self.scan.head) and not self.overlay and not self.scan.nested
 
     @property
     def changed(self) -> int:
-        """How many paths the tree has otherwise than HEAD, or than a nested repository's."""
+        """How many paths differ from HEAD, or from the HEAD of a nested repository."""
         left_out = {os.fsencode(one.path) for one in self.left_out}
         return len(self.overlay.keys() - left_out)
 
 
 def select(scan: Scan, limits: Limits) -> Selection:
-    """Lay the layers of ``scan`` over each other and apply the limits."""
-    overlay: dict[bytes, Found | None] = {}
+    """Return the selection of all layers of ``scan``, with the limits applied."""
+    overlay: dict[bytes, Entry | None] = {}
     untracked: list[bytes] = []
     left_out: list[LeftOut] = []
     for prefix, layer in scan.layers():
         overlay.pop(prefix[:-1], None)
-        overlay.update((prefix + path, found) for path, found in layer.overlay.items())
+        overlay.update((prefix + path, entry) for path, entry in layer.overlay.items())
         untracked += (prefix + path for path in layer.untracked)
         unreadable = (*layer.unreadable, *layer.closed)
         left_out += (not_read(prefix + path) for path in unreadable)
     root = scan.repository.root
     sized = (exclude.Untracked(path, _size(root, path)) for path in sorted(untracked))
-    kept, refused = exclude.choose(
+    included, refused = exclude.choose(
         sized,
         root=root,
         max_file_size=limits.max_file_size,
         max_untracked=limits.max_untracked,
         model=_inside(root, limits.model) if limits.model else None,
     )
-    # A path may be gone from the index and lie there untracked: then it is a deletion.
+    # A path may be deleted in the index and untracked on disk: left out, it is a deletion.
     overlay |= dict.fromkeys((os.fsencode(one.path) for one in refused), None)
-    return Selection(scan, overlay, (*left_out, *refused), data_among(kept))
+    return Selection(scan, overlay, (*left_out, *refused), data_among(included))
 
 
 def _inside(root: Path, path: Path) -> bytes | None:
-    """The path as git gives it, where it lies below the root."""
+    """Return the path relative to the root, in git's bytes; None if it is not below it."""
     try:
         return os.fsencode(path.resolve().relative_to(root.resolve()).as_posix())
     except (ValueError, OSError):
@@ -97,19 +97,19 @@ def _size(root: Path, path: bytes) -> int:
 
 
 def not_read(path: bytes) -> LeftOut:
-    """Named as left out because it cannot be read."""
+    """Return the entry of a file that is left out because it cannot be read."""
     return LeftOut(os.fsdecode(path), "unreadable", None)
 
 
 def without_unreadable(selection: Selection) -> Selection:
-    """The selection without paths that git could not look at: no older version stands in."""
+    """Return the selection without unreadable paths; HEAD's version does not replace them."""
     layers = selection.scan.layers()
     paths = [(prefix + path).rstrip(b"/") for prefix, layer in layers for path in layer.unreadable]
     return replace(selection, overlay=selection.overlay | dict.fromkeys(paths, None))
 
 
 def without_promised(selection: Selection) -> Selection:
-    """The selection without files of which there is neither a file nor a blob."""
+    """Return the selection without files of a partial clone that have neither a file nor a blob."""
     partial = [(prefix, layer) for prefix, layer in selection.scan.layers() if _is_partial(layer)]
     if not partial:
         return selection
@@ -131,7 +131,7 @@ def _is_partial(layer: Scan) -> bool:
 
 
 def _blobs(layer: Scan, place: Scratch) -> dict[bytes, bytes]:
-    """HEAD's files and their blobs. Asked where git knows of no remote to fetch them from."""
+    """Return HEAD's path -> blob id. The scratch git has no remote, so it fetches nothing."""
     listed = place.git.run("ls-tree", "-r", "-z", layer.head or "").split(b"\0")[:-1]
     rows = (row.partition(b"\t") for row in listed)
     return {path: fields.split()[2] for fields, _, path in rows}
@@ -139,13 +139,13 @@ def _blobs(layer: Scan, place: Scratch) -> dict[bytes, bytes]:
 
 def _lacking(layer: Scan, place: Scratch, blobs: dict[bytes, bytes]) -> set[bytes]:
     hidden = [path for path in layer.hidden & blobs.keys() if path not in layer.overlay]
-    asked = b"".join(blobs[path] + b"\n" for path in hidden)
-    answer = place.git.run("cat-file", "--batch-check", stdin=asked).splitlines()
+    request = b"".join(blobs[path] + b"\n" for path in hidden)
+    answer = place.git.run("cat-file", "--batch-check", stdin=request).splitlines()
     return {path for path, one in zip(hidden, answer, strict=True) if one.endswith(b" missing")}
 
 
 def _named(lacking: Iterable[bytes], there: Iterable[bytes]) -> list[bytes]:
-    """Each by the topmost folder in which there is nothing else."""
+    """Return the missing paths; a folder with only missing paths replaces them."""
     shared = {parent for path in there for parent in _from_top(path)}
     return sorted(
         {next((one for one in _from_top(path) if one not in shared), path) for path in lacking}
@@ -153,14 +153,14 @@ def _named(lacking: Iterable[bytes], there: Iterable[bytes]) -> list[bytes]:
 
 
 def _from_top(path: bytes) -> Iterator[bytes]:
-    """The folders that a path lies in, outermost first, each with a slash."""
+    """Yield the folders above a path, outermost first, each with a slash."""
     for at, byte in enumerate(path):
         if byte == ord("/"):
             yield path[: at + 1]
 
 
 def without_refused(selection: Selection) -> Selection:
-    """The selection without what a load would refuse."""
+    """Return the selection without paths that a load would refuse."""
     refused = sorted({*_refused(selection)})
     if not refused:
         return selection
@@ -170,8 +170,8 @@ def without_refused(selection: Selection) -> Selection:
 
 
 def _refused(selection: Selection) -> Iterator[bytes]:
-    for path, found in selection.overlay.items():
-        if found and (_is_refused(path) or _leads_into_git(selection, path, found)):
+    for path, entry in selection.overlay.items():
+        if entry and (_is_refused(path) or _leads_into_git(selection, path, entry)):
             yield path
     for prefix, layer in selection.scan.layers():
         for path in layer.odd_names:
@@ -188,8 +188,8 @@ def _is_refused(path: bytes) -> bool:
     return False
 
 
-def _leads_into_git(selection: Selection, path: bytes, found: Found) -> bool:
-    if found.mode == SYMLINK and found.oid is None:
+def _leads_into_git(selection: Selection, path: bytes, entry: Entry) -> bool:
+    if entry.mode == SYMLINK and entry.oid is None:
         with suppress(OSError):
             target = os.readlink(os.fsencode(paths.at(selection.root, path)))  # noqa: PTH115
             return any(map(is_dot_git, target.replace(b"\\", b"/").split(b"/")))

@@ -1,4 +1,4 @@
-"""What git says of a working tree: status, configuration and index, asked at the same time."""
+"""Run git's status, configuration and index listing on a working tree, in parallel."""
 
 import os
 import shutil
@@ -25,9 +25,9 @@ _OWN_PARTS = ("HEAD", "index", "config.worktree", "info/sparse-checkout")
 
 @dataclass(slots=True)
 class PlainIndexes:
-    """Indexes in which status looks at every path, by checksum; and whether they list rules.
+    """Index checksum -> whether it lists attributes files, for indexes without special entries.
 
-    ``before`` is what an earlier glance found, ``now`` what this one finds.
+    ``before`` is from an earlier run, ``now`` from this one.
     """
 
     before: dict[str, bool] = field(default_factory=dict)
@@ -35,15 +35,15 @@ class PlainIndexes:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """Git's own words, not yet understood."""
+class StatusOutput:
+    """Git's output, not yet parsed."""
 
     repository: Repository
     config: dict[str, str]
     status: bytes
     errors: bytes
-    index: str  # its checksum; empty where that says nothing
-    listed: bytes | None  # None where the index was known to be plain
+    index: str  # its checksum; empty if that does not identify its content
+    listed: bytes | None  # None if the index is in ``PlainIndexes.before``
 
 
 def glance(
@@ -52,13 +52,13 @@ def glance(
     ignored: bool,
     plain: PlainIndexes,
     meanwhile: Callable[[Repository], None],
-) -> Said:
-    """Ask for everything; ``meanwhile`` is called while git is at work.
+) -> StatusOutput:
+    """Return git's output for a working tree. ``meanwhile`` is called while git runs.
 
-    Raises WrongGuess where ``place`` was a guess and git does not bear it out.
+    Raise WrongGuess if ``place`` was a wrong guess, else GitError or TookTooLong.
     """
     try:
-        return _asked(place, ignored, plain, meanwhile)
+        return _outputs(place, ignored, plain, meanwhile)
     except TookTooLong:
         raise
     except GitError:
@@ -67,28 +67,28 @@ def glance(
         raise
 
 
-def _asked(
+def _outputs(
     place: Repository,
     ignored: bool,
     plain: PlainIndexes,
     meanwhile: Callable[[Repository], None],
-) -> Said:
-    asked = (*_STATUS, "--ignored=matching") if ignored else _STATUS
+) -> StatusOutput:
+    command = (*_STATUS, "--ignored=matching") if ignored else _STATUS
     index = _checksum(place)
     with (
         reading(place) as git,
         _listing(git, needed=index not in plain.before) as listing,
     ):
-        # First: only with the names of all filters known can status be kept from running any.
+        # First: status is started with all filters off, which needs their names.
         origins, config = _config(git.run(*_CONFIG))
         repository = confirmed(place, origins, config)
-        with without_filters(git, config).start(*asked) as status:
+        with without_filters(git, config).start(*command) as status:
             meanwhile(repository)
             listed = listing()
             output, errors = git.collect(status)
-        if index != _checksum(place):  # somebody staged or committed something
+        if index != _checksum(place):  # another process has staged or committed
             index, listed = "", git.run(*_LIST)
-        return Said(repository, config, output, errors, index, listed)
+        return StatusOutput(repository, config, output, errors, index, listed)
 
 
 @contextmanager
@@ -101,9 +101,9 @@ def _listing(git: Git, *, needed: bool) -> Iterator[Callable[[], bytes | None]]:
 
 
 def _checksum(repository: Repository) -> str:
-    """What the index says of its own bytes, as their name; empty where it does not."""
+    """Return the index's size and the checksum in it; empty if they do not identify it."""
     if (repository.git_dir / "info" / "sparse-checkout").exists():
-        return ""  # there flags depend on what lies on disk, too
+        return ""  # there the flags also depend on the files on disk
     try:
         with repository.index.open("rb", buffering=0) as file:
             size = file.seek(-20, os.SEEK_END) + 20
@@ -114,7 +114,7 @@ def _checksum(repository: Repository) -> str:
 
 
 def _config(output: bytes) -> tuple[set[str], dict[str, str]]:
-    """Where settings come from, and the settings."""
+    """Return the files that settings come from, and the settings."""
     parts = output.split(b"\0")[:-1]
     pairs = (item.partition(b"\n") for item in parts[1::2])
     config = {os.fsdecode(key): os.fsdecode(value) if eq else "true" for key, eq, value in pairs}
@@ -123,11 +123,11 @@ def _config(output: bytes) -> tuple[set[str], dict[str, str]]:
 
 @contextmanager
 def reading(repository: Repository) -> Iterator[Git]:
-    """Git on the user's index as it is.
+    """Yield a git that reads the user's index without changing it.
 
-    A split one is read from a copy: git marks its shared part as used whenever it reads it.
+    A split or sparse index is read from a copy: reading it writes to the git directory.
     """
-    # Untrue settings hide files: git believes that README and readme are one.
+    # With a wrong core.ignoreCase git takes README and readme for one file and hides one.
     folds = (repository.git_dir / "head").exists()
     git = repository.git.configured(core__ignoreCase=str(folds).lower())
     shared = [path.name for path in repository.git_dir.glob("sharedindex.*") if is_plain(path)]
@@ -148,24 +148,24 @@ def reading(repository: Repository) -> Iterator[Git]:
 
 
 def is_plain(path: Path) -> bool:
-    """True for a regular file itself: a link or a device in its place is not read."""
+    """Return True for a regular file, not for a link or a device."""
     return not path.is_symlink() and path.is_file()
 
 
 def _is_sparse(repository: Repository) -> bool:
-    """True for an index that holds folders; false alarms do no harm."""
+    """Return True if the index may hold folders; a wrong True only costs time."""
     if not (repository.git_dir / "info" / "sparse-checkout").exists():
         return False
     return b"sdir" in repository.index.read_bytes()
 
 
 def _trees(git: Git, place: Path) -> Path:
-    """An object store with HEAD and the trees that an index of folders is unfolded from.
+    """Return an object store with HEAD and the trees of a sparse index.
 
-    Git writes those trees anew, and would mark the user's own as used.
+    Git writes these trees when it expands the index, which would touch the user's objects.
     """
     commit = git.run("rev-parse", "-q", "--verify", "HEAD^{commit}", accept=(0, 1)).decode().strip()
-    # Told to expect files there, git does not unfold a folder for one that lies in it.
+    # With this setting git does not expand a folder for a file that exists in it.
     folded = git.configured(sparse__expectFilesOutsideOfPatterns="true", index__sparse="true")
     listed = folded.run("ls-files", "--sparse", "-s", "-z").split(b"\0")
     roots = {row.split()[1].decode() for row in listed if row.startswith(b"040000 ")}
@@ -185,10 +185,10 @@ def _trees(git: Git, place: Path) -> Path:
 
 
 def without_filters(git: Git, config: Mapping[str, str]) -> Git:
-    """The same git with every filter of ``config`` switched off.
+    """Return the same git with every filter of ``config`` switched off.
 
-    Which files a filter is for is said in attributes files, which a stranger's code brings
-    along. Without a program git takes a file's bytes as they are (convert.c).
+    Attributes files, which may be untrusted, choose the files for a filter. Without a program
+    git uses a file's bytes unchanged (convert.c).
     """
     names = {key.rpartition(".")[0] for key in config if key.startswith("filter.")}
     off = {f"{name}.{key}": "" for name in names for key in ("clean", "smudge", "process")}

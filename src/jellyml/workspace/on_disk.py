@@ -15,7 +15,7 @@ from jellyml.repo.lfs import LIMIT, Pointer
 from jellyml.repo.paths import at, parents
 from jellyml.working_tree.attributes import CONTENT_RULES, NOT_SET, RULES, is_off
 from jellyml.working_tree.contents import raw_id
-from jellyml.working_tree.scan import SYMLINK, Found, Scan, on_disk
+from jellyml.working_tree.scan import SYMLINK, Entry, Scan, on_disk
 from jellyml.working_tree.scratch import Scratch, bytes_on_disk
 
 
@@ -131,13 +131,13 @@ def identity(root: Path, path: bytes, object_format: str) -> tuple[bytes, bytes]
 class Raw:
     """Files that differ from what git reports: to be read, or large files in LFS's store."""
 
-    overlay: dict[bytes, Found]
+    overlay: dict[bytes, Entry]
     lfs: dict[bytes, Path]  # path -> content in that store
 
 
 def raw(scan: Scan, scratch: Scratch) -> Raw:
     """Return clean files whose bytes differ from their blob, and files that replace links."""
-    overlay: dict[bytes, Found] = {}
+    overlay: dict[bytes, Entry] = {}
     lfs: dict[bytes, Path] = {}
     for prefix, layer in scan.layers():
         overlay |= ((prefix + path, entry) for path, entry in _links_as_files(layer))
@@ -155,7 +155,7 @@ def raw(scan: Scan, scratch: Scratch) -> Raw:
     return Raw(overlay, lfs)
 
 
-def _links_as_files(layer: Scan) -> Iterator[tuple[bytes, Found]]:
+def _links_as_files(layer: Scan) -> Iterator[tuple[bytes, Entry]]:
     """Yield files that git reports as links, on systems without links (core.symlinks)."""
     if not is_off(layer.config, "core.symlinks"):
         return

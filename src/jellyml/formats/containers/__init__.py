@@ -1,1 +1,1 @@
-"""What several formats are made of: archives, trailers, pickles."""
+"""The containers that several formats use: zip archives, trailers, pickles."""

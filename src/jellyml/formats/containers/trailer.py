@@ -1,8 +1,8 @@
-"""A block behind the last byte of a file whose readers stop at an end of their own.
+"""The trailer: a block after the last byte of a file whose readers do not read that far.
 
-The block: padding or a ``head`` that the format asks for, the records, a footer. The footer is
-the file's last bytes, so that one read finds all, and it holds the size that the file had before,
-so that taking the block out gives the old file to the byte. ``docs/format.md`` specifies it.
+The block has padding or a ``head`` that the format needs, the records, and a footer. The footer is
+at the end of the file, so that one read finds the block. It holds the size of the file without the
+block, so that removing it restores every byte. ``docs/format.md`` specifies it.
 """
 
 import struct
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from jellyml.formats.edit import Buffer
 
 _MARK = b"jellyml appended"
-# The mark, the file's size before, how many records, the block's own size.
+# The mark, the file's size without the block, the number of records, the block's size.
 _FOOTER = struct.Struct("<16s3Q")
-_PLACE = struct.Struct("<2Q")  # a record's offset and size; they lie before the footer
+_PLACE = struct.Struct("<2Q")  # a record's offset and size; these precede the footer
 _MOST_RECORDS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What lies behind the file's own bytes."""
+    """The block; ``before`` is the size of the file without it, in bytes."""
 
     before: int
     records: Sequence[Record]
 
 
 def append(file: BinaryIO, payload: Payload, *, align: int = 1, head: bytes = b"") -> Edit:
-    """The file with a block behind it; its first byte, or the head's, is ``align``-aligned."""
+    """Return the edit that appends a block. The first record, or ``head``, is ``align``-aligned."""
     before = size_of(file)
     padding = bytes(-before % align) + head
     at = before + len(padding)
@@ -48,12 +48,12 @@ def append(file: BinaryIO, payload: Payload, *, align: int = 1, head: bytes = b"
 
 
 def footer_size(payload: Payload) -> int:
-    """What a block takes beyond its padding or head and the records themselves."""
+    """Return the bytes of a block besides its padding or head and its records."""
     return _PLACE.size * len(payload) + _FOOTER.size
 
 
 def find(file: BinaryIO) -> Block | None:
-    """The block that ends the file, if what its footer says adds up."""
+    """Return the block at the end of the file; None if its footer is not consistent."""
     length = size_of(file)
     if length < _FOOTER.size:
         return None
@@ -70,7 +70,7 @@ def find(file: BinaryIO) -> Block | None:
 
 
 def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
-    """Those of the block that begin as this kind does."""
+    """Yield the block's records of this kind."""
     block = find(file)
     for record in block.records if block else ():
         if record.head(file, len(kind.magic)) == kind.magic:
@@ -78,11 +78,11 @@ def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
 
 
 def strip(file: BinaryIO, keys: Sequence[str]) -> Edit | None:
-    """The file as it was before the block; None where it does not end with one."""
+    """Return the edit that removes the block; None if the file does not end with one."""
     block = find(file)
     return Edit(block.before) if block else None
 
 
 def wipe(file: BinaryIO, records: Sequence[Record]) -> Edit:
-    """A file that has no checksums: only the bytes themselves change."""
+    """Return the edit that zeroes records of a file without checksums."""
     return zeroed(file, records, {})

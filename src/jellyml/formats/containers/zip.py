@@ -1,4 +1,8 @@
-"""A zip archive: read its directory without trusting it, append members, and remove them again."""
+"""Zip archives: read an untrusted directory, append members, and remove them again.
+
+Idea: members are appended after the old end of the archive, with a new directory that begins
+with the old one. Invariant: cutting the file at the first appended member restores every byte.
+"""
 
 import struct
 import zlib
@@ -18,12 +22,12 @@ _ENTRY = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
-_MANY = 0xFFFF  # entries; from here on the zip64 record has their number
-_IN_EXTRA = 0xFFFFFFFF  # the true number is in the zip64 extra field
+_MANY = 0xFFFF  # entries; with more, the zip64 record has their number
+_IN_EXTRA = 0xFFFFFFFF  # the number is in the zip64 extra field
 _ENCRYPTED = 1
-_PADDING = 128  # torch aligns what it stores by a local header's extra field
-_TAIL = 64 << 10  # holds the end record and all but the longest comments
-# Some 500,000 entries. The directory is held whole, so it is bounded.
+_PADDING = 128  # torch pads a local header's extra field to align the data
+_TAIL = 64 << 10  # bytes that hold the end record, except with the longest comments
+# Bytes of a directory, about 500,000 entries. It is read whole, so it is bounded.
 _LARGEST = 32 << 20
 
 _VERSION = 20  # the version of the format that stored members need; 45 with zip64
@@ -37,21 +41,21 @@ _CRC_IN_LOCAL, _CRC_IN_ENTRY = 14, 16
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the directory. What it says is a claim until ``Directory.locate``."""
+    """An entry of the directory. ``Directory.locate`` checks it; until then it is untrusted."""
 
     name: bytes
     header: int
     size: int
     method: int | None  # 0 stored, 8 deflated, None encrypted
-    place: int  # where in the directory's bytes it begins
+    place: int  # its offset in the directory
 
 
 class Directory(Sequence[Entry]):
-    """The entries in their order, each read out of the directory's bytes when asked for."""
+    """The entries in their order, each parsed on demand."""
 
     def __init__(self, file: BinaryIO, end: "_End", data: bytes, places: "array[int]") -> None:
         self._file = file
-        self.start = end.start  # every record ends before
+        self.start = end.start  # every member ends before it
         self.data = data
         self.comment = end.comment
         self._places = places
@@ -69,14 +73,13 @@ class Directory(Sequence[Entry]):
         return _entry(self.data, self._places[index])
 
     def names(self) -> Iterator[bytes]:
-        """The name of each entry; cheaper than the entries."""
+        """Return the name of each entry, faster than parsing the entries."""
         return (_name(self.data, place) for place in self._places)
 
     def below(self, prefix: bytes, among: Set[bytes] | None = None) -> Mapping[bytes, int]:
-        """The index of each entry whose name begins so, by the rest of its name.
+        """Return name without ``prefix`` -> index of each entry below the prefix.
 
-        Only those whose rest is ``among`` these, if given. Of two entries of one name the last
-        counts.
+        With ``among``, only of these names. Of two entries with one name the last is returned.
         """
         rests = (
             (name[len(prefix) :], index)
@@ -86,21 +89,21 @@ class Directory(Sequence[Entry]):
         return {rest: index for rest, index in rests if among is None or rest in among}
 
     def storages(self, prefix: bytes) -> Iterator[Entry]:
-        """The entries named ``prefix`` and a number, as torch names the storages of tensors."""
+        """Yield the entries named ``prefix`` and a number: the storages of torch."""
         for place in self._places:
             if _storage(self.data, place, prefix):
                 yield _entry(self.data, place)
 
     def without_storages(self, prefix: bytes, numbers: Set[bytes]) -> Iterator[Entry]:
-        """The entries except the storages with these numbers, the last first."""
+        """Yield the entries except the storages with these numbers, the last first."""
         for place in reversed(self._places):
             if _storage(self.data, place, prefix) not in numbers:
                 yield _entry(self.data, place)
 
     def locate(self, entry: Entry, ahead: int = 0) -> Record | None:
-        """The entry's bytes, found by its local header; None where they cannot be.
+        """Return the record of the entry's bytes, by its local header; None if it is invalid.
 
-        ``ahead`` is how many of them are sure to be read.
+        The caller will read ``ahead`` bytes of it, which are fetched together.
         """
         if entry.method not in (0, 8) or entry.header + _LOCAL.size > self.start:
             return None
@@ -115,11 +118,10 @@ class Directory(Sequence[Entry]):
 
 
 def read_directory(file: BinaryIO, length: int | None = None) -> Directory | None:
-    """The directory of an archive that begins where the file begins, else None.
+    """Return the directory of an archive that begins at offset 0, else None.
 
-    ``length`` makes it the archive that ended there, before something was appended. Archives
-    end to end, as in a ``.distcp``, are no such thing: the last one's directory would hide the
-    others.
+    ``length`` is the end of the archive in bytes, by default that of the file. A file of several
+    archives, such as ``.distcp``, has none: the last directory would hide the other archives.
     """
     if not may_begin_with(file, signatures.ZIP):
         return None
@@ -131,7 +133,7 @@ def read_directory(file: BinaryIO, length: int | None = None) -> Directory | Non
 
 
 def _known(file: BinaryIO, end: "_End") -> Directory:
-    """One that was read before, if the file still ends with it: it is asked for again and again."""
+    """Return the directory, from the cache if the file still has the same end record."""
     known = _READ.get(file)
     if not known or known[0] != end:
         data = read_at(file, end.start, end.size)
@@ -139,12 +141,12 @@ def _known(file: BinaryIO, end: "_End") -> Directory:
     return Directory(file, *known)
 
 
-# No Directory: it has the file, which would then never go.
+# It holds no Directory, which refers to the file and would keep it open.
 _READ: "WeakKeyDictionary[BinaryIO, tuple[_End, bytes, array[int]]]" = WeakKeyDictionary()
 
 
 def end_of(directory_size: int, start: int, entries: int, comment: bytes, *, wide: bool) -> bytes:
-    """What follows a directory that starts at ``start``; ``wide`` with the zip64 records."""
+    """Return the end records of a directory at ``start``; ``wide`` adds those of zip64."""
     stop = start + directory_size
     wide = wide or stop >= _IN_EXTRA or entries >= _MANY
     before = b""
@@ -158,7 +160,7 @@ def end_of(directory_size: int, start: int, entries: int, comment: bytes, *, wid
 
 
 class _End(NamedTuple):
-    """What the archive's last bytes say of its directory, and where that stops."""
+    """The end record of an archive; ``stop`` is the end of its directory."""
 
     entries: int
     size: int
@@ -178,7 +180,7 @@ def _end(file: BinaryIO, length: int) -> _End | None:
     if at < _LOCATOR.size or not tail.startswith(b"PK\6\7", at - _LOCATOR.size):
         return _End(entries, size, start, tail_start + at, comment)
     _, _, stop, _ = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)
-    # Of two archives end to end the last one's places are the first one's too.
+    # In a file of two archives, offsets of the second are relative to its own start.
     if stop + _END64.size + _LOCATOR.size != tail_start + at:
         return None
     signature, *_, entries, size, start = _END64.unpack(read_at(file, stop, _END64.size))
@@ -186,7 +188,7 @@ def _end(file: BinaryIO, length: int) -> _End | None:
 
 
 def _places(data: bytes) -> Iterator[int]:
-    """Where in the directory each entry begins, up to the first that is none."""
+    """Yield the offset of each entry in the directory, up to the first invalid one."""
     place = 0
     while place + _ENTRY.size <= len(data) and data.startswith(b"PK\1\2", place):
         following = place + _ENTRY.size + sum(struct.unpack_from("<3H", data, place + 28))
@@ -202,8 +204,8 @@ def _name(data: bytes, place: int) -> bytes:
 
 
 def _storage(data: bytes, place: int, prefix: bytes) -> bytes:
-    """The number in the name of a storage; empty for other entries."""
-    if not data.startswith(prefix, place + _ENTRY.size):  # quicker than to read the name
+    """Return the number in the name of a storage; empty for other entries."""
+    if not data.startswith(prefix, place + _ENTRY.size):  # faster than parsing the name
         return b""
     number = _name(data, place)[len(prefix) :]
     return number if number.isdigit() else b""
@@ -217,7 +219,7 @@ def _entry(data: bytes, place: int) -> Entry:
     after_name = place + _ENTRY.size + name
     if _IN_EXTRA in (packed, unpacked, header):
         wide = _zip64(data[after_name : after_name + extra])
-        # In this order, and only those that are missing.
+        # The extra field has only the missing numbers, in this order.
         _, packed, header = (
             next(wide, each) if each == _IN_EXTRA else each for each in (unpacked, packed, header)
         )
@@ -231,7 +233,7 @@ def _entry(data: bytes, place: int) -> Entry:
 
 
 def _zip64(extra: bytes) -> Iterator[int]:
-    """The numbers in the zip64 extra field, if there is one."""
+    """Yield the numbers in the zip64 extra field, if there is one."""
     while len(extra) >= 4:
         field, size = struct.unpack_from("<2H", extra)
         if field == 1:
@@ -247,7 +249,11 @@ Name = Callable[[Directory, str], bytes]
 def append(
     file: BinaryIO, payload: Payload, name: Name, head: Callable[[int], bytes] = lambda _: b""
 ) -> Edit:
-    """The archive with a member for each record, stored; ``head`` comes before one of its size."""
+    """Return the edit that appends a stored member per record.
+
+    ``head`` returns the bytes before a record of this size. Raise CannotCarry if the archive's
+    directory is damaged or too large.
+    """
     directory = read_directory(file)
     if directory is None:
         raise CannotCarry("The archive's directory is damaged or too large.")
@@ -266,7 +272,7 @@ def append(
 
 
 def members(file: BinaryIO, kind: RecordKind, name: Name) -> Iterator[Record]:
-    """The members of that name, the newest first."""
+    """Yield the members of that name, the newest first."""
     if directory := read_directory(file):
         wanted = name(directory, kind.key)
         for entry in reversed(directory):
@@ -275,7 +281,7 @@ def members(file: BinaryIO, kind: RecordKind, name: Name) -> Iterator[Record]:
 
 
 def every(file: BinaryIO) -> Iterator[Record]:
-    """All members, whatever they are called, the last first."""
+    """Yield all members, the last first."""
     directory = read_directory(file)
     for entry in reversed(directory or ()):
         if record := directory and directory.locate(entry):
@@ -283,21 +289,22 @@ def every(file: BinaryIO) -> Iterator[Record]:
 
 
 def names(file: BinaryIO) -> Iterator[bytes]:
-    """The members' names, none if it is no archive."""
+    """Return the names of the members; none if the file is not an archive."""
     directory = read_directory(file)
     return directory.names() if directory else iter(())
 
 
 def strip(file: BinaryIO, keys: Sequence[str], name: Name) -> Edit | None:
-    """The archive as it was before members of ours were appended; None where its end is not ours.
+    """Return the edit that removes the members with these keys from the end of the archive.
 
-    That the old archive's directory is how the new one begins is the proof.
+    Return None if the archive does not end with them, or if the directory before them is not
+    the beginning of the present one.
     """
     directory = read_directory(file)
     if not directory:
         return None
-    ours = {name(directory, key) for key in keys}
-    last = list(_last_ones(directory, ours))
+    names = {name(directory, key) for key in keys}
+    last = list(_last_ones(directory, names))
     if not last:
         return None
     before = min(entry.header for entry in last)
@@ -315,7 +322,10 @@ def _last_ones(directory: Directory, names: set[bytes]) -> Iterator[Entry]:
 
 
 def wipe(file: BinaryIO, records: Sequence[Record]) -> Edit:
-    """The archive with these stretches of its members zeroed, and the members' checksums set."""
+    """Return the edit that zeroes records inside members and corrects the members' checksums.
+
+    Raise CannotCarry if one of the members is compressed.
+    """
     directory = read_directory(file)
     assert directory is not None, "records were found by it"
     patches: dict[int, bytes] = {}
@@ -324,7 +334,7 @@ def wipe(file: BinaryIO, records: Sequence[Record]) -> Edit:
         hit = [each for each in records if member and _overlap(each, member)]
         if member and hit:
             if member.encoded:
-                raise CannotCarry("It lies compressed in the archive and cannot be wiped there.")
+                raise CannotCarry("It is compressed in the archive and cannot be wiped there.")
             patches |= _checksums(file, directory, entry, member, hit)
     return zeroed(file, records, patches)
 
@@ -368,7 +378,7 @@ class _Member:
         narrow = size < _WIDE and at < _WIDE
         numbers = struct.pack("<3Q", size, size, at)
         sizes, place = ((size, size), at) if narrow else ((_WIDE, _WIDE), _WIDE)
-        # The local header has no place in it, so its extra field is the shorter one.
+        # The local header has no offset, so its extra field is shorter.
         local_extra = b"" if narrow else struct.pack("<2H", 1, 16) + numbers[:16]
         extra = b"" if narrow else struct.pack("<2H", 1, 24) + numbers
         version = _VERSION if narrow else _WIDE_VERSION

@@ -1,1 +1,1 @@
-"""Pickles, read opcode by opcode; nothing is imported or run."""
+"""Pickles, read opcode by opcode without importing or running anything."""

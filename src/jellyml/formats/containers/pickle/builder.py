@@ -1,7 +1,7 @@
-"""A pickle, walked and never run: what it would build, as far as it leads to tensors.
+"""Read the tensors in a pickle without running it.
 
-The machine of ``formats/pickle_walk`` with dictionaries, lists and objects kept as nodes. No
-class is looked up and no function called: their names say what would come of it.
+The ``Machine`` of ``pickle.machine``, with dictionaries, lists and objects as nodes. No class is
+imported and no function is called: their names tell what the result would be.
 """
 
 import struct
@@ -26,34 +26,37 @@ _MOST_AXES = 64
 _LARGEST = 1 << 48
 _FLOAT = struct.Struct(">d")
 _REBUILDS = ("torch._utils _rebuild_tensor", "torch._utils _rebuild_qtensor")
-# What would only say again that this is a tensor.
+# Wrappers of a tensor, which add nothing to it.
 _WRAPPERS = ("torch._utils _rebuild_parameter", "torch._utils _rebuild_parameter_with_state")
 
 
 def read(pickle: Program, start: int = 0) -> tuple[object, int]:
-    """What the pickle builds, and where the next one begins. TooMuch, or it is damaged."""
+    """Return the object of the pickle, and the offset after it.
+
+    Raise TooMuch if the pickle is damaged or exceeds the limits.
+    """
     machine = _Builder(pickle, start)
     machine.run_to_end()
     return machine.stack[-1], machine.at
 
 
 def texts(pickle: Program, start: int) -> tuple[list[str], int]:
-    """A list of strings, and where what follows its pickle begins. Raises TooMuch."""
+    """Return the strings in a pickled list, and the offset after the pickle. Raise TooMuch."""
     machine = _Texts(pickle, start)
     machine.run_to_end()
-    return machine.found, machine.at
+    return machine.strings, machine.at
 
 
 class _Builder(Machine):
     most_steps: ClassVar[int] = 10_000_000
     deepest: ClassVar[int] = 100_000
     longest_text: ClassVar[int] = LONGEST_NAME
-    kept: ClassVar[tuple[type, ...]] = (str, Global, Node, Tensor, Storage)
+    remembered_types: ClassVar[tuple[type, ...]] = (str, Global, Node, Tensor, Storage)
 
     def __init__(self, pickle: Program, start: int) -> None:
         super().__init__(pickle, "")
         self.at = start
-        self.remembered: list[object] = []  # by their numbers, which count up from 0
+        self.remembered: list[object] = []  # by index, from 0
         self.count = 0
         self.plain: Mapping[int, tuple[int, int, int]] = _PLAIN
         self.actions: Mapping[int, Callable[[Any], object]] = _ACTIONS
@@ -65,17 +68,17 @@ class _Builder(Machine):
                 return
         except (IndexError, KeyError, ValueError, OverflowError):
             pass
-        raise TooMuch("Its pickle is damaged, or does what no checkpoint's does.")
+        raise TooMuch("Its pickle is damaged, or is not that of a checkpoint.")
 
     def put(self, index: int) -> None:
-        """Remember what may be asked for again: never the arguments of a call that comes now."""
+        """Store the top of the stack, except tuples that are only arguments of the next call."""
         self.memorised += 1
         value = self.stack[-1]
         if isinstance(value, Row):
-            held = any(isinstance(item, Node | Tensor | Storage) for item in value)
-            worth = held and self.pickle[self.at] != ord("R")
+            has_arrays = any(isinstance(item, Node | Tensor | Storage) for item in value)
+            worth = has_arrays and self.pickle[self.at] != ord("R")
         else:
-            worth = isinstance(value, self.kept)
+            worth = isinstance(value, self.remembered_types)
         self.count += worth
         if self.count > _MOST_REMEMBERED or not 0 <= index < _LARGEST_INDEX:
             raise ValueError("more than can be remembered")
@@ -106,7 +109,7 @@ class _Builder(Machine):
         self.set_items(items)
 
     def replace_marked(self) -> None:
-        """A list, or an object of whatever class."""
+        """Replace the marked items by a node: a list, or an object of any class."""
         items = self.marked()
         self.node()
         self.add(items)
@@ -123,13 +126,13 @@ class _Builder(Machine):
                 target.add(item)
 
     def build(self) -> None:
-        """An object's attributes, or the two parts of them."""
+        """Add an object's attributes, which may be in two parts."""
         state = self.stack.pop()
         target = self.stack[-1]
         if not isinstance(target, Node):
             return
         for part in state if isinstance(state, Row) else (state,):
-            # Held, not copied: a node that takes itself in would double each time.
+            # Referenced, not copied: a node that contains itself would double each time.
             target.put("", part)
 
     def new(self) -> None:
@@ -150,7 +153,7 @@ class _Builder(Machine):
     def storage(self) -> None:
         match self.stack.pop():
             case ("storage", Global(name), str(key), _, int(count), *more):
-                # Before torch 0.4 one could be a part of another; nothing says what lies there.
+                # Before torch 0.4 a storage could be a part of another; its bytes are unknown.
                 known = not any(isinstance(each, tuple) for each in more)
                 self.push(Storage(key if known else "", name.partition(" ")[2], count))
             case _:
@@ -163,14 +166,14 @@ class _Builder(Machine):
 
 
 class _Texts(_Builder):
-    """Strings, in whatever list they are."""
+    """Collects the strings of all lists."""
 
     def __init__(self, pickle: Program, start: int) -> None:
         super().__init__(pickle, start)
-        self.found: list[str] = []
+        self.strings: list[str] = []
 
     def add(self, items: list[object]) -> None:
-        self.found += [item for item in items if isinstance(item, str)]
+        self.strings += [item for item in items if isinstance(item, str)]
 
 
 def _called(name: str, arguments: object) -> object:
@@ -178,12 +181,14 @@ def _called(name: str, arguments: object) -> object:
         case (Storage() as storage, int(offset), tuple(shape), tuple(strides), *rest) if (
             name.startswith(_REBUILDS)
         ):
-            made = _tensor(storage, offset, shape, strides, rest)
-            return _with_scales(made, rest) if made else Node()
+            built = _tensor(storage, offset, shape, strides, rest)
+            return _with_scales(built, rest) if built else Node()
         case (Tensor() as tensor, *_) if name in _WRAPPERS:
             return tensor
-        case (Global(inner), _, tuple(given), *rest) if name.endswith("_rebuild_from_type_v2"):
-            return _with_state(_called(inner, given), rest)
+        case (Global(inner), _, tuple(inner_arguments), *rest) if name.endswith(
+            "_rebuild_from_type_v2"
+        ):
+            return _with_state(_called(inner, inner_arguments), rest)
         case (tuple(items),) if name == "torch Size":
             return items
         case (_, (Tensor(), Tensor(), *_) as parts, *_) if (
@@ -194,20 +199,20 @@ def _called(name: str, arguments: object) -> object:
 
 
 def _sparse(parts: Sequence[object]) -> Node:
-    """Indices and values; the rows that are compressed come before both."""
-    found = [each for each in parts if isinstance(each, Tensor)]
+    """Return a node of a sparse tensor's arrays: [compressed rows,] indices, values."""
+    arrays = [each for each in parts if isinstance(each, Tensor)]
     size = next((each for each in parts if isinstance(each, tuple)), ())
-    found[-1] = replace(found[-1], meaning=f"of {'x'.join(map(str, size[:_MOST_AXES]))}")
+    arrays[-1] = replace(arrays[-1], meaning=f"of {'x'.join(map(str, size[:_MOST_AXES]))}")
     node = Node()
     for label, tensor in zip(
-        ("compressed", "indices", "values")[-len(found) :], found, strict=False
+        ("compressed", "indices", "values")[-len(arrays) :], arrays, strict=False
     ):
         node.put(label, tensor)
     return node
 
 
 def _with_scales(built: Tensor, rest: list[object]) -> Tensor | Node:
-    """A quantised tensor whose channels have a scale each: those are arrays as well."""
+    """Return a node with the scales of a tensor that is quantised per channel, else the tensor."""
     match rest:
         case [(Global(), Tensor() as scales, Tensor() as points, *_), *_]:
             node = Node()
@@ -221,13 +226,13 @@ def _meaning(rest: list[object]) -> str:
     match rest:
         case [(Global(), float(scale), int(point), *_), *_]:
             return f"scale {scale!r}, zero point {point}"
-    # What torch notes of a view that it has not made yet.
+    # torch stores this for a view that is conjugated or negated lazily.
     views = any(isinstance(each, Node) and each.count for each in rest)
     return "to be conjugated or negated" if views else ""
 
 
 def _with_state(built: object, state: list[object]) -> object:
-    """A tensor of a class of its own: the attributes that it has besides count if they hold any."""
+    """Return a tensor of a subclass, with those of its attributes that hold arrays."""
     attributes = [each for each in state if isinstance(each, Node) and each.items]
     if not attributes or not isinstance(built, Node | Tensor):
         return built
@@ -252,13 +257,13 @@ def _tensor(
     if not 0 <= offset < _LARGEST:
         return None
     named = next((each.name for each in rest if isinstance(each, Global)), "")
-    # Of a quantised tensor it is the scheme that stands in this place, in a tuple.
+    # A quantised tensor has its scheme, a tuple, in this position.
     dtype = named.removeprefix("torch ") if storage.kind == "UntypedStorage" else None
     return Tensor(storage, offset, sizes, steps, dtype, _meaning(rest))
 
 
 def _node_of(arguments: object) -> Node:
-    """An object of which only what it was made from is known; a new one each time."""
+    """Return a new node of an unknown object, with its arguments."""
     node = Node()
     if isinstance(arguments, Row):
         node.put("", arguments)

@@ -1,7 +1,7 @@
-"""Find where a pickle in a file ends, joblib's with raw arrays inside too; nothing is run.
+"""Find the end of a pickle in a file without running it, also of joblib's with raw arrays.
 
-Bytes may be put behind a pickle only where it is the last thing in its file: whoever wrote
-several, one after the other, reads on until there is none left.
+Bytes may be appended to a pickle only if nothing follows it in its file: a program that wrote
+several pickles reads until the end of the file.
 """
 
 import math
@@ -24,26 +24,26 @@ _LONGEST_STATE = 20
 
 
 def end_of(file: BinaryIO, start: int = 0) -> int:
-    """The offset behind the pickle that begins at ``start``.
+    """Return the offset after the pickle at ``start``.
 
-    Raises CannotCarry where it does not end, or cannot be followed until there.
+    Raise CannotCarry if the pickle has no end, or the walk cannot reach it.
     """
     walk = _Walk(file, start, 0)
     try:
         walk.run()
-        # What a proper pickle leaves; any other has stopped at a bound.
+        # A complete pickle leaves one value; otherwise the walk stopped at a limit.
         if walk.at and walk.pickle[walk.at - 1] == STOP and len(walk.stack) == 1:
             return walk.at
     except (IndexError, KeyError, ValueError):
         pass
-    raise CannotCarry("Where its pickle ends cannot be told.")
+    raise CannotCarry("The end of its pickle cannot be determined.")
 
 
 @dataclass(slots=True, eq=False)
 class _Type:
-    """A numpy type: bytes of an element, and whether those are Python objects.
+    """A numpy dtype: bytes of an element, and whether the elements are Python objects.
 
-    Of a type with fields its state tells, which comes after it was remembered.
+    ``objects`` of a structured dtype is None until its state is read.
     """
 
     itemsize: int
@@ -52,14 +52,14 @@ class _Type:
 
 @dataclass(frozen=True, slots=True)
 class _Array:
-    """joblib's stand-in for an array: behind its state lie the array's bytes."""
+    """joblib's wrapper of an array: the array's bytes follow its state."""
 
 
 class _Walk(Machine):
-    most_steps: ClassVar[int] = 5_000_000  # some seconds
+    most_steps: ClassVar[int] = 5_000_000  # takes some seconds
     deepest: ClassVar[int] = 200_000  # items of one tuple
     longest_text: ClassVar[int] = 40
-    kept: ClassVar[tuple[type, ...]] = (str, Global, tuple, _Type)
+    remembered_types: ClassVar[tuple[type, ...]] = (str, Global, tuple, _Type)
 
     def __init__(self, file: BinaryIO, start: int, nesting: int) -> None:
         super().__init__(Window(file), "")
@@ -71,7 +71,7 @@ class _Walk(Machine):
         self.actions = {**ACTIONS, **own}
 
     def set_items(self, items: list[object]) -> None:
-        """The state of an array stays on the stack as what was set in it."""
+        """Keep the state of an array on the stack, as a dictionary."""
         if len(items) <= _LONGEST_STATE and "allow_mmap" in items:
             pairs = zip(items[::2], items[1::2], strict=False)
             self.stack[-1] = {name: value for name, value in pairs if isinstance(name, str)}
@@ -110,7 +110,7 @@ class _Walk(Machine):
         self.at += kind.itemsize * _count(shape)
 
     def pass_objects(self) -> None:
-        """A pickle of its own, made by pickle itself."""
+        """Skip an array of objects, which is a separate pickle."""
         if self.nesting == _DEEPEST_NESTING:
             raise ValueError("nested too deeply")
         inner = _Walk(self.file, self.at, self.nesting + 1)

@@ -1,10 +1,10 @@
-"""Find the tensors saved under a key by walking a pickle's opcodes; nothing is built or run.
+"""Find the tensors saved under a key by walking a pickle's opcodes, without running it.
 
-A pickle is a program for a machine with a stack and a memo. This one moves both as the real
-machine would, but knows only what leads from a key to the place of its bytes: short strings,
-numbers, names of types, short tuples, byte storages, tensors. All else is ``None``. Nothing
-is hashed but strings and numbers; steps, stack and memo are bounded; so no pickle can make
-it slow or large. What it finds is a hint, which the bytes have to prove.
+A pickle is a program for a machine with a stack and a memo. This machine moves both like the real
+one, but tracks only the values between a key and its bytes: short strings, numbers, names of
+types, short tuples, byte storages, tensors. Any other value is ``None``. Only strings and numbers
+are hashed, and steps, stack and memo are bounded, so no pickle can make it slow or large. Its
+result is a hint: the caller checks the bytes.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _LONGEST_TUPLE = 8
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One-dimensional, uint8, without gaps: ``size`` bytes at ``offset`` of a storage."""
+    """A contiguous one-dimensional uint8 tensor: ``size`` bytes at ``offset`` of a storage."""
 
     storage: str
     offset: int
@@ -37,7 +37,7 @@ class _Storage:
 
 
 class Program(Protocol):
-    """What the machine asks of a pickle: bytes are one, a file read a little at a time another."""
+    """The bytes of a pickle: ``bytes``, or a ``Window`` of a file."""
 
     @overload
     def __getitem__(self, place: int, /) -> int: ...
@@ -47,10 +47,9 @@ class Program(Protocol):
 
 
 def tensors(pickle: bytes, key: str) -> list[Tensor]:
-    """Those saved under ``key`` in any dictionary: the outermost first, and of these the last.
+    """Return the tensors under ``key`` in any dictionary, the outermost first, then the last.
 
-    A pickle that breaks off, or does what this machine does not know, gives what was found
-    until there.
+    A pickle that is cut off, or has an unknown opcode, returns the tensors before that point.
     """
     machine = Machine(pickle, key)
     with contextlib.suppress(IndexError, KeyError, ValueError):
@@ -62,11 +61,11 @@ def tensors(pickle: bytes, key: str) -> list[Tensor]:
 class Machine:
     """The walk. Its values are strings, numbers, short tuples, the records above, and ``None``."""
 
-    most_steps: ClassVar[int] = 2_000_000  # some 50,000 tensors
+    most_steps: ClassVar[int] = 2_000_000  # about 50,000 tensors
     deepest: ClassVar[int] = 20_000
-    longest_text: ClassVar[int] = 24  # our keys, storages' numbers, ``torch``, ``ByteStorage``
-    # What is remembered: nobody refers to a number or a tuple again.
-    kept: ClassVar[tuple[type, ...]] = (str, Global, Tensor)
+    longest_text: ClassVar[int] = 24  # JellyML's keys, storage numbers, ``torch``, ``ByteStorage``
+    # No pickle refers to a number or a tuple again.
+    remembered_types: ClassVar[tuple[type, ...]] = (str, Global, Tensor)
 
     def __init__(self, pickle: Program, key: str) -> None:
         self.plain: Mapping[int, tuple[int, int, int]] = PLAIN
@@ -78,7 +77,7 @@ class Machine:
         self.marks: list[int] = []
         self.memo: dict[int, object] = {}
         self.memorised: int = 0
-        self.hits: list[tuple[int, Tensor]] = []  # with how many dictionaries were open around it
+        self.hits: list[tuple[int, Tensor]] = []  # with the number of enclosing dictionaries
 
     def run(self) -> None:
         stack, plains, actions = self.stack, self.plain, self.actions
@@ -88,11 +87,11 @@ class Machine:
             if opcode == STOP or len(stack) + len(self.marks) > self.deepest:
                 return
             if plain := plains.get(opcode):
-                argument, taken, given = plain
+                argument, popped, pushed = plain
                 self.at += argument
-                if taken:
-                    del stack[-taken:]
-                if given:
+                if popped:
+                    del stack[-popped:]
+                if pushed:
                     stack.append(None)
             else:
                 actions[opcode](self)
@@ -167,7 +166,7 @@ class Machine:
         self.marks.append(len(self.stack))
 
     def marked(self) -> list[object]:
-        """Take off everything above the last mark, and the mark."""
+        """Remove and return everything above the last mark, and remove the mark."""
         start = self.marks.pop()
         items = self.stack[start:]
         del self.stack[start:]
@@ -204,8 +203,8 @@ class Machine:
     def put(self, index: int) -> None:
         self.memorised += 1
         value = self.stack[-1]
-        # A None that is not there reads the same.
-        if isinstance(value, self.kept) and len(self.memo) < _MOST_REMEMBERED:
+        # A missing value reads as None.
+        if isinstance(value, self.remembered_types) and len(self.memo) < _MOST_REMEMBERED:
             self.memo[index] = value
         else:
             self.memo.pop(index, None)
@@ -221,7 +220,7 @@ class Machine:
                 self.push(None)
 
     def call(self) -> None:
-        """No function is called; the arguments alone say whether a tensor would come of it."""
+        """Push a tensor if the arguments are those of one. No function is called."""
         arguments = self.stack.pop()
         self.stack.pop()
         match arguments:
@@ -234,7 +233,7 @@ class Machine:
 
 
 def _short_tuple(items: list[object]) -> object:
-    """A tuple as long and as deep as the arguments of a one-dimensional tensor, else None."""
+    """Return a tuple no longer or deeper than a tensor's arguments; None for a longer one."""
     if len(items) > _LONGEST_TUPLE:
         return None
     return tuple(item if _plain_enough(item) else None for item in items)
@@ -246,7 +245,7 @@ def _plain_enough(item: object) -> bool:
 
 STOP = ord(".")
 
-# Opcode: bytes of its argument, values it takes off the stack, values it puts there.
+# Opcode -> bytes of its argument, values it pops, values it pushes.
 PLAIN = {
     0x80: (1, 0, 0),  # PROTO
     0x95: (8, 0, 0),  # FRAME

@@ -1,6 +1,6 @@
-"""What a pickle would build, as far as it leads to tensors: nodes, and the names of what they hold.
+"""The objects of a pickle that lead to tensors: nodes, and the names of their values.
 
-A pickle can name one thing under billions of names: what is given out is bounded.
+A pickle can give one tensor billions of names, so the number of results is bounded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ MOST_ARRAYS: Final = 100_000
 _MOST_VISITS = 1_000_000
 _DEEPEST = 64
 LONGEST_NAME: Final = 1000
-# What a module's own pickle puts between its name and those of its tensors.
+# Attributes of a pickled module that are not part of its tensors' names.
 _UNNAMED = ("", "_parameters", "_buffers", "_modules")
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A storage, by the key that its bytes lie under; ``count`` elements, as the pickle says."""
+    """A storage: the key of its bytes, its type, and the number of elements in the pickle."""
 
     key: str
     kind: str  # ``FloatStorage``
@@ -30,24 +30,24 @@ class Storage:
 class Tensor:
     """A view of a storage; ``offset`` and ``strides`` are in elements. ``dtype``: torch's name.
 
-    ``meaning`` is what the numbers stand for, where that is not themselves.
+    ``meaning`` describes numbers that do not represent themselves, such as quantised ones.
     """
 
     storage: Storage
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
-    dtype: str | None = None  # where the storage does not say
+    dtype: str | None = None  # if the storage has none
     meaning: str = ""
 
 
 class Node:
-    """A dictionary, list or object: of what it holds, what leads to tensors."""
+    """A dictionary, list or object, with only the values that lead to tensors."""
 
     __slots__ = ("count", "items")
 
     def __init__(self) -> None:
-        self.count = 0  # of items, kept or not: a list's next index
+        self.count = 0  # of all items, also those dropped: a list's next index
         self.items: Sequence[tuple[str, Value]] = ()  # most stay empty
 
     def put(self, name: object, value: object) -> None:
@@ -69,7 +69,7 @@ Value: TypeAlias = Node | Tensor | Storage
 
 
 class Row(tuple[object, ...]):
-    """A tuple, which becomes a node at most once, however often it is put somewhere."""
+    """A tuple, which becomes a node at most once, however often it is stored."""
 
     _node: Node | None = None
     depth = 1
@@ -83,7 +83,7 @@ class Row(tuple[object, ...]):
 
 
 def row_of(items: list[object]) -> Row | None:
-    """None for one that is deeper than any that holds arrays."""
+    """Return a row; None if it is nested too deeply."""
     row = Row(items)
     deepest = max((item.depth for item in items if isinstance(item, Row)), default=0)
     if deepest:
@@ -92,20 +92,20 @@ def row_of(items: list[object]) -> Row | None:
 
 
 class TooMuch(JellyError):
-    """A pickle that asks for more than an honest one would."""
+    """A file is damaged, or would take far more time or memory than its size explains."""
 
 
 def tensors(root: object) -> Iterator[tuple[str, Tensor | Storage]]:
-    """Every tensor with the path to it as its name, in the order of the pickle.
+    """Yield every tensor with its path as its name, in the order of the pickle.
 
-    Raises TooMuch. One that lies under several names comes under each; a loop is left out.
+    A tensor with several names comes under each; a loop is left out. Raise TooMuch.
     """
     start = root.node() if isinstance(root, Row) else root
     if isinstance(start, Tensor | Storage):
         yield "", start
     elif isinstance(start, Node):
-        found = (pair for pair in _walked(start) if not isinstance(pair[1], Node))
-        for count, (name, value) in enumerate(found):
+        pairs = (pair for pair in _walked(start) if not isinstance(pair[1], Node))
+        for count, (name, value) in enumerate(pairs):
             if count == MOST_ARRAYS:
                 raise _too_many()
             assert not isinstance(value, Node)
@@ -113,7 +113,7 @@ def tensors(root: object) -> Iterator[tuple[str, Tensor | Storage]]:
 
 
 def _walked(root: Node) -> Iterator[tuple[str, Value]]:
-    """Everything below a node, with its name."""
+    """Yield every value below a node, with its name."""
     path = [("", root, iter(root.items))]
     for _ in range(_MOST_VISITS):
         prefix, _, items = path[-1]

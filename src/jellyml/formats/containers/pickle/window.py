@@ -1,4 +1,4 @@
-"""A file as a program to be walked: the block around the place is held, and no more."""
+"""A pickle in a file as a ``Program``: only the block around the current offset is in memory."""
 
 from typing import BinaryIO, overload
 
@@ -6,11 +6,11 @@ from jellyml.formats.record import read_at
 
 _BLOCK = 1 << 16
 _LONGEST_LINE = 1 << 20
-_LONGEST_PART = 1 << 12  # nobody asks for a longer slice
+_LONGEST_PART = 1 << 12  # bytes of a slice; no caller needs a longer one
 
 
 class Window:
-    """``size`` bytes of a file from ``offset`` on, or all to its end."""
+    """``size`` bytes of a file from ``offset``, by default to its end."""
 
     def __init__(self, file: BinaryIO, offset: int = 0, size: int = 1 << 62) -> None:
         self._file = file
@@ -33,9 +33,9 @@ class Window:
 
     def index(self, part: bytes, start: int, /) -> int:
         for place in range(start, start + _LONGEST_LINE, _BLOCK):
-            found = self._read(place).find(part)
-            if found >= 0:
-                return place + found
+            offset = self._read(place).find(part)
+            if offset >= 0:
+                return place + offset
         raise ValueError("no such line")
 
     def _hold(self, start: int, stop: int) -> None:
