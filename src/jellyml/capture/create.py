@@ -285,9 +285,7 @@ def report(facts: CodeFacts, *, interrupted: bool) -> list[str]:
         for one in facts.left_out
         if one.reason != "checkpoint"
     ]
-    raw = [
-        f"{path} was captured as it is on disk: its filter was not run." for path in facts.raw
-    ]
+    raw = [f"{path} was captured as it is on disk: its filter was not run." for path in facts.raw]
     secrets = [
         f"The snapshot holds what looks like a secret: {one}. Fix: {_WITHHOLD}"
         for one in facts.secrets
