@@ -33,6 +33,9 @@ TURNS = re.compile(
     r"|(?<!there )(is|are) no (file|folder|page|number|array|checkpoint|text|bundle|ordinary|git)"
     r"|ha(s|ve) not (its|their|his)"
     r"|all of ours|(has|have) (no|a) say"
+    r"|(is|are|was|were) to (be|become|go)|may well|for want of|no longer what"
+    r"|anybody|who (has|have)|nothing of ours|as (it|they) lay|(comes?|came) to lie"
+    r"|(made|written|drawn|begins?) anew|(in|of|for) whatever"
     r")\b",
     re.IGNORECASE,
 )
@@ -43,10 +46,23 @@ CODE = re.compile(r"``[^`]+``|`[^`]+`")
 BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 # Packages of src/jellyml, and pages, that have no hit.
-CLEAN = ("fs", "quarantine", "repo", "workspace", "docs/architecture.md")
+CLEAN = (
+    "capture",
+    "fs",
+    "quarantine",
+    "repo",
+    "secrets",
+    "snapshot",
+    "tensors",
+    "working_tree",
+    "workspace",
+    "docs",
+    "README.md",
+)
 
 # Files that still have hits. A number may go down, never up.
 LEFT: dict[str, int] = {
+    "remote/fsspec.py": 1,
     "catalog/made_by.py": 1,
     "checkpoint/apply_edit.py": 13,
     "checkpoint/audit.py": 1,
@@ -68,7 +84,7 @@ LEFT: dict[str, int] = {
 
 
 def texts_of(path: Path) -> Iterator[str]:
-    """Docstrings, strings and comment blocks of a module; any other file without its blocks of code."""
+    """Docstrings, strings and comment blocks of a module; a page without its blocks of code."""
     source = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
         yield BLOCK.sub("", source)
