@@ -58,6 +58,7 @@ CLEAN = (
     "workspace",
     "docs",
     "README.md",
+    "SECURITY.md",
 )
 
 # Files that still have hits. A number may go down, never up.
@@ -126,6 +127,7 @@ FILES = {
         *sorted(SOURCE.rglob("*.py")),
         *sorted((ROOT / "docs").glob("*.md")),
         ROOT / "README.md",
+        ROOT / "SECURITY.md",
     )
 }
 
