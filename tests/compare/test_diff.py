@@ -488,7 +488,7 @@ def test_without_code_the_weights_are_compared(tmp_path: Path) -> None:
         (["HEAD", "--only", "x"], 2, "invalid choice"),
         (["one.pth", "-c", "/"], 2, "is in no git repository"),
         (["main", "-c", "/"], 2, "There is no file main"),
-        (["one.pth", "train.py", "--only", "weights"], 1, "cannot be found"),
+        (["one.pth", "train.py", "--only", "weights"], 1, "cannot be read"),
         (["HEAD", "--plot", "x.png"], 2, "no weights on both sides"),
     ],
     ids=str,

@@ -80,7 +80,7 @@ class Output:
         if self.check():
             beside.replace(path)
         elif not rename.put_new(beside, path):
-            raise self._refused("has appeared while it was to be written", "file")
+            raise self._refused("has appeared since the command started", "file")
 
     def _seen(self) -> os.stat_result | None:
         try:
