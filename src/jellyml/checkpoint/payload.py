@@ -145,7 +145,7 @@ def _with(manifest: Manifest, matches: Sequence[Match]) -> bytes:
 
 
 def payload_for(
-    place: Path,
+    path: Path,
     snapshot: Snapshot | None,
     code_dir: "str | os.PathLike[str] | None" = None,
     source: "str | os.PathLike[str] | None" = None,
@@ -156,14 +156,14 @@ def payload_for(
         records = _of_source(Checkpoint.open(parse_location(source)), history)
         # Only a warning: copying without history is how a user removes a secret from it.
         if on_secrets(code_dir) != "ignore":
-            records = check_secrets(records, place, "warn")
+            records = check_secrets(records, path, "warn")
     else:
-        if not place.exists():
-            raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")
-        new = snapshot or snapshot_for(place, code_dir, history)
+        if not path.exists():
+            raise NoSnapshot(f"There is no file {path}.", "check its name and folder.")
+        new = snapshot or snapshot_for(path, code_dir, history)
         records = (new.filling, new.manifest)
         if snapshot is None:
-            records = check_secrets(records, place, on_secrets(code_dir))
+            records = check_secrets(records, path, on_secrets(code_dir))
     if not records[0]:
         raise UsageError("The snapshot holds no code: capturing it failed.", "take it anew.")
     return {key: record for key, record in zip(KEYS, records, strict=True) if record}

@@ -84,7 +84,7 @@ def _replace(path: Path, content: bytes) -> atomic.NotConfirmed | None:
 def take_out(folder: Path) -> None:
     """Remove what ``put`` wrote, and manifests that a killed ``strip`` left.
 
-    Raises NoSnapshot if there is none of them, OSError with all of them in place, NotConfirmed
+    Raises NoSnapshot if none exists, OSError with all of them in place, NotConfirmed
     once the first is removed: without the bundle there is no snapshot.
     """
     present = [folder / name for name in _SIDECARS if (folder / name).exists()]
