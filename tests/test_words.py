@@ -65,22 +65,9 @@ CLEAN = (
 LEFT: dict[str, int] = {
     "remote/fsspec.py": 1,
     "catalog/made_by.py": 1,
-    "checkpoint/apply_edit.py": 13,
-    "checkpoint/audit.py": 1,
-    "checkpoint/bounded_file.py": 1,
-    "checkpoint/checkpoint.py": 5,
-    "checkpoint/export.py": 2,
-    "checkpoint/fill.py": 4,
-    "checkpoint/payload.py": 2,
-    "checkpoint/reader.py": 4,
-    "checkpoint/sidecar.py": 2,
     "cli/commands/show.py": 1,
     "cli/views/art.py": 2,
     "cli/views/log_page/data.py": 1,
-    "formats/record.py": 2,
-    "recorder/recorder.py": 1,
-    "remote/address.py": 1,
-    "remote/file.py": 4,
 }
 
 

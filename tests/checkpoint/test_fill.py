@@ -388,7 +388,7 @@ class TestAmend:
 
         with monkeypatch.context() as patch:
             patch.setattr(apply_edit, "_write", write)
-            patch.setattr(apply_edit, "_put_back", lambda path, file: False)
+            patch.setattr(apply_edit, "_restore", lambda path, file: False)
             with pytest.raises(KeyboardInterrupt):
                 apply_edit.amend(path, self.EDIT, path.stat())
 

@@ -131,7 +131,7 @@ class Place:
         self.was_told_the_truth(fault, ended)
         verdict = self.is_old_or_new(fault)
         ended = self.bench.run(self.folder, self.trial.words)
-        done = "carries no" in ended.said or "No snapshot lies" in ended.said
+        done = "carries no" in ended.said or "There is no snapshot beside" in ended.said
         assert ended.status == 0 or (done and verdict == "after"), (fault, ended)
         assert self.seen() == self.after, fault
         return verdict

@@ -116,7 +116,7 @@ def test_cut_as_a_capture_would_have_been(long: Folder, tmp_path: Path) -> None:
 @pytest.mark.parametrize("history", ["full", "auto"])
 def test_more_than_there_is_cannot_be_had(long: Folder, tmp_path: Path, history: History) -> None:
     model = saved(long, tmp_path / "model.pth")
-    with pytest.raises(UsageError, match="cannot be had from a checkpoint"):
+    with pytest.raises(UsageError, match="a checkpoint has only the saved history"):
         fill(model, source=model, history=history, replace=True)
 
 

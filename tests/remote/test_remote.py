@@ -274,7 +274,7 @@ def test_what_lies_at_an_address_is_not_changed(repo: Folder, store: str) -> Non
     for command in ("fill", "strip"):
         said = type_command(command, f"{store}/a/m.pth", cwd=repo.path)
         assert said.status == UsageError.exit_code
-        assert "cannot be changed where it lies" in said.err
+        assert "cannot be changed: it is remote" in said.err
 
 
 # Errors, and what they must not say.

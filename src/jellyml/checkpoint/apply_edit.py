@@ -1,8 +1,8 @@
-"""Change a checkpoint file by an edit, so that it is the old file or the new one however it ends.
+"""Apply an edit to a checkpoint file. After a kill, the file is the old one or the new one.
 
-In place where the edit allows it, so that the cost is that of what changes: the bytes that go are
-first kept in a journal beside the file, and whoever comes next puts back what a kill left torn
-(``mend``). Elsewhere through a copy and a rename.
+An edit in place writes only the bytes that change. The old bytes are saved in an undo file beside
+the checkpoint first, and the next command restores them after a kill (``mend``). Other edits write
+a copy and rename it.
 """
 
 import hashlib
@@ -27,34 +27,34 @@ _WAIT = 3.0  # seconds, for another command that is changing the same file
 _LONGEST_LINE = 1024
 _NO_LINK_NO_PIPE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _LONGEST_NAME = 200  # bytes; file systems take 255
-# What lies before the change tells the file from one that was saved over it since: the end of a
-# checkpoint holds checksums, or the last weights.
+# The bytes before the change identify the file: the end of a checkpoint holds checksums or weights,
+# which differ if it was saved again.
 _WITNESS = 64 << 10
 
 
 def refuse_links(path: Path, *, follow: bool) -> Path:
-    """The file that a path names; UnsafeToContinue where others may go by the same bytes.
+    """Return the path with links resolved. Raises UnsafeToContinue for links, NoSnapshot.
 
-    Caches of models and of data versions keep files under the digest of their content, and
-    put links to them where they are used. NoSnapshot for what is no file.
+    Model caches store files under the digest of their content and link to them. A change would
+    reach every link.
     """
     seen = path.stat()
-    if not stat.S_ISREG(seen.st_mode):  # opening a pipe would wait for ever
+    if not stat.S_ISREG(seen.st_mode):  # opening a pipe would block
         raise NoSnapshot(f"{path} is not a file.", "name the checkpoint's file or folder.")
     if not follow and (path.is_symlink() or seen.st_nlink > 1):
         what = "is a symbolic link" if path.is_symlink() else f"has {seen.st_nlink} names"
         raise UnsafeToContinue(
-            f"{path} {what}: others may rely on the bytes of that file as they are.",
+            f"{path} {what}: other programs may rely on its content.",
             "copy it first, or add --follow-links to change it all the same.",
         )
     return paths.resolved(path)
 
 
 def refuse_writers(path: Path) -> None:
-    """UnsafeToContinue while somebody has the file open to write: he would write over ours."""
-    until = time.monotonic() + _WAIT
+    """Raise UnsafeToContinue if another program has the file open for writing."""
+    deadline = time.monotonic() + _WAIT
     while locks.is_written(path):
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             raise UnsafeToContinue(
                 f"Another program has {path} open to write.",
                 "wait until it has closed it, then try again.",
@@ -63,62 +63,59 @@ def refuse_writers(path: Path) -> None:
 
 
 def rewrite(path: Path, chunks: Iterable[bytes], seen: os.stat_result) -> None:
-    """Put a new file in the place of an old one, with its mode and owner.
+    """Replace a file, and retain its mode and owner. ``seen`` is its status when it was read.
 
-    Raises OSError with the old one in place, NotConfirmed with the new one. ``seen`` is the old
-    one as the new was made of it; UnsafeToContinue if it is that no more.
+    Raises OSError with the old file in place, NotConfirmed with the new one, UnsafeToContinue if
+    the file has changed since.
     """
     with atomic.replacement(path, like=seen) as file:
         for chunk in chunks:
             file.write(chunk)
         _copy_attributes(path, file)
-        _refuse_changed(path, path.stat(), seen)
+        _check_unchanged(path, path.stat(), seen)
 
 
 def _copy_attributes(path: Path, file: BinaryIO) -> None:
-    """As far as we may: labels, and who else may read it (ACLs)."""
-    with suppress(AttributeError, OSError):  # not everywhere to be had
+    """Copy extended attributes, such as ACLs and labels, as far as permitted."""
+    with suppress(AttributeError, OSError):  # not on every platform
         for name in os.listxattr(path):
             with suppress(OSError):
                 os.setxattr(file.fileno(), name, os.getxattr(path, name))
 
 
 def amend(path: Path, edit: Edit, seen: os.stat_result) -> None:
-    """Make the edit in place. Raises OSError with the file as it was before, NotConfirmed with
-    the edit made.
+    """Apply the edit in place. ``seen`` is the file's status when it was read.
 
-    ``seen`` is the file as the edit was made for it; UnsafeToContinue if it is that no more.
+    Raises OSError with the file unchanged, NotConfirmed with the edit applied, UnsafeToContinue if
+    the file has changed since.
     """
-    with _held(path) as file:
+    with _locked(path) as file:
         now = os.fstat(file.fileno())
-        _refuse_changed(path, now, seen)
+        _check_unchanged(path, now, seen)
         if not edit.parts:
             _cut(file, edit.size)
             return
         try:
             _write_journal(path, file, edit, now)
             _change(file, edit)
-            # That is not synced: if the journal comes back, it undoes the change as a whole.
+            # Not synced: a journal that reappears after a power cut undoes the whole change.
             _journal(path).unlink()
         except BaseException as error:
-            _put_back(path, file)
+            _restore(path, file)
             if isinstance(error, atomic.NotConfirmed):
                 raise error.undone() from None
             raise
 
 
 def mend(path: Path) -> None:
-    """Put back what an interrupted change left, and say so by a JellyWarning.
-
-    Raises JellyError when the file cannot be written.
-    """
-    # The journal is beside the file that a link leads to, not beside the link.
+    """Undo an interrupted change, with a JellyWarning. Raises JellyError if that fails."""
+    # The journal is beside the target of a link, not beside the link.
     path = paths.resolved(path)
     if not os.path.lexists(_journal(path)):
         return
     try:
-        with _held(path) as file:
-            mended = _put_back(path, file)
+        with _locked(path) as file:
+            mended = _restore(path, file)
     except OSError as error:
         if not _is_torn(path):
             return
@@ -136,18 +133,18 @@ def mend(path: Path) -> None:
         )
 
 
-def _refuse_changed(path: Path, now: os.stat_result, seen: os.stat_result) -> None:
+def _check_unchanged(path: Path, now: os.stat_result, seen: os.stat_result) -> None:
     one, other = ((it.st_dev, it.st_ino, it.st_size, it.st_mtime_ns) for it in (now, seen))
     if one != other:
         raise UnsafeToContinue(
             f"{path} was changed by another program meanwhile. It is as that left it.",
-            "wait until nobody writes it, then try again.",
+            "wait until no program writes it, then try again.",
         )
 
 
 @contextmanager
-def _held(path: Path) -> Iterator[BinaryIO]:
-    """The file, open for changing it, and no other jellyml command in it."""
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """Open the file for writing, and lock it against other jellyml commands."""
     with path.open("r+b", buffering=0) as file:
         if not locks.hold(file.fileno(), wait=_WAIT):
             raise UnsafeToContinue(
@@ -159,12 +156,12 @@ def _held(path: Path) -> Iterator[BinaryIO]:
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """The first line of a journal; the bytes from ``keep`` on follow it."""
+    """The first line of a journal. The old bytes from ``keep`` on follow it."""
 
     keep: int
     size: int
     witness: str  # digest of the bytes before ``keep``
-    # Nobody can know it of a file that he has not seen: a journal may come with a stranger's code.
+    # A journal that came with untrusted code cannot know the inode of this file.
     inode: int
 
 
@@ -178,8 +175,8 @@ def _journal(path: Path) -> Path:
 def _write_journal(path: Path, file: BinaryIO, edit: Edit, now: os.stat_result) -> None:
     before = _Before(edit.keep, now.st_size, _witness(file, edit.keep), now.st_ino)
     line = json.dumps(asdict(before)).encode() + b"\n"
-    kept = Record(edit.keep, now.st_size - edit.keep).chunks(file)
-    atomic.replace(_journal(path), chain([line], kept))
+    old = Record(edit.keep, now.st_size - edit.keep).chunks(file)
+    atomic.replace(_journal(path), chain([line], old))
 
 
 def _witness(file: BinaryIO, keep: int) -> str:
@@ -188,7 +185,7 @@ def _witness(file: BinaryIO, keep: int) -> str:
 
 
 def _cut(file: BinaryIO, size: int) -> None:
-    """Without a journal: a file is cut off at once or not at all."""
+    """Truncate without a journal: truncation is atomic."""
     file.truncate(size)
     try:
         os.fsync(file.fileno())
@@ -197,16 +194,12 @@ def _cut(file: BinaryIO, size: int) -> None:
 
 
 def _change(file: BinaryIO, edit: Edit) -> None:
-    """Write the parts, the last one first.
-
-    In an archive that is the directory: until it is there the old one counts, and from then on
-    the new one, while the members behind it are still to come.
-    """
-    place = edit.size
+    """Write the parts, the last one first. In an archive that is the directory."""
+    offset = edit.size
     for part in reversed(edit.parts):
         assert not isinstance(part, Record)
-        place -= len(part)
-        file.seek(place)
+        offset -= len(part)
+        file.seek(offset)
         _write(file, part)
     file.truncate(edit.size)
     os.fsync(file.fileno())
@@ -218,17 +211,17 @@ def _write(file: BinaryIO, data: Buffer) -> None:
         left = left[file.write(left) :]
 
 
-def _put_back(path: Path, file: BinaryIO) -> bool:
-    """Make the file what its journal says it was; the lock is held, so nobody else does."""
-    kept = _open_journal(path)
-    if kept is None:  # whoever held the lock has ended well
+def _restore(path: Path, file: BinaryIO) -> bool:
+    """Restore the old bytes from the journal. The caller holds the lock."""
+    journal = _open_journal(path)
+    if journal is None:  # the command that held the lock has finished
         return False
-    with kept:
-        # None where it has been saved anew since, and the journal is of a file that is gone.
-        before = _before(kept, file)
+    with journal:
+        # None if the file was saved again: the journal belongs to a file that is gone.
+        before = _before(journal, file)
         if before:
             file.seek(before.keep)
-            while chunk := kept.read(1 << 20):
+            while chunk := journal.read(1 << 20):
                 _write(file, chunk)
             file.truncate(before.size)
             os.fsync(file.fileno())
@@ -237,17 +230,17 @@ def _put_back(path: Path, file: BinaryIO) -> bool:
 
 
 def _is_torn(path: Path) -> bool:
-    """Whether a journal is of this file, as far as it can be read."""
+    """Return whether a readable journal belongs to this file."""
     with suppress(OSError):
-        kept = _open_journal(path)
-        if kept:
-            with kept, path.open("rb", buffering=0) as file:
-                return _before(kept, cast("BinaryIO", file)) is not None
+        journal = _open_journal(path)
+        if journal:
+            with journal, path.open("rb", buffering=0) as file:
+                return _before(journal, cast("BinaryIO", file)) is not None
     return False
 
 
 def _open_journal(path: Path) -> BinaryIO | None:
-    """None where there is none, or something that none of ours is: a link, a pipe."""
+    """Return None without a journal, and for a link or a pipe."""
     try:
         descriptor = os.open(_journal(path), os.O_RDONLY | _NO_LINK_NO_PIPE)
     except OSError:
@@ -258,9 +251,9 @@ def _open_journal(path: Path) -> BinaryIO | None:
     return None
 
 
-def _before(kept: BinaryIO, file: BinaryIO) -> _Before | None:
-    """What a journal says, if it is whole and of this file; what it keeps is read next."""
-    before = _parse(kept.readline(_LONGEST_LINE), os.fstat(kept.fileno()).st_size)
+def _before(journal: BinaryIO, file: BinaryIO) -> _Before | None:
+    """Read the first line of a journal; None if it is incomplete or not of this file."""
+    before = _parse(journal.readline(_LONGEST_LINE), os.fstat(journal.fileno()).st_size)
     if before is None:
         return None
     here = os.fstat(file.fileno())
@@ -269,7 +262,7 @@ def _before(kept: BinaryIO, file: BinaryIO) -> _Before | None:
 
 
 def _parse(line: bytes, size: int) -> _Before | None:
-    """What a journal says, if it is whole: a link or a stranger's file may lie in its place."""
+    """Parse the first line of a journal; None if it is incomplete or malformed."""
     try:
         before = _Before(**json.loads(line))
         whole = len(line) + before.size - before.keep == size

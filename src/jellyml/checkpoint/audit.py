@@ -1,4 +1,4 @@
-"""Search all of the code in a checkpoint for what should not be published with it."""
+"""Search the code in a checkpoint for credentials, data and other checkpoints."""
 
 import os
 import time
@@ -26,9 +26,9 @@ _MOST = 1000
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What should be looked at. ``line`` is None where all of the file is meant.
+    """A problem in a file. ``line`` is None for the whole file.
 
-    ``earlier``: it is in the history alone. ``oid`` is the blob's.
+    ``earlier`` if only the history contains it. ``oid`` is that of the blob.
     """
 
     path: str
@@ -40,10 +40,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """What was looked through and what was found, of 1,000 places at most.
+    """How many files were searched, and the first 1,000 matches.
 
-    ``by_form`` counts the files in which only secrets with a form of their own were looked for:
-    detect-secrets is not installed (``is_installed``), time was up, or it is no text for it.
+    ``by_form`` counts the files that were searched for known forms of credentials only:
+    detect-secrets is not installed (``is_installed``), time ran out, or the file is not text.
     """
 
     files: int
@@ -54,17 +54,17 @@ class Searched:
 
 
 def search(inside: Inside, seconds: float) -> Searched:
-    """Look through every file, and every earlier version that the history holds.
+    """Search every file, and every earlier version in the history.
 
-    ``seconds`` are for the thorough search; what is left then is searched by form alone.
+    After ``seconds``, the rest is searched for known forms of credentials only.
     """
     with detect_secrets.searching() as finds:
-        looked = _Look(inside, finds, time.monotonic() + seconds)
+        look = _Look(inside, finds, time.monotonic() + seconds)
         now = [file for file in inside.files() if file.kind in ("file", "program")]
         before = list(inside.earlier())
-        places = [*looked.through(now, "now"), *looked.through(before, "before")]
+        places = [*look.through(now, "now"), *look.through(before, "before")]
         installed = finds is not None
-        return Searched(len(now), len(before), looked.by_form, installed, tuple(places[:_MOST]))
+        return Searched(len(now), len(before), look.by_form, installed, tuple(places[:_MOST]))
 
 
 class _Look:
@@ -75,32 +75,32 @@ class _Look:
         self.by_form = 0
 
     def through(self, files: Iterable[File], when: Literal["now", "before"]) -> Iterator[Match]:
-        asked = list(files)
-        small = (file for file in asked if file.size <= _IN_MEMORY)
+        files = list(files)
+        small = (file for file in files if file.size <= _IN_MEMORY)
         for file, content in self._inside.contents(small):
             for line, what in self._in(file, content):
                 yield Match(file.path, line, what, when == "before", file.oid)
-        for file in (file for file in asked if file.size > _IN_MEMORY):
+        for file in (file for file in files if file.size > _IN_MEMORY):
             for line, what in self._in_large(file):
                 yield Match(file.path, line, what, when == "before", file.oid)
 
     def _in(self, file: File, content: bytes) -> Iterator[tuple[int | None, str]]:
         if len(content) > _PERHAPS_A_CHECKPOINT:
-            with tempdirs.folder() as place:
-                (place / "file").write_bytes(content)
-                if is_checkpoint(place / "file"):
+            with tempdirs.folder() as folder:
+                (folder / "file").write_bytes(content)
+                if is_checkpoint(folder / "file"):
                     yield None, "a checkpoint"
                 elif looks_like_data(os.fsencode(file.path), file.size):
                     yield None, "data"
-        told = set[int]()
+        lines = set[int]()
         for line, kind in patterns.in_content(content):
-            told.add(line)
+            lines.add(line)
             yield line, kind
         ours = PurePosixPath(file.path).name == MANIFEST_SIDECAR  # digests look random
         fit = not ours and detect_secrets.is_fit(content)
         if self._search and time.monotonic() < self._until and fit:
             for line, kind in self._search(file.path, content):
-                if line not in told:
+                if line not in lines:
                     yield line, kind
         else:
             self.by_form += 1
@@ -108,41 +108,42 @@ class _Look:
     def _in_large(self, file: File) -> Iterator[tuple[int | None, str]]:
         self.by_form += 1
         with tempdirs.folder() as folder:
-            place = folder / "file"
-            with place.open("xb") as copy:
+            path = folder / "file"
+            with path.open("xb") as copy:
                 copy.writelines(self._inside.content(file))
-            if is_checkpoint(place):
+            if is_checkpoint(path):
                 yield None, "a checkpoint"
             elif file.size > MAX_FILE_SIZE:
                 yield None, "a large file"
             elif looks_like_data(os.fsencode(file.path), file.size):
                 yield None, "data"
-            yield from patterns.in_content(place)
+            yield from patterns.in_content(path)
 
 
 @dataclass(frozen=True, slots=True)
 class Checked(Searched):
-    """The same of a checkpoint, and the commit of its code."""
+    """The result for a checkpoint, and the commit of its code."""
 
     commit: str | None
 
 
 def check(path: "str | PathLike[str]", *, seconds: float = 60.0) -> Checked:
-    """Look through the code in a checkpoint, its history included.
+    """Search the code in a checkpoint, including its history.
 
-    seconds  for the thorough search (detect-secrets, the extra ``secrets``); what is left after
-             that is searched by form alone
+    seconds  for detect-secrets (the extra ``secrets``); after that, the rest is searched for known
+             forms of credentials only
 
-    Credentials are told by file, line and kind, never themselves; so are other checkpoints,
-    data of over 1 MB, and files over 50 MB. Raises NoSnapshot, BadSnapshot, GitError.
+    A match has file, line and kind of a credential, never the credential itself. Other checkpoints,
+    data of over 1 MB and files over 50 MB are reported too. Raises NoSnapshot, BadSnapshot,
+    GitError.
     """
     with CheckpointReader(parse_location(path)) as model:
-        found = search(model.inside, seconds)
+        result = search(model.inside, seconds)
         return Checked(
-            found.files,
-            found.earlier,
-            found.by_form,
-            found.is_installed,
-            found.places,
+            result.files,
+            result.earlier,
+            result.by_form,
+            result.is_installed,
+            result.places,
             model.commit,
         )

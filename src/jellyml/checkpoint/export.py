@@ -19,7 +19,7 @@ from jellyml.repo.bundle_header import BUNDLE
 from jellyml.repo.interactive import attached
 from jellyml.snapshot.serialization import SIDECAR
 
-_STEM = 60  # characters of the file's name that are enough to know it by
+_STEM = 60  # characters of the file's name
 
 _CACHED = 16 << 20  # bytes of a bundle that is read once
 
@@ -30,29 +30,29 @@ def run_git(
     folder: Path | None = None,
     max_unpacked: int = 4 << 30,
 ) -> int:
-    """Run git in ``folder``, ``{}`` in any argument standing for the checkpoint's bundle."""
+    """Run git in ``folder``. ``{}`` in an argument becomes the path of the bundle."""
     checkpoint = Checkpoint.open(model)
     if checkpoint.damaged:
         damaged = f"A damaged snapshot was passed over: {checkpoint.damaged}"
         warnings.warn(damaged, JellyWarning, stacklevel=3)
-    with tempdirs.folder() as place:
-        # A clone is named after the file that it is made from: model.pth -> model.
-        bundle = place / f"{model.stem[:_STEM] or 'model'}.bundle"
+    with tempdirs.folder() as temporary:
+        # git names a clone after the bundle: model.pth -> model.
+        bundle = temporary / f"{model.stem[:_STEM] or 'model'}.bundle"
         replace(bundle, checkpoint.bundle(), durable=False)
         with bundle.open("rb") as file:
             pieces = iter(lambda: file.read(1 << 20), b"")
             size = bundle.stat().st_size
             with quarantined(pieces, size=size, max_unpacked=max_unpacked):
-                pass  # a bundle that is not good raises here, before the user's git reads it
+                pass  # raises for a bad bundle, before the user's git reads it
         words = [word.replace("{}", str(bundle)) for word in arguments]
         return attached(folder or Path(), words)
 
 
 def write_bundle(model: Location, output: Path | None = None, *, force: bool | None = None) -> Path:
-    """Write it to a file, or into a folder under the model's name; whole or not at all.
+    """Write the bundle atomically to a file, or into a folder. Return its path.
 
-    Returns where. A default name replaces nothing, a given one only a bundle that JellyML wrote;
-    ``force`` replaces any file, or a link, but the checkpoint. Raises UsageError, NoSnapshot,
+    A default name replaces no file, a name that the user gave only a bundle that JellyML wrote.
+    ``force`` replaces any file or link except the checkpoint. Raises UsageError, NoSnapshot,
     BadSnapshot, OSError.
     """
     checkpoint = Checkpoint.open(model, cache_size=_CACHED)
@@ -82,15 +82,15 @@ def _target(model: Location, path: Path, force: bool | None) -> Output:
 
 
 def _name(model: Location) -> str:
-    """The name that the user typed: what a link is called, not what it leads to."""
+    """Return the name that the user typed: of a link, not of its target."""
     name = model.name if isinstance(model, Remote) else model.absolute().name
     return name if isinstance(model, Remote) or name not in ("", "..") else model.resolve().name
 
 
-def _refuse_itself(target: Path, read: tuple[Location, ...]) -> None:
-    """UsageError where the file that is read would be replaced, under any of its names."""
-    here = [one for one in read if isinstance(one, Path)]
-    with suppress(OSError):  # what cannot be reached is no file that is read
+def _refuse_itself(target: Path, locations: tuple[Location, ...]) -> None:
+    """Raise UsageError if the target is the checkpoint itself, under any of its names."""
+    here = [one for one in locations if isinstance(one, Path)]
+    with suppress(OSError):  # an unreachable file is not the checkpoint
         seen = target.lstat()
         for one in (*here, *(each / SIDECAR for each in here)):
             if one.exists() and samestat(seen, one.stat()):

@@ -1,7 +1,7 @@
-"""Put a snapshot into a checkpoint that is there already, and take one out.
+"""Put a snapshot into an existing checkpoint, and take one out.
 
-A file gets it where its format allows, by an edit that ``strip`` takes back to the byte; a folder
-gets two files beside its own.
+A file is edited as its format allows, and ``strip`` restores it byte for byte. A folder gets two
+more files.
 """
 
 import os
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What ``fill`` did. ``size`` is what it put in, in bytes."""
+    """What ``fill`` did. ``size`` is that of the snapshot, in bytes."""
 
     path: Path
     format: str
@@ -42,11 +42,11 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """What ``strip`` did: gave back the file as it was before ``fill``, or wiped bytes in it."""
+    """What ``strip`` did: restored the file exactly, or wiped the snapshot's bytes."""
 
     path: Path
     how: Literal["exact", "wiped"]
-    more: bool  # another snapshot is still in it
+    more: bool  # the file contains another snapshot
 
 
 def fill(
@@ -61,25 +61,24 @@ def fill(
 ) -> Filled:
     """Put a snapshot into a checkpoint, a file of any known format or a folder.
 
-    snapshot      what ``create_snapshot`` returned; by default one is taken now
-    code_dir      where it is then taken; the current folder by default
-    source        a checkpoint whose snapshot is put in instead
-    history       of a snapshot taken now, as ``create_snapshot`` has it; of a ``source``,
-                  ``"none"`` or how many commits below the snapshot are kept
-    replace       also where the run itself put one in: it is wiped
-    follow_links  also through a symbolic link, or into a file that has several names
+    snapshot      what ``create_snapshot`` returned; by default it is created now
+    code_dir      the folder with the code; the current folder by default
+    source        a checkpoint whose snapshot is copied instead
+    history       of a new snapshot, as for ``create_snapshot``; of a ``source``, ``"none"`` or how
+                  many commits below the snapshot remain
+    replace       replace a snapshot that the run itself saved: it is wiped
+    follow_links  change the target of a symbolic link, or a file with several hard links
 
-    All of the code that is taken now or comes from ``source`` is looked through for secrets
-    before, with the extra ``secrets``: a JellyWarning, or SecretsFound where ``[tool.jellyml]``
-    says ``on_secrets = "error"``.
+    With the extra ``secrets``, new code and code from ``source`` is searched for secrets first.
+    A match is a JellyWarning, or SecretsFound if ``[tool.jellyml]`` has ``on_secrets = "error"``.
 
-    A snapshot that an earlier ``fill`` put in is replaced. Every other reader of the file goes
-    on as before, and a kill leaves the old file or the new one. Raises CannotCarry where the
-    format cannot carry a snapshot safely or the run's own snapshot is in it, UnsafeToContinue
-    for links, NoSnapshot when there is no such file.
+    A snapshot of an earlier ``fill`` is replaced. Other readers of the file are not affected, and
+    a kill leaves the old file or the new one. Raises CannotCarry if the format cannot carry a
+    snapshot safely or the file contains the run's own snapshot, UnsafeToContinue for links,
+    NoSnapshot if there is no such file.
     """
-    place = _here(path)
-    with _told(place):
+    place = _local_path(path)
+    with _explain_errors(place):
         payload = payload_for(place, snapshot, code_dir, source, history)
         if place.is_dir():
             tempdirs.sweep_beside(place)
@@ -88,18 +87,18 @@ def fill(
         return _fill_file(place, target, payload, replace)
 
 
-def _here(path: "str | os.PathLike[str]") -> Path:
-    """UsageError for an address: what lies there is read only."""
+def _local_path(path: "str | os.PathLike[str]") -> Path:
+    """Return the path. Raises UsageError for an address: remote files are read only."""
     place = parse_location(path)
     if isinstance(place, Remote):
         raise UsageError(
-            f"{place} cannot be changed where it lies.", "download it, then name the file."
+            f"{place} cannot be changed: it is remote.", "download it, then name the file."
         )
     return place
 
 
 def _target(place: Path, *, follow: bool) -> Path:
-    """The file to be changed, whole and at rest."""
+    """Return the file to change, after checks and recovery."""
     target = apply_edit.refuse_links(place, follow=follow)
     apply_edit.refuse_writers(target)
     apply_edit.mend(target)
@@ -108,11 +107,11 @@ def _target(place: Path, *, follow: bool) -> Path:
 
 
 def fill_of_run(folder: Path, snapshot: Snapshot) -> Filled:
-    """Into a folder that the run itself saves into, which may be empty as yet.
+    """Fill a folder that the run saves into. It may be empty. Raises CannotCarry for a repository.
 
-    What may lie in its files is the same code. Raises CannotCarry for a repository.
+    Its files may carry the same code already.
     """
-    with _told(folder):
+    with _explain_errors(folder):
         sidecar.refuse_repository(folder)
         return _beside(folder, payload_for(folder, snapshot))
 
@@ -120,13 +119,12 @@ def fill_of_run(folder: Path, snapshot: Snapshot) -> Filled:
 def strip(path: "str | os.PathLike[str]", *, follow_links: bool = False) -> Stripped:
     """Take a snapshot out of a checkpoint.
 
-    One that ``fill`` put in leaves the file as it was before, byte for byte. One that was saved
-    with the model is wiped: its bytes and the manifest's become zeros, in a new file of the same
-    size that every loader reads as before. Raises NoSnapshot when there is none, CannotCarry
-    where it cannot be wiped.
+    If ``fill`` put it in, the file is restored byte for byte. A snapshot that was saved with the
+    model is wiped: its bytes and the manifest's become zeros, and every loader reads the file as
+    before. Raises NoSnapshot without a snapshot, CannotCarry if it cannot be wiped.
     """
-    place = _here(path)
-    with _told(place):
+    place = _local_path(path)
+    with _explain_errors(place):
         if place.is_dir():
             tempdirs.sweep_beside(place)
             sidecar.take_out(place)
@@ -175,9 +173,9 @@ def _fill_file(place: Path, target: Path, payload: Payload, replace: bool) -> Fi
 
 
 def _refuse_cut(target: Path, kind: Format) -> None:
-    """CannotCarry for a file that may still be coming: what is appended would lie in its middle.
+    """Raise CannotCarry for a file that is still being copied: the rest would follow the snapshot.
 
-    Other formats end with what says that they do.
+    Other formats have an end marker.
     """
     if kind not in (gguf, safetensors):
         return
@@ -185,7 +183,7 @@ def _refuse_cut(target: Path, kind: Format) -> None:
     from jellyml.tensors.readers import arrays_of
 
     cut = False
-    with suppress(JellyError):  # whether it is whole cannot be told
+    with suppress(JellyError):  # a file without readable arrays is not checked
         cut = any(array.flaw == NOT_THERE for array in arrays_of(target).values())
     if cut:
         raise CannotCarry("It is cut off: not all of its arrays are there.", "get all of it.")
@@ -203,9 +201,9 @@ def _refused(place: Path, kind: Format, error: CannotCarry) -> CannotCarry:
 
 
 def _carried(file: BinaryIO) -> list[Record]:
-    """The records in a file, of both kinds, that prove themselves, and not a byte behind them.
+    """Return the verified records of both kinds, without the bytes after them.
 
-    Where a search found them, the place that it gives goes on to the end of the file.
+    A record that a search found extends to the end of the file.
     """
     code = [
         record.part(0, header.offset + header.size) or record
@@ -247,7 +245,7 @@ def _fill_folder(folder: Path, payload: Payload, replace: bool, follow: bool) ->
 
 
 def _wipe(target: Path) -> None:
-    """What the run put there itself becomes zeros."""
+    """Overwrite the run's own snapshot with zeros."""
     with target.open("rb") as file:
         seen, steps = os.fstat(file.fileno()), Steps(file)
         steps.add(format_of(file).wipe(file, _carried(file)))
@@ -264,7 +262,7 @@ def _commit_of(payload: Payload) -> str | None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _explain_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:

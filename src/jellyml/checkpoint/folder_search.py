@@ -1,4 +1,4 @@
-"""A folder without a sidecar: search its files, the likeliest first, and never without end."""
+"""Search the files of a folder without a sidecar, the most likely first, within limits."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from jellyml.formats.signatures import is_named_as_weights
 from jellyml.fs.paths import natural_key
 from jellyml.snapshot.serialization import NewerSnapshot
 
-_DEEPEST = 3  # folders below the one that was named
+_DEEPEST = 3  # levels of folders below the given one
 _MOST = 1_000  # files
 _MOST_LISTED = 20_000  # of one folder
 _READ_FREELY = 16 << 20  # of a file, in bytes
@@ -25,34 +25,34 @@ T = TypeVar("T")
 def find_in_folder(
     folder: Path, sidecar: str, open_: Callable[[Path], T], same: Callable[[T, T], bool]
 ) -> T:
-    """The first of its files that carries a snapshot, as ``open_`` gives it.
+    """Return what ``open_`` returns for the first file with a snapshot.
 
-    A folder below it with a ``sidecar`` stands for all that is in it. Raises NoSnapshot where
-    there is none, and where two are not the ``same``; else what was wrong with the first.
+    A subfolder with a ``sidecar`` counts as one file. Raises NoSnapshot without a snapshot and if
+    two files are not the ``same``; else the first error.
     """
-    found: tuple[Path, T] | None = None
-    wrong: JellyError | None = None
+    first: tuple[Path, T] | None = None
+    error: JellyError | None = None
     paths, more = _parts(folder, sidecar)
     for path in paths:
         try:
-            one = open_(path) if _is_worth_it(path, alone=not found) else None
+            one = open_(path) if _is_worth_it(path, alone=not first) else None
         except NewerSnapshot:
             raise
         except JellyError as problem:
             one = None
             if not isinstance(problem, NoSnapshot):
-                wrong = wrong or problem.with_traceback(None)
-        if one and found and not same(found[1], one):
-            raise _several(folder, found[0], path)
-        if one and not found:
-            found = path, one
-    if found:
-        return found[1]
-    raise wrong or _none(folder, len(paths), more)
+                error = error or problem.with_traceback(None)
+        if one and first and not same(first[1], one):
+            raise _several(folder, first[0], path)
+        if one and not first:
+            first = path, one
+    if first:
+        return first[1]
+    raise error or _none(folder, len(paths), more)
 
 
 def candidate_files(folder: Path, sidecar: str) -> Iterator[Path]:
-    """The files, and folders with a ``sidecar``, that are worth a search, in its order."""
+    """Yield the files, and the folders with a ``sidecar``, in the order of the search."""
     return (path for path in _parts(folder, sidecar)[0] if _is_worth_it(path, alone=True))
 
 
@@ -73,9 +73,9 @@ def _none(folder: Path, count: int, more: bool) -> NoSnapshot:
 
 
 def _is_worth_it(path: Path, *, alone: bool) -> bool:
-    """Whether to search this file, ``alone`` while nothing has been found yet.
+    """Return whether to search this file. ``alone`` if no snapshot has been found yet.
 
-    A large one that has to be read to its end is only then, and if weights go by its name.
+    A large file without a known structure is searched only if it is named as weights and alone.
     """
     if path.is_dir():
         return True
@@ -85,36 +85,36 @@ def _is_worth_it(path: Path, *, alone: bool) -> bool:
             if kind.records is not unknown.records or size_of(file) <= _READ_FREELY:
                 return True
     except OSError:
-        return True  # opening it will tell what is wrong
+        return True  # the caller opens it and raises the error
     return alone and (kind not in (unknown, compressed) or is_named_as_weights(path.name))
 
 
 def _parts(folder: Path, sidecar: str) -> tuple[list[Path], bool]:
-    """In the order in which to search them, and whether there are more.
+    """Return the files in the order of the search, and whether there are more.
 
-    Links to files are followed, as model caches hold nothing else; links to folders are not.
-    What is hidden is passed over. Raises OSError where the folder cannot be listed.
+    Links to files are followed, since model caches consist of them; links to folders are not.
+    Hidden files are skipped. Raises OSError if the folder cannot be listed.
     """
-    found: list[tuple[bool, int, Path]] = []
+    rows: list[tuple[bool, int, Path]] = []
     level, more = [folder], False
     for depth in range(_DEEPEST + 1):
         below: list[Path] = []
-        for place in level:
-            files, folders, complete = _listed(place, needed=depth == 0)
+        for parent in level:
+            files, folders, complete = _list_folder(parent, needed=depth == 0)
             more |= not complete
             if any(each.name == sidecar for each in files):
-                found.append((False, depth, place))
+                rows.append((False, depth, parent))
                 continue
-            found += ((not is_named_as_weights(each.name), depth, each) for each in files)
+            rows += ((not is_named_as_weights(each.name), depth, each) for each in files)
             below += folders
-        level = below if len(found) < _MOST else []
+        level = below if len(rows) < _MOST else []
         more |= bool(below) and (depth == _DEEPEST or not level)
-    found.sort(key=lambda row: (*row[:2], natural_key(row[2])))
-    return [path for *_, path in found[:_MOST]], more or len(found) > _MOST
+    rows.sort(key=lambda row: (*row[:2], natural_key(row[2])))
+    return [path for *_, path in rows[:_MOST]], more or len(rows) > _MOST
 
 
-def _listed(folder: Path, *, needed: bool) -> tuple[list[Path], list[Path], bool]:
-    """The files and the folders in it, and whether that is all of them."""
+def _list_folder(folder: Path, *, needed: bool) -> tuple[list[Path], list[Path], bool]:
+    """Return the files and the folders in it, and whether that is all of them."""
     files, folders = list[Path](), list[Path]()
     seen = 0
     try:
@@ -137,5 +137,5 @@ def _listed(folder: Path, *, needed: bool) -> tuple[list[Path], list[Path], bool
 def _is_file(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_file()
-    except OSError:  # a link that leads to itself
+    except OSError:  # a link loop
         return False

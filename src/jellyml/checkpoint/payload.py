@@ -1,4 +1,4 @@
-"""What is put into a checkpoint: a new or copied snapshot, shortened and checked for secrets."""
+"""The records to put into a checkpoint: a new or copied snapshot, checked for secrets."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -35,15 +35,15 @@ _NAMED = 3
 _MOST = 1000  # in a manifest
 
 Records = tuple[bytes, bytes]
-"""The filling, and the manifest, which may be empty."""
+"""The filling and the manifest. The manifest may be empty."""
 
 KEYS = (KEY, MANIFEST_KEY)
 
 
 def without_history(checkpoint: Checkpoint, keep: int) -> tuple[bytes, bytes]:
-    """A filling with ``keep`` commits below the snapshot, and its manifest (empty without one).
+    """Return a filling with ``keep`` commits below the snapshot, and its manifest or ``b""``.
 
-    The code is unpacked in quarantine for it. Raises NoSnapshot, BadSnapshot, GitError.
+    The code is unpacked in quarantine. Raises NoSnapshot, BadSnapshot, GitError.
     """
     header = checkpoint.header
     with unpacked(checkpoint) as incoming:
@@ -64,38 +64,38 @@ def without_history(checkpoint: Checkpoint, keep: int) -> tuple[bytes, bytes]:
 
 
 def _cut(packed: Packed, stood_for: str | None) -> Mapping[str, object]:
-    """What a manifest says of the cut. Of one that was cut before, it has the true texts."""
+    """Return the manifest's fields for the cut. After an earlier cut it has the texts already."""
     if not packed.texts:
         return {}
     texts = {} if stood_for else {"commit_texts": encoded_texts(packed.texts)}
     return {"cut": AS_ASKED, **texts}
 
 
-def guarded(records: Records, model: Path, on_secrets: OnSecrets) -> Records:
-    """The same, for ``model``; what looks like a secret is a JellyWarning and in the manifest.
+def check_secrets(records: Records, model: Path, on_secrets: OnSecrets) -> Records:
+    """Search the records for secrets, and return them with the matches in the manifest.
 
-    Where detect-secrets is not installed nothing is looked for: the capture has. SecretsFound
-    where that was asked for.
+    A match is a JellyWarning; SecretsFound if ``on_secrets`` is ``"error"``. Without detect-secrets
+    nothing is searched: the capture has searched for known forms already.
     """
     if on_secrets == "ignore" or not detect_secrets.is_installed():
         return records
     try:
-        found = _found(records[0])
-    except JellyError:  # whoever unpacks it hears what is wrong with it
+        matches = _search(records[0])
+    except JellyError:  # the command that unpacks it raises the error
         return records
-    if found and on_secrets == "error":
-        raise _refused(found[0], model)
+    if matches and on_secrets == "error":
+        raise _refused(matches[0], model)
     manifest = Manifest(serialization.parse_manifest(records[1]) if records[1] else None)
-    told = {(one.path, one.line) for one in manifest.secrets}
-    new = [one for one in found if one.earlier or (one.path, one.line) not in told]
+    known = {(one.path, one.line) for one in manifest.secrets}
+    new = [one for one in matches if one.earlier or (one.path, one.line) not in known]
     if not new:
         return records
     _warn(new, model)
     return records[0], _with(manifest, new) if manifest.fields else b""
 
 
-def _found(data: bytes) -> list[Match]:
-    """Secrets alone: the capture has left out what else should not be in it, and named it."""
+def _search(data: bytes) -> list[Match]:
+    """Return the secrets only: the capture has reported data and checkpoints."""
     header = serialization.parse_header(data[: serialization.HEADER_SIZE])
     bundle = data[header.offset : header.offset + header.size]
     with quarantined([bundle], size=header.size) as incoming:
@@ -103,40 +103,40 @@ def _found(data: bytes) -> list[Match]:
     return [one for one in places if one.line is not None]
 
 
-def _refused(found: Match, model: Path) -> SecretsFound:
+def _refused(match: Match, model: Path) -> SecretsFound:
     fix = (
         f"leave the history out: jellyml fill --history none {pasteable(model)}"
-        if found.earlier
+        if match.earlier
         else "take it out of the file (and revoke it if it ever left this machine), or end the"
         " line with # pragma: allowlist secret."
     )
-    what = _named([found])
+    what = _named([match])
     return SecretsFound(f"What would be put into {model} looks like a secret: {what}.", fix)
 
 
-def _warn(found: Sequence[Match], model: Path) -> None:
-    rest = len(found) - _NAMED
+def _warn(matches: Sequence[Match], model: Path) -> None:
+    rest = len(matches) - _NAMED
     more = f", and {rest} more" if rest > 0 else ""
     warnings.warn(
-        f"The code holds what looks like a secret: {_named(found[:_NAMED])}{more}."
+        f"The code holds what looks like a secret: {_named(matches[:_NAMED])}{more}."
         f" Fix: jellyml check {pasteable(model)}",
         JellyWarning,
         stacklevel=5,
     )
 
 
-def _named(found: Sequence[Match]) -> str:
+def _named(matches: Sequence[Match]) -> str:
     return ", ".join(
         f"{one.what} in line {one.line} of {one.path}{' as it once was' if one.earlier else ''}"
-        for one in found
+        for one in matches
     )
 
 
-def _with(manifest: Manifest, found: Sequence[Match]) -> bytes:
-    """The record with these places; what is in the history alone has none."""
+def _with(manifest: Manifest, matches: Sequence[Match]) -> bytes:
+    """Return the manifest's record with these matches, without those in the history."""
     more = [
         asdict(Credential(one.path, one.line, one.what))
-        for one in found
+        for one in matches
         if one.line is not None and not one.earlier
     ]
     rows = [*manifest.rows("secrets"), *more][:_MOST]
@@ -145,25 +145,25 @@ def _with(manifest: Manifest, found: Sequence[Match]) -> bytes:
 
 
 def payload_for(
-    place: Path,
+    path: Path,
     snapshot: Snapshot | None,
     code_dir: "str | os.PathLike[str] | None" = None,
     source: "str | os.PathLike[str] | None" = None,
     history: "History | None" = None,
 ) -> Payload:
-    """The records to put in, read before the file is touched: it may be its own source."""
+    """Read the records before the file is changed: it may be its own source."""
     if source is not None:
         records = _of_source(Checkpoint.open(parse_location(source)), history)
-        # Nothing is refused here: to leave the history out is what helps against what is in it.
+        # Only a warning: copying without history is how a user removes a secret from it.
         if on_secrets(code_dir) != "ignore":
-            records = guarded(records, place, "warn")
+            records = check_secrets(records, path, "warn")
     else:
-        if not place.exists():
-            raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")
-        taken = snapshot or snapshot_for(place, code_dir, history)
-        records = (taken.filling, taken.manifest)
+        if not path.exists():
+            raise NoSnapshot(f"There is no file {path}.", "check its name and folder.")
+        new = snapshot or snapshot_for(path, code_dir, history)
+        records = (new.filling, new.manifest)
         if snapshot is None:
-            records = guarded(records, place, on_secrets(code_dir))
+            records = check_secrets(records, path, on_secrets(code_dir))
     if not records[0]:
         raise UsageError("The snapshot holds no code: capturing it failed.", "take it anew.")
     return {key: record for key, record in zip(KEYS, records, strict=True) if record}
@@ -174,7 +174,7 @@ def _of_source(checkpoint: Checkpoint, history: "History | None") -> tuple[bytes
         return without_history(checkpoint, 0 if history == "none" else history)
     if history is not None:
         raise UsageError(
-            f"history={history!r} cannot be had from a checkpoint, only less than it has.",
+            f"history={history!r} is not possible: a checkpoint has only the saved history.",
             'use "none" or a number of commits.',
         )
     return checkpoint.records()

@@ -1,4 +1,4 @@
-"""The two files that a folder gets beside its own: a bundle that git clones, and plain JSON."""
+"""The two files that ``fill`` adds to a folder: a bundle that git clones, and a JSON manifest."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +14,15 @@ from jellyml.fs import atomic
 from jellyml.snapshot import serialization
 from jellyml.snapshot.serialization import MANIFEST_SIDECAR, SIDECAR
 
-# In the order in which they go: without the bundle the others are nothing.
+# In the order of removal: without the bundle, the others do not count.
 _SIDECARS = (SIDECAR, MANIFEST_COMING, MANIFEST_SIDECAR)
-# torch.distributed.checkpoint names there what lies in its shards, which are too large to search.
+# Lists the content of torch.distributed.checkpoint shards, which are too large to search.
 _DCP_NAMES = ".metadata"
-_SEARCHED = 64 << 20  # bytes; of larger files only the likely places are looked at
+_SEARCHED = 64 << 20  # bytes; a larger file is only glanced at
 
 
 def refuse_repository(folder: Path) -> None:
-    """CannotCarry: it is the code itself."""
+    """Raise CannotCarry for a repository: it is the code itself."""
     if (folder / ".git").exists():
         raise CannotCarry(
             f"{folder} is a git repository, not a checkpoint.", "name the checkpoint's folder."
@@ -30,20 +30,20 @@ def refuse_repository(folder: Path) -> None:
 
 
 def put(folder: Path, payload: Payload) -> tuple[int, bool]:
-    """Put both in, such that a kill or an error leaves the old pair or the new one.
+    """Write both files. A kill or an error leaves the old pair or the new one.
 
-    Returns their size in bytes, and whether they take the place of others. Raises OSError with
-    the old pair in place, NotConfirmed with the new one.
+    Return their size in bytes, and whether they replace others. Raises OSError with the old pair
+    in place, NotConfirmed with the new one.
     """
     header = serialization.parse_header(bytes(payload[KEY][: serialization.HEADER_SIZE]))
     bundle = bytes(payload[KEY][header.offset : header.offset + header.size])
     manifest = serialization.sidecar_manifest(payload.get(MANIFEST_KEY), bundle)
     replaced = (folder / SIDECAR).exists()
-    # The new manifest waits under a name of its own: with the new bundle in place it counts.
+    # The new manifest has a temporary name. It counts once the new bundle is in place.
     coming = folder / MANIFEST_COMING
-    with _removed_on_error(coming):
+    with _remove_on_error(coming):
         atomic.replace(coming, [manifest], mode=0o666)
-        flaw = _replaced(folder / SIDECAR, bundle)
+        flaw = _replace(folder / SIDECAR, bundle)
     try:
         coming.replace(folder / MANIFEST_SIDECAR)
         atomic.sync_folder(folder)
@@ -55,7 +55,7 @@ def put(folder: Path, payload: Payload) -> tuple[int, bool]:
 
 
 @contextmanager
-def _removed_on_error(path: Path) -> Iterator[None]:
+def _remove_on_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -72,8 +72,8 @@ def _removed_on_error(path: Path) -> Iterator[None]:
         raise
 
 
-def _replaced(path: Path, content: bytes) -> atomic.NotConfirmed | None:
-    """From here on there is no way back: what is not confirmed is told once all is done."""
+def _replace(path: Path, content: bytes) -> atomic.NotConfirmed | None:
+    """Replace the file. Return an unconfirmed write: it is raised after the last step."""
     try:
         atomic.replace(path, [content], mode=0o666)
     except atomic.NotConfirmed as error:
@@ -82,20 +82,20 @@ def _replaced(path: Path, content: bytes) -> atomic.NotConfirmed | None:
 
 
 def take_out(folder: Path) -> None:
-    """Remove what ``put`` wrote; a strip that was killed may have left manifests.
+    """Remove what ``put`` wrote, and manifests that a killed ``strip`` left.
 
-    Raises NoSnapshot where there is none, OSError with all of them in place, NotConfirmed where
-    the first is gone: without the bundle there is no snapshot.
+    Raises NoSnapshot if none exists, OSError with all of them in place, NotConfirmed
+    once the first is removed: without the bundle there is no snapshot.
     """
-    lying = [folder / name for name in _SIDECARS if (folder / name).exists()]
-    if not lying:
+    present = [folder / name for name in _SIDECARS if (folder / name).exists()]
+    if not present:
         raise NoSnapshot(
-            f"No snapshot lies beside the files of {folder}.",
+            f"There is no snapshot beside the files of {folder}.",
             f"jellyml show {pasteable(folder)} says whether one of them carries it: name that one.",
         )
-    lying[0].unlink(missing_ok=True)
+    present[0].unlink(missing_ok=True)
     try:
-        for path in lying[1:]:
+        for path in present[1:]:
             path.unlink(missing_ok=True)
         atomic.sync_folder(folder)
     except OSError as error:
@@ -103,14 +103,14 @@ def take_out(folder: Path) -> None:
 
 
 def parts_of_the_run(folder: Path) -> Iterator[Path]:
-    """Its files in which the run itself put its code, as far as a few reads of each can tell."""
+    """Yield the files in which the run saved its own snapshot. Large ones are only glanced at."""
     for path in candidate_files(folder, SIDECAR):
         if _is_of_the_run(path):
             yield path
 
 
 def may_be_in_shards(folder: Path) -> bool:
-    """Whether code was saved in shards that are too large to search; False once it was filled."""
+    """Return whether shards that are too large to search have code; False after a fill."""
     names = folder / _DCP_NAMES
     if (folder / SIDECAR).exists() or not names.is_file():
         return False
@@ -121,10 +121,10 @@ def may_be_in_shards(folder: Path) -> bool:
 def _is_of_the_run(path: Path) -> bool:
     try:
         is_small = path.stat().st_size <= _SEARCHED
-        found = Checkpoint.open(path) if is_small else Checkpoint.glance(path)
-        form = format_named(found.format)
+        checkpoint = Checkpoint.open(path) if is_small else Checkpoint.glance(path)
+        form = format_named(checkpoint.format)
         with path.open("rb") as file:
-            # A folder below that was filled is a checkpoint of its own.
+            # A subfolder that was filled is a separate checkpoint.
             return form is not None and not form.strip(file, (KEY, MANIFEST_KEY))
     except (JellyError, OSError):
         return False
