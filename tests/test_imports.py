@@ -41,6 +41,13 @@ def test_nothing_heavy_is_imported(code: str) -> None:
     assert not modules_after(code) & HEAVY
 
 
+@pytest.mark.parametrize("command", ["show", "list", "log", "check"])
+def test_a_pipe_gets_its_lines_without_rich(command: str) -> None:
+    model = ROOT / "tests" / "fixtures" / "written_by_1_0_dirty.pth"
+    code = f"import jellyml.cli; jellyml.cli.main([{command!r}, {str(model)!r}])"
+    assert "rich" not in modules_after(code)
+
+
 def test_saving_loads_no_format_that_it_does_not_write() -> None:
     assert "jellyml.formats.registry" not in modules_after(
         "import jellyml; jellyml.create_snapshot"

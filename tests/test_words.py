@@ -41,7 +41,7 @@ TURNS = re.compile(
 CODE = re.compile(r"``[^`]+``|`[^`]+`")
 
 # Packages of src/jellyml, and pages, that have no hit.
-CLEAN = ("fs", "quarantine", "repo", "workspace", "docs/architecture.md")
+CLEAN = ("cli", "fs", "quarantine", "repo", "workspace", "docs/architecture.md")
 
 # Files that still have hits. A number may go down, never up.
 LEFT: dict[str, int] = {
@@ -58,9 +58,6 @@ LEFT: dict[str, int] = {
     "checkpoint/payload.py": 2,
     "checkpoint/reader.py": 4,
     "checkpoint/sidecar.py": 2,
-    "cli/commands/show.py": 1,
-    "cli/views/art.py": 2,
-    "cli/views/log_page/data.py": 1,
     "formats/containers/pickle/builder.py": 2,
     "formats/containers/pickle/end.py": 1,
     "formats/containers/pickle/machine.py": 1,
