@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
-_WIDEST_LABEL = 24
+_WIDEST_LABEL = 40
 
 
 class Labelled(NamedTuple):
@@ -47,7 +47,8 @@ def two_columns(
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    table.add_column(justify=align, overflow="fold", min_width=width, max_width=_WIDEST_LABEL)
+    # A label that wraps could imitate the next one, so a very long one is cut; a pipe gets it whole.
+    table.add_column(justify=align, no_wrap=True, min_width=width, max_width=_WIDEST_LABEL)
     table.add_column(overflow="fold")
     for row in rows:
         table.add_row(Text(row.label, style=row.style), Text(row.text))
