@@ -47,7 +47,7 @@ def two_columns(
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    # A label that wraps could imitate the next one, so a very long one is cut; a pipe gets it whole.
+    # A label that wraps could imitate the next one, so a long one is cut, except on a pipe.
     table.add_column(justify=align, no_wrap=True, min_width=width, max_width=_WIDEST_LABEL)
     table.add_column(overflow="fold")
     for row in rows:
