@@ -26,16 +26,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, under two minutes")
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"only some of: {', '.join(names)}")
-    asked = parser.parse_args()
-    for unknown in sorted({*asked.rows} - {*names}):
+    options = parser.parse_args()
+    for unknown in sorted({*options.rows} - {*names}):
         parser.error(f"there are no rows {unknown!r}, only {', '.join(names)}")
-    folder = ROOT / ("build/bench" if asked.quick else "docs")
-    earlier = Result.read(folder / "performance.json") if asked.rows else Result()
-    with sealed(asked.quick) as bench:
+    folder = ROOT / ("build/bench" if options.quick else "docs")
+    earlier = Result.read(folder / "performance.json") if options.rows else Result()
+    with sealed(options.quick) as bench:
         result = Result(machine.described(bench.work), earlier.groups)
         print(table.head())
         for row in ROWS:
-            if not asked.rows or row.name in asked.rows:
+            if not options.rows or row.name in options.rows:
                 result.groups[row.name] = _measured(row, bench)
                 _write(result, folder)
     return _summed_up(result, folder)

@@ -42,11 +42,11 @@ class Bench:
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """A folder that is gone afterwards, however large it became."""
-        made = Path(tempfile.mkdtemp(dir=self.work))
+        folder = Path(tempfile.mkdtemp(dir=self.work))
         try:
-            yield made
+            yield folder
         finally:
-            shutil.rmtree(made)
+            shutil.rmtree(folder)
 
     @contextmanager
     def project(self, files: int, *, dirty: bool) -> Iterator[Path]:
@@ -63,19 +63,19 @@ class Bench:
             yield project
 
     @property
-    def kept(self) -> Path:
-        """Where JellyML keeps captures for the next process."""
+    def captures(self) -> Path:
+        """The folder in which JellyML caches captures for the next process."""
         return user_cache_path("jellyml", appauthor=False) / "captures"
 
     def forget(self) -> None:
         """Make every state a new one."""
-        for capture in self.kept.glob("*"):
+        for capture in self.captures.glob("*"):
             capture.unlink()
 
 
 @contextmanager
 def sealed(quick: bool) -> Iterator[Bench]:
-    """A bench with a home of its own: no configuration, no cache, no identity of the user's."""
+    """A bench with a home of its own: without the user's configuration, cache and identity."""
     work = Path(tempfile.mkdtemp(prefix="jellyml-bench-"))
     home = work / "home"
     home.mkdir()

@@ -22,7 +22,7 @@ def main(project: str, model: str, size: int, tensors: int, *, bare: bool) -> in
 
 
 def _tensors(file: Path, size: int, count: int) -> dict[str, torch.Tensor]:
-    """Each a storage of its own over one small file: 8 GB are saved and never held."""
+    """Each a storage of its own over one small file: 8 GB are saved and are never in memory."""
     content = torch.randint(256, (size,), dtype=torch.uint8, generator=_seeded())
     file.write_bytes(content.numpy().tobytes())
     return {

@@ -28,7 +28,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that was asked for: ``measured`` must not be above ``limit``."""
+    """A requirement: ``measured`` must not be above ``limit``."""
 
     name: str
     measured: float
@@ -44,7 +44,7 @@ class Check:
 class Line:
     """Seconds of each run, ours and theirs in the same order; the rest says what they are.
 
-    ``whole`` is the same work of ours done the other way than ``ours``: as a process of its
+    ``whole`` is JellyML's same work, done the other way than ``ours``: as a process of its
     own where that was a call, as a call where that was a process. ``processors`` are seconds
     of all processors, ours and theirs; ``memory`` and ``read`` are those of our process. ``why``
     is set where nothing could be measured.
@@ -77,7 +77,7 @@ class Line:
 
     @property
     def met(self) -> bool | None:
-        """None where nothing was asked."""
+        """Whether all checks hold; None without checks."""
         return all(check.met for check in self.checks) if self.checks else None
 
     def as_json(self) -> dict[str, object]:

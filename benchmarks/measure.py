@@ -74,15 +74,15 @@ def process(
 ) -> Side:
     """Commands run one after the other in ``folder``, each a process of its own."""
     job = {"folder": str(folder), "commands": [[str(word) for word in one] for one in commands]}
-    asked = json.dumps(job)
+    request = json.dumps(job)
 
     def run() -> Sample:
         # Isolated and without site: nothing that is installed makes the meter large.
         meter = [sys.executable, "-I", "-S", str(METER)]
-        done = subprocess.run(meter, input=asked, capture_output=True, text=True, check=False)
+        done = subprocess.run(meter, input=request, capture_output=True, text=True, check=False)
         answer = json.loads(done.stdout) if done.returncode == 0 else {"status": 1}
         if answer["status"]:
-            raise Failed(f"{asked}: {done.stderr.strip()}")
+            raise Failed(f"{request}: {done.stderr.strip()}")
         return Sample(
             answer["seconds"], answer["processors"], memory=answer["memory"], read=answer["read"]
         )

@@ -1,7 +1,7 @@
 """Run commands one after another and print what they took.
 
 A program of its own, and a small one: Linux counts the memory of the process that starts a
-child as the child's own until the child's program is loaded. Nothing of ours is imported.
+child as the child's own until the child's program is loaded. It imports nothing of JellyML.
 """
 
 import json

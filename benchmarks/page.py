@@ -74,7 +74,7 @@ def _cells(line: Line) -> Iterator[str]:
     yield words.span(line.ours)
     yield words.span(line.theirs)
     yield words.ratio(line)
-    yield "; ".join(map(words.asked, line.checks))
+    yield "; ".join(map(words.with_limit, line.checks))
     yield words.verdict(line)
     way = "as a process" if line.as_call else "as a call"
     yield f"{way} {words.span(line.other_way)}" if line.other_way else ""

@@ -22,7 +22,8 @@ def row(line: Line) -> str:
         words.ratio(line),
         words.verdict(line),
     ]
-    below = [f"against {line.against}", *map(words.asked, line.checks)]
+    below = [f"against {line.against}"] if line.against else []
+    below += map(words.with_limit, line.checks)
     if line.other_way:
         way = "as a process" if line.as_call else "as a call"
         below.append(f"{way} {words.span(line.other_way)}")

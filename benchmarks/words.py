@@ -31,7 +31,7 @@ def ratio(line: Line) -> str:
     return f"{times.median:.2f} ({times.lower:.2f} to {times.upper:.2f})" if times else ""
 
 
-def asked(check: Check) -> str:
+def with_limit(check: Check) -> str:
     """``1.21 of 1.3 times``."""
     show = {"bytes": size, "s": time}.get(check.unit)
     if show:

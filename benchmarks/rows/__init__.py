@@ -13,7 +13,9 @@ from benchmarks.rows import (
     comparing,
     filling,
     finding,
+    first_call,
     large_history,
+    limits,
     loading,
     processes,
     recording,
@@ -35,6 +37,8 @@ class Row(Protocol):
 ROWS: tuple[Row, ...] = (
     startup,
     capture,
+    first_call,
+    limits,
     recording,
     processes,
     loading,

@@ -35,11 +35,11 @@ def lines(bench: Bench) -> Iterator[Line]:
 
 def captured(project: Path) -> jellyml.Snapshot:
     """A snapshot, or a failed row: one without code would be quick."""
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         snapshot = jellyml.create_snapshot(project)
-    if snapshot.error or not snapshot.filling or said:
-        raise Failed(f"{snapshot.error} {[str(one.message) for one in said]}")
+    if snapshot.error or not snapshot.filling or caught:
+        raise Failed(f"{snapshot.error} {[str(one.message) for one in caught]}")
     return snapshot
 
 
@@ -52,8 +52,8 @@ def _again(bench: Bench, project: Path, files: int, state: str) -> Line:
         },
         bench.runs(files),
     )
-    what, asked = "create_snapshot, seen before", times(taken, AGAIN[files])
-    return compared(what, "git status", taken, asked, files=files, state=state)
+    what, check = "create_snapshot, seen before", times(taken, AGAIN[files])
+    return compared(what, "git status", taken, check, files=files, state=state)
 
 
 def _new(bench: Bench, project: Path, files: int, state: str) -> Line:
@@ -66,6 +66,6 @@ def _new(bench: Bench, project: Path, files: int, state: str) -> Line:
         },
         bench.runs(files),
     )
-    what, asked = "create_snapshot, new state", times(taken, NEW[state][files])
+    what, check = "create_snapshot, new state", times(taken, NEW[state][files])
     against = "git status + git bundle create"
-    return compared(what, against, taken, asked, files=files, state=state)
+    return compared(what, against, taken, check, files=files, state=state)

@@ -57,5 +57,5 @@ def _comparing(bench: Bench, project: Path, size: int, what: str, state: str) ->
         bench.runs(),
     )
     memory = max(sample.memory for sample in taken["ours"])
-    asked = (times(taken, LIMIT), Check("memory", memory, MEMORY, "bytes"))
-    return compared(what, "preadv + memcmp of both", taken, *asked, state=state, as_call=False)
+    checks = (times(taken, LIMIT), Check("memory", memory, MEMORY, "bytes"))
+    return compared(what, "preadv + memcmp of both", taken, *checks, state=state, as_call=False)

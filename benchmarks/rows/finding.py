@@ -59,14 +59,14 @@ def _extracting(bench: Bench, model: Path, what: str, state: str) -> Line:
     )
     beyond = statistics.median(sample.read for sample in taken["other way"]) - length
     memory = max(sample.memory for sample in taken["ours"])
-    asked = (
+    checks = (
         Check("reads beyond it", beyond, BEYOND, "bytes"),
         Check("memory", memory, MEMORY, "bytes"),
         at_most(taken, SECONDS),
     )
     note = f"The snapshot's own bytes: {length / 1e6:.1f} MB."
     against = "copying the snapshot's own bytes"
-    return compared(what, against, taken, *asked, state=state, as_call=False, note=note)
+    return compared(what, against, taken, *checks, state=state, as_call=False, note=note)
 
 
 def _showing(bench: Bench, model: Path, what: str, state: str) -> Line:
@@ -78,8 +78,8 @@ def _showing(bench: Bench, model: Path, what: str, state: str) -> Line:
         bench.runs(),
     )
     memory = max(sample.memory for sample in taken["ours"])
-    asked = at_most(taken, SECONDS), Check("memory", memory, MEMORY, "bytes")
-    return compared(what, "python -c pass", taken, *asked, state=state, as_call=False)
+    checks = at_most(taken, SECONDS), Check("memory", memory, MEMORY, "bytes")
+    return compared(what, "python -c pass", taken, *checks, state=state, as_call=False)
 
 
 def _offset(model: Path, beginning: bytes) -> int:

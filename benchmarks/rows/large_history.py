@@ -57,10 +57,10 @@ def _cut(bench: Bench, project: Path, commits: int) -> Line:
             },
             5,
         )
-    said = [str(one.message) for one in caught if "history" in str(one.message)]
+    messages = [str(one.message) for one in caught if "history" in str(one.message)]
     size = sum(file.stat().st_size for file in (project / ".git/objects/pack").glob("*.pack"))
-    asked = (at_most(taken, SECONDS), Check("silent about it", 6 - len(said), 0, "times"))
+    checks = (at_most(taken, SECONDS), Check("silent about it", 6 - len(messages), 0, "times"))
     what, state = f"create_snapshot, {commits:,} commits", f"{size / 1e9:.2g} GB"
     return compared(
-        what, "git bundle create", taken, *asked, state=state, note=said[0] if said else ""
+        what, "git bundle create", taken, *checks, state=state, note=messages[0] if messages else ""
     )

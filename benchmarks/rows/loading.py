@@ -43,7 +43,7 @@ def lines(bench: Bench) -> Iterator[Line]:
             ("jellyml load", "git stash -u + fetch + checkout", loads, both | unpacking),
             ("jellyml undo", "git checkout + stash pop", undos, both | looking),
         ):
-            asked = _asked(taken, files)
+            check = _check(taken, files)
             parts = ", ".join(f"{part} {1e3 * seconds:.0f} ms" for part, seconds in floor.items())
             together = 1e3 * sum(floor.values())
             note = (
@@ -53,11 +53,11 @@ def lines(bench: Bench) -> Iterator[Line]:
                 else ""
             )
             yield compared(
-                what, against, taken, asked, files=files, state=state, as_call=False, note=note
+                what, against, taken, check, files=files, state=state, as_call=False, note=note
             )
 
 
-def _asked(taken: dict[str, list[Sample]], files: int) -> Check:
+def _check(taken: dict[str, list[Sample]], files: int) -> Check:
     return times(taken, LIMIT[files]) if files in LIMIT else more(taken, MORE)
 
 
@@ -66,7 +66,7 @@ def _floor(bench: Bench, project: Path, model: Path) -> Iterator[dict[str, float
 
     A load has the look at the tree beside git's check of what came. An undo of it takes all
     files away that it brought: by a rename, since they are gone only when all is done; read,
-    since somebody may have typed in them meanwhile; and dropped.
+    since the user may have edited them meanwhile; and dropped.
     """
     place = project.parent / "floor"
     place.mkdir()
@@ -222,7 +222,7 @@ def _commands(project: Path, model: Path) -> Way:
 
 
 def _git(project: Path, model: Path) -> Way:
-    """The bundle lies there as a file: to get it out of the model is not counted."""
+    """The bundle is there as a file: extracting it from the model is not counted."""
     bundle = project.parent / "model.bundle"
     extract = ("jellyml", "fix", "extract-bundle", str(model), "-o", str(bundle))
     subprocess.run(extract, check=True, stderr=subprocess.DEVNULL)

@@ -42,7 +42,7 @@ def _at_once(bench: Bench, project: Path, files: int) -> Line:
     )
     written = Check("bundles", _bundles_written(bench, project), 1, "written")
     what = f"create_snapshot, {PROCESSES} processes at once"
-    asked = (times(taken, LIMIT.get(files, LIMIT_OF_LARGE)), written)
+    checks = (times(taken, LIMIT.get(files, LIMIT_OF_LARGE)), written)
     status = process(("git", "status", "--porcelain=v2", "-uall"), folder=project)
     looks = interleaved({"look": status}, bench.runs(files))["look"]
     look = 1e3 * statistics.median(one.processors for one in looks)
@@ -53,7 +53,7 @@ def _at_once(bench: Bench, project: Path, files: int) -> Line:
         f" {look:.1f} ms): together {(PROCESSES - 1) * each / processors:.0f} ms on {processors}"
         " processors."
     )
-    return compared(what, "one process", taken, *asked, files=files, state="new state", note=note)
+    return compared(what, "one process", taken, *checks, files=files, state="new state", note=note)
 
 
 def _job(bench: Bench, project: Path, processes: int, others: list[float] | None = None) -> Sample:
@@ -87,7 +87,7 @@ def _job(bench: Bench, project: Path, processes: int, others: list[float] | None
 
 
 def _bundles_written(bench: Bench, project: Path) -> int:
-    """One more time, not counted, with a git on the way that notes what it is asked."""
+    """One more time, not counted, with a git on the way that logs its arguments."""
     log = project.parent / "log"
     noting = project.parent / "bin" / "git"
     noting.parent.mkdir()
@@ -99,5 +99,5 @@ def _bundles_written(bench: Bench, project: Path) -> int:
         _job(bench, project, PROCESSES)
     finally:
         os.environ["PATH"] = path
-    # To get ready they found what the job before had kept, and packed nothing.
+    # While they start, they take the capture of the previous job from the cache and pack nothing.
     return sum("pack-objects" in line for line in log.read_text().splitlines())

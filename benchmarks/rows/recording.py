@@ -87,6 +87,16 @@ def _nothing_recorded() -> Iterator[None]:
 def _installed(folder: Path) -> Iterator[None]:
     """So many distributions on the path of this process, some of them from elsewhere."""
     place = folder / "site-packages"
+    add_distributions(place)
+    sys.path.append(str(place))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(place))
+
+
+def add_distributions(place: Path) -> None:
+    """Install so many distributions, some of them from elsewhere."""
     for number in range(DISTRIBUTIONS):
         facts = place / f"package_{number:03}-1.{number}.dist-info"
         facts.mkdir(parents=True)
@@ -94,8 +104,3 @@ def _installed(folder: Path) -> Iterator[None]:
         if number % (DISTRIBUTIONS // FROM_ELSEWHERE) == 0:
             address = f'{{"url": "https://example.org/{number}.whl"}}'
             (facts / "direct_url.json").write_text(address)
-    sys.path.append(str(place))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(place))

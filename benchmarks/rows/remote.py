@@ -23,7 +23,7 @@ REQUESTS = 3
 BEYOND = 256e3  # bytes
 _NEEDED = ("s3fs", "moto", "boto3")
 _ACCOUNT = {
-    "AWS_ACCESS_KEY_ID": "nobody",
+    "AWS_ACCESS_KEY_ID": "user",
     "AWS_SECRET_ACCESS_KEY": "nothing",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
@@ -63,11 +63,11 @@ def _fetching(bench: Bench, model: Path, remote: Remote, what: str, state: str) 
         bench.runs(),
     )
     requests, fetched = map(max, zip(*counted, strict=True))
-    asked = (
+    checks = (
         Check("asks S3", requests, REQUESTS, "times"),
         Check("fetches beyond it", fetched - own, BEYOND, "bytes"),
     )
-    return compared(what, "from the same file here", taken, *asked, state=state)
+    return compared(what, "from the same file here", taken, *checks, state=state)
 
 
 def _read(checkpoint: Checkpoint) -> None:

@@ -23,7 +23,7 @@ def lines(bench: Bench) -> Iterator[Line]:
                 bench.runs() if bench.quick else 41,
             )
             state = "nothing to undo" if word == "undo" else ""
-            asked = times(taken, limit)
+            check = times(taken, limit)
             yield compared(
-                f"jellyml {word}", "python -c pass", taken, asked, state=state, as_call=False
+                f"jellyml {word}", "python -c pass", taken, check, state=state, as_call=False
             )

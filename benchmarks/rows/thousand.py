@@ -27,7 +27,7 @@ def lines(bench: Bench) -> Iterator[Line]:
 
 
 class Editor:
-    """Somebody who changes one file before each run."""
+    """Changes one file of a project before each run."""
 
     def __init__(self, project: Path) -> None:
         # Not the same edits in two projects: what one captured, the other would find.
@@ -49,14 +49,14 @@ def _snapshots(bench: Bench, many: int) -> Line:
             again.run()
         sides = {"ours": again, "theirs": _edited(new, lambda: capture.captured(new))}
         taken = interleaved(sides, bench.runs())
-        asked = (
+        checks = (
             times(taken, NO_SLOWER),
-            Check("cache", _size(bench.kept), CACHE, "bytes"),
+            Check("cache", _size(bench.captures), CACHE, "bytes"),
             Check("repository grew", _size(old / ".git") - git, 0, "bytes"),
         )
         bench.forget()
     what = f"create_snapshot after {many:,} others"
-    return compared(what, "in a new repository", taken, *asked, files=FILES, state="new state")
+    return compared(what, "in a new repository", taken, *checks, files=FILES, state="new state")
 
 
 def _loads(bench: Bench, many: int) -> Line:
@@ -71,10 +71,10 @@ def _loads(bench: Bench, many: int) -> Line:
         taken = interleaved({"ours": again, "theirs": first}, bench.runs(5_000))
     middle = len(sizes) // 2
     growth = (sizes[-1] - sizes[middle]) / (2 * (len(sizes) - middle - 1))
-    asked = (times(taken, NO_SLOWER), Check("store grows by", growth, PER_LOAD, "bytes each"))
+    checks = (times(taken, NO_SLOWER), Check("store grows by", growth, PER_LOAD, "bytes each"))
     what = f"load and undo after {many:,} of them"
     note = f"The private store then takes {sizes[-1] / 1e6:.1f} MB."
-    return compared(what, "in a new repository", taken, *asked, files=FILES, note=note)
+    return compared(what, "in a new repository", taken, *checks, files=FILES, note=note)
 
 
 def _there_and_back(project: Path, model: Path) -> Side:

@@ -55,14 +55,14 @@ def _beside(bench: Bench, tracker: str, files: int) -> Line:
             taken = interleaved(sides | {"theirs": theirs}, RUNS)
         except (Failed, OSError, subprocess.CalledProcessError) as problem:
             return Line(what, WHAT[tracker], files, state, why=str(problem))
-    asked: tuple[Check, ...] = (times(taken, 1.0),) if tracker in ALL_FILES else ()
+    checks: tuple[Check, ...] = (times(taken, 1.0),) if tracker in ALL_FILES else ()
     against = f"{WHAT[tracker]} ({metadata.version(tracker)})"
-    return compared(what, against, taken, *asked, files=files, state=state)
+    return compared(what, against, taken, *checks, files=files, state=state)
 
 
 @contextmanager
 def _running(bench: Bench, tracker: str, files: int) -> Iterator[Side]:
-    """The tracker in a project of its own, where what it leaves disturbs nobody."""
+    """The tracker in a project of its own, where what it leaves behind has no effect."""
     with bench.project(files, dirty=False) as project:
         if tracker == "dvc":
             subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=project, check=True)
@@ -97,5 +97,5 @@ def answered(process: subprocess.Popen[str], word: str, log: Path) -> str:
     for line in process.stdout:
         if line.startswith(word):
             return line.removeprefix(word).strip()
-    said = log.read_text(errors="replace").strip().splitlines()
-    raise Failed(said[-1] if said else "it ended without a word")
+    messages = log.read_text(errors="replace").strip().splitlines()
+    raise Failed(messages[-1] if messages else "it ended without a word")

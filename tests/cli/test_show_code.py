@@ -180,7 +180,7 @@ def test_on_a_terminal_code_is_coloured_and_paged(repo: Folder, model: Path) -> 
 
 def test_what_is_no_text_is_not_put_on_a_terminal(repo: Folder, model: Path) -> None:
     shown = type_on_terminal("show", "model.pth:lib/data.bin", cwd=repo.path)
-    assert "lib/data.bin is no text (80.0 kB)" in shown.out
+    assert "lib/data.bin is not text (80.0 kB)" in shown.out
     assert "> FILE" in shown.out
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from jellyml.cli.terminal import ReaderGone, Terminal, safe
 from jellyml.errors import JellyError
@@ -96,6 +97,36 @@ def test_a_pipe_gets_long_lines_whole() -> None:
 
     assert name in out.getvalue()
     assert len(out.getvalue().splitlines()) == 2
+
+
+class Screen(StringIO):
+    """A terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "模" * 150, "[red]x[/red] :smile: https://x.org"])
+@pytest.mark.parametrize("columns", [80, 200])
+def test_a_table_on_a_terminal_shows_every_name_whole(
+    name: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = Screen()
+    terminal = Terminal(out=out, err=StringIO())
+    terminal.history([an_entry(name)])
+    terminal.changes(Outcome("load", Path("/x"), changes=(Change("add", name),)))
+    terminal.facts([("model", name), ("evil\x1b[2J", "one\ntwo")])
+    shown = out.getvalue()
+    assert "\x1b" not in shown
+    assert "evil\\x1b[2J" in shown
+    assert all(cell_len(line) <= columns for line in shown.splitlines())
+    for character in set(name) - {" "}:
+        assert shown.count(character) >= 3 * name.count(character)
 
 
 def an_entry(model: str) -> Entry:

@@ -1,4 +1,3 @@
-import gc
 import hashlib
 import importlib.metadata
 import json
@@ -321,23 +320,15 @@ def test_what_is_installed_meanwhile_is_seen(
     assert made(folder.path)["distributions"] == {"late": {"version": "1.0"}}
 
 
-def test_300_distributions_take_milliseconds(
+def test_300_distributions_are_all_recorded(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(300):
         install(folder.path / "site", f"package_{number}")
     monkeypatch.setattr(sys, "path", [str(folder.path / "site")])
-    took = []
-    gc.disable()
-    for _ in range(5):
-        environment._installed_in.cache_clear()
-        began = time.process_time()
-        found = made(folder.path)
-        took.append(time.process_time() - began)
-    gc.enable()
+    environment._installed_in.cache_clear()
 
-    assert len(found["distributions"]) == 300
-    assert min(took) < 0.03  # 5 ms on a machine with nothing else to do
+    assert len(made(folder.path)["distributions"]) == 300
 
 
 # Torch.

@@ -1,11 +1,9 @@
-import gc
 import io
 import json
 import os
 import pickle
 import py_compile
 import struct
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -272,11 +270,16 @@ def test_links_and_what_is_no_file_are_no_checkpoints(folder: Folder) -> None:
 def test_of_a_huge_file_little_is_read(folder: Folder, head: bytes) -> None:
     path = folder.write("huge", head)
     os.truncate(path, 1 << 36)  # a hole, nearly all of it
-    began = time.process_time()
+    before = bytes_read()
 
     assert is_checkpoint(path) == head.startswith(b"GGUF")
 
-    assert time.process_time() - began < 0.2
+    assert bytes_read() - before < 1 << 20
+
+
+def bytes_read() -> int:
+    """Return how many bytes this process has read so far."""
+    return int(Path("/proc/self/io").read_text().split()[1])
 
 
 def test_what_was_appended_to_a_huge_file_is_seen(folder: Folder) -> None:
@@ -414,20 +417,3 @@ def test_the_reason_is_told_to_people() -> None:
     )
     assert LeftOut("a", "unreadable").explained == "it cannot be read"
     assert LeftOut("a", "unreadable", 3).explained == "it cannot be read (3 bytes)"
-
-
-def test_twenty_small_files_cost_less_than_2_ms(folder: Folder) -> None:
-    files = []
-    for number in range(20):
-        content = b"x = 1\n" * 500 if number % 2 else b"\x89PNG\0" * 4000
-        folder.write(f"{number}", content)
-        files.append(Untracked(b"%d" % number, len(content)))
-    took = []
-    gc.disable()
-    for _ in range(9):
-        began = time.process_time()
-        choose(files, root=folder.path)
-        took.append(time.process_time() - began)
-    gc.enable()
-
-    assert min(took) < 0.002

@@ -116,7 +116,7 @@ def _staged(git: Git, path: str) -> Iterable[str]:
 
 
 def _resolved(git: Git, name: str) -> str:
-    """Return the id of an object, empty if there is none of that name."""
+    """Return the id of an object, or an empty string if no object has that name."""
     if name.startswith("-"):
         return ""
     answer = git.run("rev-parse", "-q", "--verify", name, accept=(0, 1, 128))

@@ -90,6 +90,21 @@ def add_code_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_paths(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        type=parse_location,
+        default=[Path()],
+        metavar="PATH",
+        help="a checkpoint, a folder of checkpoints, or an address of either (default: here)",
+    )
+
+
+def add_json(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",

@@ -2,7 +2,8 @@
 
 Results go to standard output, everything else to standard error. Text from a checkpoint, a file
 name or git may contain terminal escapes: ``safe`` replaces control and bidirectional characters
-with visible escapes. Output to a pipe is neither wrapped nor coloured.
+with visible escapes. Output to a pipe is neither wrapped nor coloured. On a terminal rich draws
+tables and wraps long text.
 """
 
 import json
@@ -11,22 +12,30 @@ import sys
 import time
 import unicodedata
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from shutil import which
-from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO, TypeVar
+
+from jellyml.cli import console
+from jellyml.cli.console import Labelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from rich.console import RenderableType
     from rich.progress import Progress
+    from rich.table import Table
 
     from jellyml.errors import JellyError
-    from jellyml.workspace.results import Change, Entry, Finding, Outcome
+    from jellyml.workspace.results import Entry, Finding, Outcome
 
+# The colours of one line are escape codes: a one-line result is printed without rich.
 _RED, _YELLOW, _GREEN, _BOLD = "31", "33", "32", "1"
 _PATIENCE = 1.0  # seconds before a progress bar is shown
-_COLOUR_OF_CHANGE = {"add": _GREEN, "modify": _YELLOW, "delete": _RED, "move aside": _YELLOW}
+_BATCH = 500  # rows of a table: a long list begins to appear before all of it is laid out
+_STYLES = {"add": "green", "modify": "yellow", "delete": "red", "move aside": "yellow"}
 # Some scripts and most emoji need the two joiners. Every other format character is escaped,
 # since it can hide text.
 _JOINERS = "\u200c\u200d"
@@ -109,6 +118,30 @@ class Terminal:
             for line in lines:
                 self.result(line)
 
+    def shows(self, text: str) -> bool:
+        """Return whether the encoding of standard output has all characters of the text."""
+        try:
+            text.encode(getattr(self.out, "encoding", None) or "ascii")
+        except (UnicodeEncodeError, LookupError):
+            return False
+        return True
+
+    def drawn(self, *parts: "RenderableType") -> "Iterator[str]":
+        """Yield the lines of tables and texts, as wide as the terminal."""
+        screen = console.console(self.out, colour=has_colour(self.out))
+        for part in parts:
+            with screen.capture() as capture:
+                screen.print(part)
+            yield from map(str.rstrip, capture.get().removesuffix("\n").split("\n"))
+
+    def two_columns(
+        self, rows: "Iterable[Labelled]", width: int, align: Literal["left", "right"] = "left"
+    ) -> "Iterator[str]":
+        """Yield the lines of labels and texts in two columns, for a terminal."""
+        rows = iter(rows)
+        while batch := list(islice(rows, _BATCH)):
+            yield from self.drawn(console.two_columns(batch, width, align))
+
     def flush(self) -> None:
         """Flush both streams, before another program writes to them or this one exits."""
         _write(self.out, "", flush=True)
@@ -130,29 +163,39 @@ class Terminal:
         """Print a heading."""
         self.result(_painted(_indented(text), _BOLD, self.out))
 
-    def fact(self, name: str, value: str) -> None:
-        """Print one line of a description: a name and its value."""
-        self.result(f"{_painted(f'{safe(name):<13}', _BOLD, self.out)} {_indented(value)}")
+    def facts(self, facts: "Iterable[tuple[str, str]]") -> None:
+        """Print a description: names and their values."""
+        if is_terminal(self.out):
+            rows = (Labelled(safe(name), _safe_lines(value), "bold") for name, value in facts)
+            for line in self.two_columns(rows, 12):
+                self.result(line)
+        else:
+            for name, value in facts:
+                self.result(f"{safe(name):<13} {_indented(value)}")
 
     def changes(self, outcome: "Outcome") -> None:
         """Print what a command would do; only the changes go to standard output."""
-        for change in outcome.changes:
-            self.result(self._change(change))
+        if is_terminal(self.out):
+            rows = (
+                Labelled(one.kind, safe(one.path), _STYLES[one.kind]) for one in outcome.changes
+            )
+            for line in self.two_columns(rows, 10):
+                self.result(line)
+        else:
+            for change in outcome.changes:
+                self.result(f"{change.kind:<12}{safe(change.path)}")
         if not self.quiet:
             for sentence in outcome.message:
                 self.note(sentence)
         self.warnings(outcome.warnings)
-
-    def _change(self, change: "Change") -> str:
-        kind = _painted(f"{change.kind:<12}", _COLOUR_OF_CHANGE[change.kind], self.out)
-        return kind + safe(change.path)
 
     def history(self, entries: "Sequence[Entry]") -> None:
         """Print the entries as a table. No entries give a note, so that a pipe gets nothing."""
         if not entries:
             self.note("Nothing has been loaded here yet.")
         elif is_terminal(self.out):
-            _show_table(self.out, entries)
+            for line in self.drawn(_table(entries)):
+                self.result(line)
         else:
             for entry in entries:
                 self.result("  ".join(_row(entry)))
@@ -162,7 +205,7 @@ class Terminal:
         self.result(json.dumps(records, indent=2))
 
     def findings(self, findings: "Sequence[Finding]") -> None:
-        """Print what ``jellyml doctor`` found, repaired or not."""
+        """Print the findings of ``jellyml doctor``, repaired or not."""
         for finding in findings:
             mark, colour = ("Repaired:", _GREEN) if finding.repaired else ("Open:", _RED)
             if finding.expected:
@@ -201,7 +244,7 @@ class Terminal:
             for done, item in enumerate(items, start=1):
                 yield item
                 if bar is None and time.monotonic() - start > _PATIENCE:
-                    bar = _bar(self.err)
+                    bar = console.progress_bar(self.err, colour=has_colour(self.err))
                     task = bar.add_task(label, total=total)
                     bar.start()
                 if bar:
@@ -248,7 +291,11 @@ def _painted(text: str, code: str, stream: TextIO | None) -> str:
 
 def _indented(text: str) -> str:
     """Return safe text with later lines indented, so that none can imitate a message."""
-    return "\n    ".join(safe(line) for line in text.strip("\n").split("\n"))
+    return _safe_lines(text).replace("\n", "\n    ")
+
+
+def _safe_lines(text: str) -> str:
+    return "\n".join(map(safe, text.strip("\n").split("\n")))
 
 
 def _write(stream: TextIO | None, text: str, *, flush: bool = False) -> None:
@@ -292,25 +339,18 @@ def _row(entry: "Entry") -> tuple[str, ...]:
     return number, when, f"{state:<14}", model, f"{head:<8}", f"{commit:<8}", files
 
 
-def _bar(stream: TextIO) -> "Progress":
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(console=Console(file=stream), transient=True)
-
-
-def _show_table(stream: TextIO, entries: "Sequence[Entry]") -> None:
-    """Print a table as wide as the terminal. Only this needs rich, which is slow to import."""
+def _table(entries: "Sequence[Entry]") -> "Table":
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for title in _TITLES:
-        table.add_column(title, overflow="fold", no_wrap=title not in ("model",))
+        if title in ("model", "branch"):
+            table.add_column(title, overflow="fold", min_width=8)
+        else:
+            table.add_column(title, no_wrap=True)
     for entry in entries:
         style = "bold" if entry.current else "" if entry.undoable else "dim"
-        # Text, not str: rich reads markup out of a str.
         table.add_row(*(Text(cell.rstrip(), style=style) for cell in _row(entry)))
-    Console(file=stream, highlight=False).print(table)
+    return table

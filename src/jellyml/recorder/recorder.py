@@ -18,7 +18,7 @@ from jellyml.secrets.redact import mask_arguments
 from jellyml.workspace.results import Finding
 
 _MIXED = (
-    "another recorded command writes below the same folder, and nobody can tell whose it is. "
+    "another recorded command writes below the same folder, so a checkpoint could be of either. "
     "Fix: give each command a folder of its own with --watch"
 )
 

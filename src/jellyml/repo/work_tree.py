@@ -3,7 +3,7 @@
 An untrusted folder may contain a ``.git`` that points to the user's repository, a
 ``core.worktree`` that names the user's home, or a folder that git takes for a bare repository.
 Invariant: the ``.git`` of the working tree points to the repository, and the repository, if it
-records a working tree, points back. A repository that is to be changed must point back.
+records a working tree, points back. Before a repository is changed, it must point back.
 """
 
 import os

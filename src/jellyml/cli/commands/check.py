@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from jellyml.checkpoint.audit import Checked, Match, check
-from jellyml.cli.parser import Parser
+from jellyml.cli.parser import Parser, add_json
 from jellyml.cli.terminal import Terminal, safe
 from jellyml.errors import pasteable
 from jellyml.remote.address import Remote, parse_location
@@ -32,7 +32,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "model", type=parse_location, metavar="MODEL", help="a checkpoint: file, folder or address"
     )
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    add_json(parser)
     parser.add_argument(
         "--seconds",
         type=float,
@@ -49,7 +49,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
         return 1 if checked.places else 0
     for place in checked.places:
         terminal.result(safe(_line(place)))
-    _tell(checked, args.model, terminal)
+    _summarise(checked, args.model, terminal)
     return 1 if checked.places else 0
 
 
@@ -59,15 +59,15 @@ def _line(place: Match) -> str:
     return f"{where}: {place.what}{earlier}"
 
 
-def _tell(checked: Checked, model: Path | Remote, terminal: Terminal) -> None:
+def _summarise(checked: Checked, model: Path | Remote, terminal: Terminal) -> None:
     earlier = f" and {_count(checked.earlier, 'earlier version')}" if checked.earlier else ""
-    looked = f"{_count(checked.files, 'file')}{earlier} looked through"
+    searched = f"{_count(checked.files, 'file')}{earlier} searched"
     if checked.places:
-        terminal.note(f"{looked}, {_count(len(checked.places), 'place')} to look at.")
+        terminal.note(f"{searched}, {_count(len(checked.places), 'place')} to look at.")
         for sentence in _remedies(checked, pasteable(model)):
             terminal.note(sentence)
     else:
-        terminal.done(f"{looked}: nothing was found that should stay here.")
+        terminal.done(f"{searched}: nothing was found that should stay here.")
     if not checked.is_installed:
         terminal.warnings(
             ["Only keys with a known form were searched for. Fix: pip install 'jellyml[secrets]'"]

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
+from jellyml.cli.parser import Parser, add_code_dir, add_force, add_json, add_max_unpacked
 from jellyml.cli.terminal import Terminal, has_colour, is_terminal, safe
 from jellyml.cli.views import tensors
 from jellyml.compare.diff import PARTS, Comparison, Parts, diff
@@ -29,12 +29,14 @@ examples:
 """
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from jellyml.compare.code import Code
     from jellyml.compare.environment import Environment, Fact
     from jellyml.compare.tensors import Weights
     from jellyml.fs.output import Output
 
-_BOLD, _RED, _GREEN, _YELLOW = "1", "31", "32", "33"
+_STYLES = {"+": "green", "-": "red", "!": "yellow"}
 
 
 def add_arguments(parser: Parser) -> None:
@@ -45,7 +47,7 @@ def add_arguments(parser: Parser) -> None:
         nargs="?",
         help="a checkpoint, or a commit (default: your code as it is now)",
     )
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    add_json(parser)
     parser.add_argument("--only", choices=PARTS, help="compare only this part")
     parser.add_argument(
         "--plot", type=path_of, metavar="FILE", help="write a plot of the changes of the weights"
@@ -83,54 +85,70 @@ def _show(
     weights: "Weights | None",
 ) -> None:
     """Print all parts. To a pipe the code comes first, exactly as git prints it."""
-    rest = list(_environment(environment, terminal)) if environment else []
+    facts = list(_environment(environment)) if environment else []
     if is_terminal(terminal.out):
-        if weights:
-            rest += [*([""] if rest else []), *tensors.table_lines(weights, terminal)]
-        terminal.paged(_all(code, rest, terminal))
+        terminal.paged(_sections(code, facts, weights, terminal))
         return
-    rest += tensors.lines(weights) if weights else []
     if code:
         terminal.exact(code.patch())
-    for line in rest:
+    for line in facts:
+        terminal.result(line)
+    for line in tensors.lines(weights) if weights else ():
         terminal.result(line)
 
 
-def _all(code: "Code | None", rest: list[str], terminal: Terminal) -> Iterator[str]:
+def _sections(
+    code: "Code | None", facts: list[str], weights: "Weights | None", terminal: Terminal
+) -> Iterator[str]:
+    """Yield the lines of all parts for a terminal, with an empty line between two parts."""
+    sections = [_code(code, terminal)] if code else []
+    if facts:
+        sections.append(terminal.drawn(*map(_styled, facts)))
+    if weights:
+        sections.append(terminal.drawn(*tensors.drawing(weights, terminal)))
+    for number, section in enumerate(sections):
+        if number:
+            yield ""
+        yield from section
+
+
+def _code(code: "Code", terminal: Terminal) -> Iterator[str]:
     from jellyml.cli.views.code import difference, lines_of
 
-    colour = has_colour(terminal.out)
-    if code:
-        lines = difference(lines_of(code.patch()), colour=colour)
-        first = next(lines, None)
-        if first is None:
-            yield terminal.painted("The code is the same.", _BOLD)
-        else:
-            yield first
-            yield from lines
-        if rest:
-            yield ""
-    yield from rest
+    lines = difference(lines_of(code.patch()), colour=has_colour(terminal.out))
+    first = next(lines, None)
+    if first is None:
+        yield from terminal.drawn(_styled("The code is the same."))
+    else:
+        yield first
+        yield from lines
 
 
-def _environment(environment: "Environment", terminal: Terminal) -> Iterator[str]:
+def _styled(line: str) -> "RenderableType":
+    """Return a line in the colour of its sign, or bold if it is a heading."""
+    from rich.text import Text
+
+    return Text(line, style=_STYLES.get(line[0], "bold"))
+
+
+def _environment(environment: "Environment") -> Iterator[str]:
     if not environment.facts and not environment.packages:
-        yield terminal.painted("The environment is the same.", _BOLD)
+        yield "The environment is the same."
         return
-    yield terminal.painted("Environment:", _BOLD)
+    yield "Environment:"
     for fact in environment.facts:
-        yield _fact(fact, terminal, "")
+        yield _fact(fact, "")
     for fact in environment.packages:
-        yield _fact(fact, terminal, "package ")
+        yield _fact(fact, "package ")
 
 
-def _fact(fact: "Fact", terminal: Terminal, label: str) -> str:
+def _fact(fact: "Fact", label: str) -> str:
     name = f"{label}{safe(fact.name)}"
     if fact.before is None:
-        return terminal.painted(f"+ {name} {safe(fact.after or '')}", _GREEN)
+        return f"+ {name} {safe(fact.after or '')}"
     if fact.after is None:
-        return terminal.painted(f"- {name} {safe(fact.before)}", _RED)
-    return terminal.painted(f"! {name} {safe(fact.before)} -> {safe(fact.after)}", _YELLOW)
+        return f"- {name} {safe(fact.before)}"
+    return f"! {name} {safe(fact.before)} -> {safe(fact.after)}"
 
 
 def _target(path: Path, *, force: bool) -> "Output":
@@ -138,8 +156,8 @@ def _target(path: Path, *, force: bool) -> "Output":
     from jellyml.cli.views.tensors import PICTURE
     from jellyml.fs.output import Output
 
-    named = "FILE" if path.suffix else pasteable(f"{path.name}.png")
-    target = Output(path, PICTURE, f"--plot {named}", force)
+    example = "FILE" if path.suffix else pasteable(f"{path.name}.png")
+    target = Output(path, PICTURE, f"--plot {example}", force)
     target.check()
     return target
 

@@ -4,11 +4,11 @@ import json
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from pathlib import Path
 
 from jellyml.catalog.entry import Entry
 from jellyml.catalog.made_by import parse_criterion
-from jellyml.cli.parser import Parser, add_code_dir
+from jellyml.cli.console import Labelled
+from jellyml.cli.parser import Parser, add_code_dir, add_json, add_paths
 from jellyml.cli.terminal import Terminal, is_terminal, safe
 from jellyml.cli.views.catalog import (
     Listing,
@@ -19,7 +19,6 @@ from jellyml.cli.views.catalog import (
     when,
 )
 from jellyml.errors import JellyError
-from jellyml.remote.address import parse_location
 from jellyml.snapshot.facts import format_size
 
 DESCRIPTION = """
@@ -41,15 +40,8 @@ examples:
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument(
-        "paths",
-        nargs="*",
-        type=parse_location,
-        default=[Path()],
-        metavar="PATH",
-        help="a folder, a checkpoint, or an address of one (default: here)",
-    )
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    add_paths(parser)
+    add_json(parser)
     parser.add_argument(
         "--made-by",
         metavar="REV|FILE",
@@ -83,15 +75,16 @@ def run(args: Namespace, terminal: Terminal) -> int:
 
 def _show_runs(entries: Iterable[Entry], terminal: Terminal) -> None:
     """Print a heading for each run, then its checkpoints."""
-    for number, (_, alike) in enumerate(groupby(entries, lambda one: one.run)):
-        run = list(alike)
+    for number, (_, group) in enumerate(groupby(entries, lambda one: one.run)):
+        run = list(group)
         if number:
             terminal.result()
         terminal.heading("  ".join(filter(None, _about(run[0]))))
         if command := run[0].command:
             terminal.result(f"  $ {safe(command)}")
-        for one in run:
-            terminal.result(f"  {format_size(one.size):>10}  {safe(str(one.path))}")
+        rows = (Labelled(format_size(one.size), safe(str(one.path))) for one in run)
+        for line in terminal.two_columns(rows, 12, "right"):
+            terminal.result(line)
 
 
 def _about(one: Entry) -> Iterator[str]:

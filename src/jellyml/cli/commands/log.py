@@ -4,12 +4,18 @@ import json
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 from jellyml.catalog.differences import Differences, NeighbourComparison
 from jellyml.catalog.graph import Lineage, Member, Point, lineage
 from jellyml.catalog.lanes import Row
-from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
+from jellyml.cli.parser import (
+    Parser,
+    add_code_dir,
+    add_force,
+    add_json,
+    add_max_unpacked,
+    add_paths,
+)
 from jellyml.cli.terminal import Terminal, safe
 from jellyml.cli.views.catalog import about, read_checkpoints, record, show_problems, when
 from jellyml.cli.views.log_page import PAGE, page
@@ -17,7 +23,6 @@ from jellyml.cli.views.log_page.data import data_of
 from jellyml.errors import JellyError
 from jellyml.fs.output import Output
 from jellyml.fs.paths import path_of
-from jellyml.remote.address import parse_location
 from jellyml.repo.repository import Repository
 
 DESCRIPTION = """
@@ -36,21 +41,14 @@ examples:
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument(
-        "paths",
-        nargs="*",
-        type=parse_location,
-        default=[Path()],
-        metavar="MODEL",
-        help="a checkpoint, a folder of checkpoints, or an address of either (default: here)",
-    )
+    add_paths(parser)
     parser.add_argument(
         "--by",
         choices=("code", "parent"),
         default="code",
         help="draw the tree of commits or of recorded parents (default: code)",
     )
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    add_json(parser)
     parser.add_argument("--html", type=path_of, metavar="FILE", help="write an HTML page")
     add_force(parser)
     add_code_dir(parser)
@@ -123,7 +121,7 @@ class _Drawing:
         self._by = by
         self._terminal = terminal
         self._grew = False  # whether the previous tree has more than one row
-        self._marks = _DRAWN if _has(terminal.out, "".join(_DRAWN.values())) else _IN_ASCII
+        self._marks = _DRAWN if terminal.shows("".join(_DRAWN.values())) else _IN_ASCII
 
     def lines(self, points: list[Point]) -> Iterator[str]:
         for number, point in enumerate(points):
@@ -202,12 +200,3 @@ def _commit(tree: Lineage, point: Point) -> dict[str, object]:
         "claimed": commit is None or commit.claimed,
         "checkpoints": [str(member.entry.path) for member in point.members],
     }
-
-
-def _has(stream: TextIO | None, text: str) -> bool:
-    """Return whether the encoding of a stream has all characters of the text."""
-    try:
-        text.encode(getattr(stream, "encoding", None) or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

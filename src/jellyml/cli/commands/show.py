@@ -12,7 +12,8 @@ from pathlib import Path
 from jellyml.checkpoint.bounded_file import Sources
 from jellyml.checkpoint.checkpoint import Checkpoint
 from jellyml.checkpoint.reader import CheckpointReader, CodeFile
-from jellyml.cli.parser import Parser, add_max_unpacked
+from jellyml.cli.console import Labelled
+from jellyml.cli.parser import Parser, add_json, add_max_unpacked
 from jellyml.cli.terminal import Terminal, has_colour, is_terminal, safe
 from jellyml.cli.views import code
 from jellyml.errors import UsageError, pasteable
@@ -48,7 +49,7 @@ def add_arguments(parser: Parser) -> None:
         help="a checkpoint: file, folder or address; MODEL:PATH is a file in it",
     )
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--json", action="store_true", help="print everything as JSON")
+    add_json(mode)
     mode.add_argument("--packages", action="store_true", help="list the installed packages")
     mode.add_argument("--files", action="store_true", help="list the files of the code")
     mode.add_argument(
@@ -75,11 +76,9 @@ def _describe(checkpoint: Checkpoint, args: Namespace, terminal: Terminal) -> No
     if args.json:
         terminal.result(json.dumps(_everything(checkpoint), indent=2))
     elif args.packages:
-        for name, facts in Manifest(checkpoint.manifest).distributions.items():
-            terminal.fact(name, str(facts.get("version", "")) if isinstance(facts, dict) else "")
+        terminal.facts(_packages(checkpoint))
     else:
-        for name, value in _facts(checkpoint):
-            terminal.fact(name, value)
+        terminal.facts(_facts(checkpoint))
     if checkpoint.damaged:
         terminal.warnings([f"A more likely snapshot was skipped. {checkpoint.damaged.problem}"])
 
@@ -94,6 +93,11 @@ def _everything(checkpoint: Checkpoint) -> dict[str, object]:
         "other_snapshots": checkpoint.others,
         "manifest": checkpoint.manifest,
     }
+
+
+def _packages(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
+    for name, facts in Manifest(checkpoint.manifest).distributions.items():
+        yield name, str(facts.get("version", "")) if isinstance(facts, dict) else ""
 
 
 def _facts(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
@@ -172,10 +176,11 @@ def files(model: CheckpointReader, terminal: Terminal, below: str = "") -> None:
     """Print the size and path of each file; to a pipe only the paths, unchanged."""
     chosen = (file for file in model.inside.files() if file.path.startswith(below))
     if is_terminal(terminal.out):
-        terminal.paged(
-            f"{format_size(file.size):>9}  {safe(file.path)}{_SIGNS.get(file.kind, '')}"
+        rows = (
+            Labelled(format_size(file.size), f"{safe(file.path)}{_SIGNS.get(file.kind, '')}")
             for file in chosen
         )
+        terminal.paged(terminal.two_columns(rows, 9, "right"))
     else:
         terminal.exact(file.path.encode("utf-8", "surrogateescape") + b"\n" for file in chosen)
 
@@ -218,7 +223,7 @@ def _on_terminal(file: CodeFile, model: CheckpointReader, terminal: Terminal) ->
     first = next(pieces, b"")
     if b"\0" in first[:_BINARY_CHECK]:
         terminal.note(
-            f"{file.path} is no text ({format_size(file.size)}). Into a file it comes as it is:"
+            f"{file.path} is not text ({format_size(file.size)}). To write it to a file:"
             f" jellyml show {pasteable(f'{model.path}:{file.path}')} > FILE"
         )
         return

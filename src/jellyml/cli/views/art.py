@@ -126,7 +126,7 @@ _JELLY = _INK | dict.fromkeys("▗▖▝▘▐▌", 160)
 
 _CLUES = {
     "eat": "They say a picture is worth a thousand words. Here it is worth one: try to quote it.",
-    "undonut": "You may tell jellyml what to do in letters. Nobody says that it must be letters.",
+    "undonut": "You may tell jellyml what to do in letters. Letters are not required.",
     "redo": "What you see is what you can type, if you copy well.",
     "restore": "This box is not only to look at. Mind the quotes around it.",
     "history": "Four donuts in a box say all that this command's name says.",
@@ -136,7 +136,7 @@ _CLUES = {
     "diff": "Spot the differences between these two. They are all that this command needs to hear.",
     "fill": "The jelly goes in from above. So does the picture.",
     "record": "Play it as it is drawn, and what comes after it is recorded.",
-    "strip": "Beside every donut lies what was in it, and the word for that.",
+    "strip": "Next to every donut is what was in it, and the word for that.",
     "log": "The upper donut was first; the others came of it. To say all that, say this.",
     "check": "A star beside a donut asks: is it clean? You may ask so too.",
     "git": "Copy. Paste. Quote. The graph above knows its own name.",

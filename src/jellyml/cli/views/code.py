@@ -5,8 +5,10 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from typing import TYPE_CHECKING, NoReturn
 
+from jellyml.cli.console import console
 from jellyml.cli.terminal import safe
 
 if TYPE_CHECKING:
@@ -18,9 +20,6 @@ _LONGEST = 256 << 10
 _SECONDS = 2.0
 _LONGEST_LINE = 1 << 16
 
-# git's default colours of a patch.
-_BOLD, _RED, _GREEN, _CYAN = "1", "31", "32", "36"
-_OF_LINES = {"+": _GREEN, "-": _RED}
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 
@@ -43,23 +42,27 @@ def _line(line: bytes) -> str:
 
 
 def difference(lines: Iterable[str], *, colour: bool) -> Iterator[str]:
-    """Yield the lines of a patch in git's colours."""
+    """Yield the lines of a patch in git's default colours."""
     if not colour:
         yield from lines
         return
+    from rich.style import Style
+
+    header, position = Style(bold=True), Style(color="cyan")
+    changes = {"+": Style(color="green"), "-": Style(color="red")}
     old = new = 0  # remaining lines of the hunk
     for line in lines:
         hunk = _HUNK.match(line) if not old and not new else None
         if hunk:
             old, new = (int(count or 1) for count in hunk.groups())
-            yield f"\x1b[{_CYAN}m{hunk[0]}\x1b[0m{line[hunk.end() :]}"
+            yield f"{position.render(hunk[0])}{line[hunk.end() :]}"
         elif old or new:
             old -= line[:1] in ("-", " ", "")
             new -= line[:1] in ("+", " ", "")
-            code = _OF_LINES.get(line[:1])
-            yield f"\x1b[{code}m{line}\x1b[0m" if code else line
+            style = changes.get(line[:1])
+            yield style.render(line) if style else line
         else:
-            yield line if line.startswith("\\") else f"\x1b[{_BOLD}m{line}\x1b[0m"
+            yield line if line.startswith("\\") else header.render(line)
 
 
 def highlighted(path: str, lines: Sequence[str], *, colour: bool) -> list[str]:
@@ -71,7 +74,10 @@ def highlighted(path: str, lines: Sequence[str], *, colour: bool) -> list[str]:
             text = _coloured(path, "\n".join(lines))
     except (ImportError, _TooLongError):
         return list(lines)
-    return _as_codes(text)
+    screen = console(StringIO(), colour=True)
+    with screen.capture() as capture:
+        screen.print(text, soft_wrap=True, end="")  # neither wrapped nor cut
+    return capture.get().removesuffix("\n").split("\n")
 
 
 def _coloured(path: str, code: str) -> "Text":
@@ -79,23 +85,6 @@ def _coloured(path: str, code: str) -> "Text":
 
     lexer = Syntax.guess_lexer(path)
     return Syntax(code, lexer, theme="ansi_dark", tab_size=8).highlight(code)
-
-
-def _as_codes(text: "Text") -> list[str]:
-    """Return lines with escape codes, without the wrapping of a rich console."""
-    from rich.console import Console
-
-    console = Console(force_terminal=True, color_system="standard", width=_LONGEST)
-    rendered = []
-    for line in text.split("\n", allow_blank=False):
-        pieces = line.render(console, end="")
-        rendered.append(
-            "".join(
-                style.render(piece, color_system=console._color_system) if style else piece
-                for piece, style, _ in pieces
-            )
-        )
-    return rendered
 
 
 class _TooLongError(Exception): ...

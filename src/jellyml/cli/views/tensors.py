@@ -6,36 +6,39 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from jellyml.cli.terminal import Terminal, safe
-from jellyml.compare.tensors import Difference, DifferenceKind, Weights
+from jellyml.compare.tensors import Difference, Weights
 from jellyml.errors import JellyError, UsageError
 from jellyml.fs.output import Output, OutputKind
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.padding import Padding
+    from rich.table import Table
 
 NO_NAME = "(no name)"  # the only array of a file, such as .npy
 _STATE = re.compile(r"(?:^|\.)optim\w*\.")
 
-_BOLD, _DIM, _RED, _GREEN, _YELLOW = "1", "2", "31", "32", "33"
-_COLOURS: dict[DifferenceKind, str] = {
-    "added": _GREEN,
-    "removed": _RED,
-    "unreadable": _RED,
-    "renamed": _YELLOW,
-    "reshaped": _YELLOW,
-    "retyped": _YELLOW,
-    "changed": _YELLOW,
+_STYLES = {
+    "added": "green",
+    "removed": "red",
+    "unreadable": "red",
+    "renamed": "yellow",
+    "reshaped": "yellow",
+    "retyped": "yellow",
+    "changed": "yellow",
 }
 _BAR = 20  # characters
-_EIGHTHS = " ▏▎▍▌▋▊▉"
-_FULL = "█"
-_WIDEST = (36, 28)  # characters of the name, and of type and shape; longer ones break the column
-_HEADS = ("by", "at most", "share")
 _LEGEND = (
-    "by: norm of the change, by the norm of what was; at most: largest change of one element;",
-    "share: how many of the elements are others.",
+    "by: norm of the change, by the norm of what was; at most: largest change of one element; "
+    "share: how many of the elements are others."
 )
-Row = tuple[DifferenceKind, str, str, tuple[str, str, str], str]
+Row = tuple[str, str, str, str, str, str, str]
 """Kind, name, type and shape, the three amounts, and a remark."""
+_TITLES: Row = ("", "", "", "by", "at most", "share", "")
+_AMOUNTS = range(3, 6)
 
 _MOST = 200  # modules in a plot; with more, the bars are too thin to tell apart
 _LONGEST_NAME = 60
@@ -156,60 +159,78 @@ def share(part: float) -> str:
     return f"{min(percent, 99.99):.3g} %"
 
 
-def table_lines(weights: Weights, terminal: Terminal) -> Iterator[str]:
-    yield terminal.painted(summary(weights), _BOLD)
+def drawing(weights: Weights, terminal: Terminal) -> "Iterator[RenderableType]":
+    """Yield a summary, a chart of the modules, and a table of the arrays, for a terminal."""
+    from rich.text import Text
+
+    yield Text(summary(weights), style="bold")
     modules = by_module(weights.differences)
     if len(modules) > 1 and any(module.change for module in modules):
-        yield from _chart(modules, terminal)
-        yield ""
-    yield from _table(modules, terminal)
+        yield _chart(modules, terminal)
+        yield Text()
+    if modules:
+        yield _table(modules)
     state = [each for each in weights.differences if is_state(each.name)]
     if modules and state:
-        yield f"{counted(state)} in the state of the optimizer (--json names each)."
+        yield Text(f"{counted(state)} in the state of the optimizer (--json names each).")
     if any(each.amount for each in weights.differences):
-        for line in _LEGEND:
-            yield terminal.painted(line, _DIM)
+        yield Text(_LEGEND, style="dim")
 
 
-def _chart(modules: Sequence[Module], terminal: Terminal) -> Iterator[str]:
-    """Yield one bar for each module, as an overview before the table of arrays."""
+def _chart(modules: Sequence[Module], terminal: Terminal) -> "Table":
+    """Return one bar for each module, as an overview before the table of arrays."""
+    from rich.table import Table
+    from rich.text import Text
+
     most = max(module.change for module in modules)
-    width = max(len(safe(module.name)) for module in modules)
-    encoding = getattr(terminal.out, "encoding", None)
+    chart = Table.grid(padding=(0, 1))
+    chart.add_column(overflow="fold")
+    chart.add_column(width=_BAR)
+    chart.add_column(min_width=7, no_wrap=True)
+    chart.add_column(overflow="fold")
     for module in modules:
-        name = terminal.painted(f"{safe(module.name):<{width}}", _BOLD)
-        amount = number(module.change) if module.change else ""
-        bar = _bar(module.change / most, encoding)
-        yield f"{name} {bar} {amount:<7} {counted(module.differences)}"
+        chart.add_row(
+            Text(safe(module.name), style="bold"),
+            _bar(module.change / most, terminal),
+            Text(number(module.change) if module.change else ""),
+            Text(counted(module.differences)),
+        )
+    return chart
 
 
-def _bar(part: float, encoding: str | None) -> str:
-    eighths = round(part * _BAR * 8)
-    if part and not eighths:
-        eighths = 1
-    text = _FULL * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
-    try:
-        text.encode(encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        text = "#" * -(-eighths // 8)
-    return f"{text:<{_BAR}}"
+def _bar(part: float, terminal: Terminal) -> "RenderableType":
+    """Return a bar on which the smallest change shows, in ASCII if the encoding has no blocks."""
+    from rich import bar
+    from rich.progress_bar import ProgressBar
+
+    if terminal.shows("".join((bar.FULL_BLOCK, *bar.END_BLOCK_ELEMENTS))):
+        steps = 8 * _BAR
+        return bar.Bar(steps, 0, max(round(part * steps), bool(part)), width=_BAR)
+    return ProgressBar(_BAR, max(round(part * _BAR), bool(part)), width=_BAR)
 
 
-def _table(modules: Sequence[Module], terminal: Terminal) -> Iterator[str]:
-    rows = [(module.name, list(_rows(module.differences))) for module in modules]
-    all_rows = [row for _, members in rows for row in members]
-    names = min(_WIDEST[0], max((len(row[1]) for row in all_rows), default=0))
-    whats = min(_WIDEST[1], max((len(row[2]) for row in all_rows), default=0))
-    if any(any(row[3]) for row in all_rows):
-        heads = " ".join(f"{head:>8}" for head in _HEADS)
-        yield terminal.painted(f"{'':{2 + 11 + names + 1 + whats}} {heads}", _DIM)
-    for module, members in rows:
-        yield terminal.painted(safe(module) or NO_NAME, _BOLD)
-        for kind, name, shape, amounts, more in members:
-            label = terminal.painted(f"{kind:<10}", _COLOURS[kind])
-            numbers = " ".join(f"{amount:>8}" for amount in amounts) if any(amounts) else ""
-            cells = f"{name:<{names}} {shape:<{whats}} {numbers} {more}"
-            yield f"  {label} {cells}".rstrip()
+def _table(modules: Sequence[Module]) -> "Padding":
+    """Return a table of the arrays, with the name of a module above those of the module."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    groups = [(module.name, list(_rows(module.differences))) for module in modules]
+    columns = [at for at in range(1, 7) if any(row[at] for _, rows in groups for row in rows)]
+    table = Table.grid(padding=(0, 1))
+    table.add_column(min_width=10, no_wrap=True)
+    for at in columns:
+        if at in _AMOUNTS:
+            table.add_column(justify="right", min_width=8, no_wrap=True)
+        else:
+            table.add_column(overflow="fold")
+    table.add_row("", *(Text(_TITLES[at]) for at in columns), style="dim")
+    for name, rows in groups:
+        table.add_row("", Text(safe(name) or NO_NAME, style="bold"))
+        for row in rows:
+            label = Text(row[0], style=_STYLES[row[0]])
+            table.add_row(label, *(Text(row[at]) for at in columns))
+    return Padding(table, (0, 0, 0, 2))
 
 
 def _rows(differences: Sequence[Difference]) -> Iterator[Row]:
@@ -220,10 +241,10 @@ def _rows(differences: Sequence[Difference]) -> Iterator[Row]:
         move = _move(each)
         if move is None or moves[move] < 2:
             short = each.name[len(module_of(each.name)) :].removeprefix(".") or each.name
-            yield each.kind, safe(short) or NO_NAME, what(each), _amounts(each), _more(each)
+            yield each.kind, safe(short) or NO_NAME, what(each), *_amounts(each), _more(each)
         elif move not in reported:
             reported.add(move)
-            yield each.kind, f"{moves[move]} arrays", f"(were in {safe(move[0])})", ("", "", ""), ""
+            yield each.kind, f"{moves[move]} arrays", f"(were in {safe(move[0])})", "", "", "", ""
 
 
 def _amounts(each: Difference) -> tuple[str, str, str]:

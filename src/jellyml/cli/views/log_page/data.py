@@ -61,7 +61,7 @@ def data_of(tree: Lineage, differences: Differences) -> Data:
 
 
 class _Sections:
-    """The distinct sections of manifests, each kept once: most runs share most of theirs."""
+    """The distinct sections of manifests, each stored once: runs have most in common."""
 
     def __init__(self) -> None:
         self.all: list[Facts] = []
