@@ -72,6 +72,7 @@ def hits(path: Path) -> list[str]:
 FILES = (
     *sorted(SOURCE.rglob("*.py")),
     *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "CHANGELOG.md",
     ROOT / "README.md",
     ROOT / "SECURITY.md",
 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jellyml.checkpoint.export import write_bundle
-from jellyml.fs.paths import given
+from jellyml.fs.paths import parse_path
 from jellyml.remote.address import parse_argument
 
 
@@ -22,6 +22,6 @@ class ExtractBundleArgs_dataclass(ExtractBundleArgs):  # noqa: N801 - the name o
 
 def extract_bundle(args: ExtractBundleArgs) -> int:
     """Write the bundle and return 0. Raises JellyError."""
-    output = None if args.output_path is None else given("output_path", args.output_path)
-    write_bundle(parse_argument("model", args.model, given), output)
+    output = None if args.output_path is None else parse_path("output_path", args.output_path)
+    write_bundle(parse_argument("model", args.model, parse_path), output)
     return 0

@@ -536,7 +536,7 @@ def test_a_kill_while_filling_is_resumed(project: Folder, weights: Path) -> None
     for name in ("a.pth", "b.pth", "later.pth"):
         shutil.copy(weights, project.path / name)
     os.utime(project.path / "later.pth", (2e9, 2e9))
-    with plan.kept(Repository.find(project.path)):
+    with plan.persisted(Repository.find(project.path)):
         plan.has_ended(time.time())
         assert next(fill_written([project.path / "a.pth"], plan)).kind == "filled"
         beside = project.path / ".jellyml-record-1-2"
@@ -556,7 +556,7 @@ def test_a_plan_that_is_not_whole_is_passed_over(project: Folder, what: str) -> 
     from jellyml.repo.repository import Repository
 
     plan = snapshot_of(project)
-    with plan.kept(Repository.find(project.path)):
+    with plan.persisted(Repository.find(project.path)):
         assert plan.place
         (plan.place / what).unlink()
     assert recording.resume(project.path) == []
@@ -568,7 +568,7 @@ def test_what_is_kept_is_private(project: Folder) -> None:
     from jellyml.repo.repository import Repository
 
     plan = snapshot_of(project)
-    with plan.kept(Repository.find(project.path)):
+    with plan.persisted(Repository.find(project.path)):
         assert plan.place
         assert plan.place.is_relative_to(project.path / ".git/jellyml/records")
         if os.name != "nt":
@@ -621,7 +621,7 @@ def test_live_claims_nothing_where_another_writes(project: Folder, weights: Path
 
     plan = snapshot_of(project)
     shutil.copy(weights, project.path / "one.pth")
-    with plan.kept(Repository.find(project.path)):
+    with plan.persisted(Repository.find(project.path)):
         plan.mix()
         live = Live(plan, every=0.05)
         for _ in range(3):

@@ -248,7 +248,7 @@ def _check_notes(notes: Mapping[str, object] | None) -> None:
 
 
 def _folder(path: "str | os.PathLike[str] | None") -> Path:
-    folder = paths.given("git_repo_path", "." if path is None else path)
+    folder = paths.parse_path("git_repo_path", "." if path is None else path)
     if not stat.S_ISDIR(paths.mode_of(folder)):
         raise UsageError(f"{folder} is not a folder.", "pass a folder inside the repository.")
     return folder
@@ -258,7 +258,7 @@ def _bundle_output(path: "str | os.PathLike[str] | None") -> Output | None:
     """Return the output of the bundle. Raise UsageError if it cannot be written."""
     if path is None:
         return None
-    place = paths.given("out_git_bundle_path", path)
+    place = paths.parse_path("out_git_bundle_path", path)
     output = Output(place, BUNDLE, "out_git_bundle_path=PATH")
     output.check()
     return output

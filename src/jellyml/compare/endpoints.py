@@ -55,8 +55,8 @@ class Endpoint:
     def manifest(self) -> Manifest | None:
         """Return the recorded manifest, or the one a capture would record; None for a commit."""
         if self.model:
-            found = self.model.manifest
-            return None if found is None else Manifest(found)
+            manifest = self.model.manifest
+            return None if manifest is None else Manifest(manifest)
         if self.kind == "commit" or not self.repository:
             return None
         from jellyml.snapshot import environment

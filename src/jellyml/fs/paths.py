@@ -23,7 +23,7 @@ def path_of(path: "str | os.PathLike[str]", name: str = "") -> Path:
     return result
 
 
-def given(name: str, path: "str | os.PathLike[str]") -> Path:
+def parse_path(name: str, path: "str | os.PathLike[str]") -> Path:
     """Do the same, and make the path absolute."""
     try:
         return path_of(path, name).absolute()
@@ -57,7 +57,7 @@ def mode_of(path: Path) -> int:
         ) from None
 
 
-def standing() -> Path | None:
+def current_folder() -> Path | None:
     """Return the current folder; None if it was removed."""
     try:
         return Path.cwd()

@@ -103,13 +103,13 @@ class _Walk:
         while not stream.eof:
             if self.at == len(self.piece):
                 yield from self._more()
-            given = self.piece[self.at : self.at + _GIVEN]
+            compressed = self.piece[self.at : self.at + _GIVEN]
             try:
-                out = stream.decompress(given, _TAKEN)
+                out = stream.decompress(compressed, _TAKEN)
             except zlib.error:
                 raise _damaged() from None
             # At the end, Python may report the same bytes in both attributes.
-            self.at += len(given) - len(stream.unused_data or stream.unconsumed_tail)
+            self.at += len(compressed) - len(stream.unused_data or stream.unconsumed_tail)
             start += out[: _TWO_SIZES - len(start)]
             done += len(out)
             if done > size:

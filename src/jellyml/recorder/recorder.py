@@ -159,7 +159,7 @@ def _keep_state(
 ) -> Repository | None:
     try:
         repository = Repository.find(code_dir)
-        stack.enter_context(run.kept(repository))
+        stack.enter_context(run.persisted(repository))
     except (JellyError, OSError) as error:
         recorded.problems.append(f"If this is killed, it cannot be resumed: {error}")
         return None

@@ -52,7 +52,7 @@ class RunState:
     ended: float | None = None  # time; files written long after are not of the run
 
     @contextmanager
-    def kept(self, repository: Repository) -> Iterator[None]:
+    def persisted(self, repository: Repository) -> Iterator[None]:
         """Write the state; it stays after the block unless ``done`` is called.
 
         Raises OSError, and ForeignRepository if the git directory does not record this folder.

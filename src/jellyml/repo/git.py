@@ -108,8 +108,8 @@ class Git:
         """
         source = None if isinstance(stdin, bytes) else stdin
         with self.start(*args, stdin=source, stdout=stdout) as process:
-            given = stdin if isinstance(stdin, bytes) else None
-            return self.collect(process, given, accept=accept)[0]
+            data = stdin if isinstance(stdin, bytes) else None
+            return self.collect(process, data, accept=accept)[0]
 
     def collect(
         self,

@@ -79,9 +79,9 @@ def _beyond(command: str, what: str) -> GitError:
 _MISSING = re.compile(r"unable to read [0-9a-f]{40}|bad (?:tree|blob) object|Blob not found")
 
 
-def _reason(said: str) -> str:
+def _reason(output: str) -> str:
     """Return why git stopped, without its warnings."""
-    lines = said.strip().splitlines()
+    lines = output.strip().splitlines()
     if any(line.startswith(("fatal:", "error:")) for line in lines):
         lines = [line for line in lines if not line.startswith("warning:")]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from jellyml.workspace.history import states_of
 from jellyml.workspace.recovery import Repair
 from jellyml.workspace.results import Finding
 from jellyml.workspace.session import Session
-from jellyml.workspace.set_aside import lying
+from jellyml.workspace.set_aside import entries as set_aside_entries
 from jellyml.workspace.store import Store
 
 
@@ -45,7 +45,7 @@ def _damaged(session: Session) -> Iterator[Finding]:
 
 def _set_aside(session: Session) -> Iterator[Finding]:
     numbers = session.store.numbers()
-    for one in lying(session.private):
+    for one in set_aside_entries(session.private):
         message = f"{one.name} is set aside; it is at {session.private / one.place}."
         if one.before in numbers:
             fix = f"jellyml restore {one.before} brings it back; so does jellyml undo, in its turn."
@@ -64,7 +64,7 @@ def _rescued(private: Path) -> Iterator[Finding]:
 def _orphaned(store: Store, private: Path) -> Iterator[Finding]:
     """Report what is kept of a removed worktree. A new worktree may have its name by now."""
     name = private.name.rpartition(".")[0]
-    for one in lying(private):
+    for one in set_aside_entries(private):
         message = f"{one.name}, of the removed worktree {name}, is at {private / one.place}."
         yield Finding(message, False, "move it where you want it.")
     states = [ref for ref, _ in states_of(store, private)]

@@ -14,7 +14,7 @@ from jellyml.workspace import results, set_aside
 from jellyml.workspace.operation_log import Journal, Operation, stacks
 from jellyml.workspace.results import Entry, Moment, Outcome
 from jellyml.workspace.session import Session
-from jellyml.workspace.set_aside import lying
+from jellyml.workspace.set_aside import entries as set_aside_entries
 from jellyml.workspace.store import Store
 
 
@@ -24,7 +24,7 @@ def entries(session: Session) -> list[Entry]:
     undo = {one.number for one in stacks(operations).undo}
     retained = session.store.numbers()
     current = session.current()
-    aside = list(lying(session.private))
+    aside = list(set_aside_entries(session.private))
     listed: dict[int, Entry] = {}
     for one in operations:
         if one.status == "begun":
@@ -146,7 +146,11 @@ def _remove_spent(store: Store) -> None:
     """Remove the folders of removed worktrees that contain nothing any more."""
     for private in store.orphans():
         rescued = any((private / "rescue").rglob("*"))
-        if not rescued and not any(lying(private)) and not any(states_of(store, private)):
+        if (
+            not rescued
+            and not any(set_aside_entries(private))
+            and not any(states_of(store, private))
+        ):
             atomic.remove_tree(private)
 
 
@@ -156,7 +160,7 @@ def _needed_commits(session: Session, without: Iterable[str]) -> set[str]:
     heads = {state.head.commit for state in states if state.head.commit}
     journals = (Journal(private / "ops") for private in session.store.privates())
     heads |= {last.commit for last in map(Journal.last, journals) if last and last.commit}
-    return heads | set(session.store.kept()) if any(s.operation for s in states) else heads
+    return heads | set(session.store.kept_commits()) if any(s.operation for s in states) else heads
 
 
 def _needed_contents(session: Session) -> Iterator[str]:
@@ -174,7 +178,7 @@ def _needed_contents(session: Session) -> Iterator[str]:
 def _refuse_what_is_nowhere_else(session: Session) -> None:
     """Raise JellyError if JellyML keeps files of the user, for any worktree."""
     for private in session.store.privates():
-        for one in lying(private):
+        for one in set_aside_entries(private):
             raise JellyError(
                 f"{one.name} was set aside and not brought back yet;"
                 f" it is at {private / one.place}.",

@@ -17,7 +17,7 @@ KEEP = "refs/jellyml/keep/"
 PACKED_LOCK = "packed-refs.lock"
 
 
-def kept(git: Git, *conditions: str) -> list[str]:
+def list_refs(git: Git, *conditions: str) -> list[str]:
     """Return the names of the refs that keep the user's commits alive."""
     listed = git.run("for-each-ref", "--format=%(refname)", *conditions, KEEP)
     return listed.decode().split()

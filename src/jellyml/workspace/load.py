@@ -203,7 +203,7 @@ def _folds(folder: Path) -> bool:
 
 
 @contextmanager
-def arriving(path: Location, max_unpacked: int) -> Iterator[IncomingSnapshot]:
+def open_incoming(path: Location, max_unpacked: int) -> Iterator[IncomingSnapshot]:
     """Open a checkpoint and start to unpack its code. Raises NoSnapshot, BadSnapshot."""
     checkpoint = Checkpoint.open(path, cache_size=_HELD)
     with suppress(BadSnapshot):
@@ -216,11 +216,11 @@ def arriving(path: Location, max_unpacked: int) -> Iterator[IncomingSnapshot]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The destination. ``lying``: the files in a folder that became a repository."""
+    """The destination. ``existing``: the files in a folder that became a repository."""
 
     repository: Repository
     new: bool = False
-    lying: tuple[bytes, ...] = ()
+    existing: tuple[bytes, ...] = ()
 
 
 @contextmanager
@@ -239,18 +239,18 @@ def load_target(
         try:
             repository = Repository.find(folder)
             half_made = _is_half_made(repository)
-            yield Target(repository, half_made, _lying(repository.root) if half_made else ())
+            yield Target(repository, half_made, _entries(repository.root) if half_made else ())
             return
         except NotARepository:
             if in_git_directory(folder):
                 raise
     remove_tree(folder / _BESIDE)  # left by a killed load
-    existing = _lying(folder)
+    existing = _entries(folder)
     try:
         if fresh and in_git_directory(folder.parent):
             raise UsageError(f"{folder} is in a git directory.", "name a folder outside of it.")
         _make_repository(folder, object_format)
-        yield Target(Repository.find(folder), new=True, lying=existing)
+        yield Target(Repository.find(folder), new=True, existing=existing)
     except BaseException:
         _unmake(folder, created)
         raise
@@ -258,7 +258,7 @@ def load_target(
         _unmake(folder, created)
 
 
-def _lying(folder: Path) -> tuple[bytes, ...]:
+def _entries(folder: Path) -> tuple[bytes, ...]:
     return tuple(os.fsencode(path.name) for path in folder.iterdir() if path.name != ".git")
 
 
@@ -309,5 +309,5 @@ def _is_folder(path: Path) -> bool:
     return stat.S_ISDIR(mode_of(path))
 
 
-def _unmake(folder: Path, made: Path | None) -> None:
-    shutil.rmtree(made or folder / ".git", ignore_errors=True)
+def _unmake(folder: Path, created: Path | None) -> None:
+    shutil.rmtree(created or folder / ".git", ignore_errors=True)

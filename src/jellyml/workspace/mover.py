@@ -94,9 +94,9 @@ class Mover:
         return next(filter(is_folder, places), self.root)
 
     def move(
-        self, moves: Sequence[Move], around: SideEffects, standing: Path | None = None
+        self, moves: Sequence[Move], effects: SideEffects, current_folder: Path | None = None
     ) -> None:
-        """Carry out all changes. ``standing``, a current directory, is never removed."""
+        """Carry out all changes. ``current_folder``, a current directory, is never removed."""
         # A rollback uses the same mover: its record must not include the failed attempt.
         self._made.clear()
         self.stayed.clear()
@@ -104,17 +104,17 @@ class Mover:
         gone = [move.path for move in moves if move.after is None]
         for path in gone:
             self._displace(path)
-        self._remove_empty(gone, around, standing)
-        for name, place in around.aside.items():
+        self._remove_empty(gone, effects, current_folder)
+        for name, place in effects.aside.items():
             self.set_aside(os.fsencode(name), place)
         for move in moves:
             if move.after is not None:
-                self._put(move.path, around)
-        for path in around.make:
-            self._make_folder(path, around)
-        for name, place in around.returns.items():
-            self._bring_back(os.fsencode(place), os.fsencode(name), around)
-        self._chmod({**self._made, **around.modes})
+                self._put(move.path, effects)
+        for path in effects.make:
+            self._make_folder(path, effects)
+        for name, place in effects.returns.items():
+            self._bring_back(os.fsencode(place), os.fsencode(name), effects)
+        self._chmod({**self._made, **effects.modes})
         atomic.sync(self.root, self._touched)
         self._forget()
 
@@ -143,13 +143,15 @@ class Mover:
         return self._mine.folder(b"trash").entry(free_slot(self.trash, path).name)
 
     def _remove_empty(
-        self, gone: Iterable[bytes], around: SideEffects, standing: Path | None
+        self, gone: Iterable[bytes], effects: SideEffects, current_folder: Path | None
     ) -> None:
         """Remove empty folders, deepest first."""
-        emptied = {parent for path in gone for parent in parents(path)} | set(around.unmake)
-        for folder in sorted(emptied - set(around.make), key=lambda one: -one.count(b"/")):
+        emptied = {parent for path in gone for parent in parents(path)} | set(effects.unmake)
+        for folder in sorted(emptied - set(effects.make), key=lambda one: -one.count(b"/")):
             place = self._place(folder)
-            if standing is not None and (place == standing or place in standing.parents):
+            if current_folder is not None and (
+                place == current_folder or place in current_folder.parents
+            ):
                 continue
             try:
                 self._tree.entry(folder).remove_folder()
@@ -160,7 +162,7 @@ class Mover:
                 self._tree.forget()
                 self._touched.add(place.parent)
 
-    def _make_folder(self, path: bytes, around: SideEffects) -> Directory:
+    def _make_folder(self, path: bytes, effects: SideEffects) -> Directory:
         """Open the folder at a path, and create missing folders on the way."""
         directory = self._tree.folder(b"")
         try:
@@ -176,9 +178,9 @@ class Mover:
             with suppress(FileExistsError):
                 entry.make_folder()
                 self._touched.add(directory.path)
-                if around.folders:
+                if effects.folders:
                     # It must be writable until everything in it has been created.
-                    mode = around.folders.folder(folder)
+                    mode = effects.folders.folder(folder)
                     self._made[folder] = mode
                     entry.chmod(mode | 0o700)
             try:
@@ -187,18 +189,18 @@ class Mover:
                 raise UnsafeToContinue(f"{entry.path} appeared where a folder is needed.") from None
         return directory
 
-    def _entry(self, path: bytes, around: SideEffects) -> DirEntry:
+    def _entry(self, path: bytes, effects: SideEffects) -> DirEntry:
         """Return a path's entry in its folder, which is created if missing."""
-        folder = self._make_folder(above(path), around)
+        folder = self._make_folder(above(path), effects)
         return folder.entry(os.fsdecode(path.rpartition(b"/")[2]))
 
-    def _put(self, path: bytes, around: SideEffects) -> None:
+    def _put(self, path: bytes, effects: SideEffects) -> None:
         """Swap the staged file in; the old file goes to the trash.
 
         Idea: put the file at a free name, or exchange it with the existing one, and retry.
         Invariant: a file that appears or disappears meanwhile is never overwritten, only displaced.
         """
-        place = self._entry(path, around)
+        place = self._entry(path, effects)
         staged = self._mine.folder(b"stage").entry(slot(self.stage, path).name)
         self._touched.add(place.directory.path)
         if place.is_folder():
@@ -218,7 +220,7 @@ class Mover:
             below.forget()
         self._tree.forget()
 
-    def _bring_back(self, source: bytes, path: bytes, around: SideEffects) -> None:
+    def _bring_back(self, source: bytes, path: bytes, effects: SideEffects) -> None:
         """Move a set-aside file back, or leave it if its path is taken."""
         try:
             aside = self._mine.entry(source)
@@ -226,7 +228,7 @@ class Mover:
         except (FileNotFoundError, NotADirectoryError):
             return
         try:
-            place = self._entry(path, around)
+            place = self._entry(path, effects)
         except (UnsafeToContinue, NotADirectoryError):
             self.stayed.append((aside.path, self._place(path)))
             return

@@ -97,7 +97,7 @@ def _note(
     mode: int,
     name: bytes,
     prefix: bytes,
-    found: Layout,
+    layout: Layout,
     pending: list[bytes],
     left: LeftInPlace,
 ) -> None:
@@ -106,7 +106,7 @@ def _note(
         return
     if stat.S_ISDIR(mode):
         pending.append(path)
-    _note_mode(mode, path, found.modes)
+    _note_mode(mode, path, layout.modes)
 
 
 def _note_mode(mode: int, path: bytes, modes: Modes) -> None:

@@ -20,7 +20,7 @@ from jellyml.workspace.operation_log import Move, Operation, Verb, stacks
 from jellyml.workspace.plan import Plan, holds, in_the_way, is_there, to_state
 from jellyml.workspace.recovery import Repair
 from jellyml.workspace.results import Change, Entry, Finding, Outcome
-from jellyml.workspace.session import Drafted, Session, Wanted, can_be_written, held
+from jellyml.workspace.session import Drafted, Session, Wanted, can_be_written, hold
 from jellyml.workspace.state import Head, State
 from jellyml.workspace.store import Store
 from jellyml.workspace.transaction import Ready, StaleStat, perform
@@ -41,56 +41,58 @@ def load(
     """Load the code of a checkpoint into the repository around ``folder``, or into ``to``."""
     # Late: the other verbs do not need them, and the formats take long to import.
     from jellyml.remote.address import parse_argument
-    from jellyml.workspace.load import arriving, load_target
+    from jellyml.workspace.load import load_target, open_incoming
 
-    checkpoint = parse_argument("model", model, paths.given)
-    with arriving(checkpoint, max_unpacked) as arrival:
-        place = paths.given("to", to) if to is not None else folder
-        known = arrival.quarantine.object_format
+    checkpoint = parse_argument("model", model, paths.parse_path)
+    with open_incoming(checkpoint, max_unpacked) as incoming:
+        place = paths.parse_path("to", to) if to is not None else folder
+        known = incoming.quarantine.object_format
         with (
             load_target(place, known, fresh=to is not None, dry_run=dry_run) as target,
-            _held(target.repository, leave_nothing=dry_run) as (session, repaired),
+            _session(target.repository, leave_nothing=dry_run) as (session, repaired),
         ):
             go_ahead = unrelated or target.new
-            step = partial(_load, session, arrival, target, dry_run=dry_run, unrelated=go_ahead)
-            outcome = _as_it_lies(step)
-    return _told(outcome, repaired)
+            step = partial(_load, session, incoming, target, dry_run=dry_run, unrelated=go_ahead)
+            outcome = _repeat_if_stale(step)
+    return _with_rollback(outcome, repaired)
 
 
 def undo(repository: Repository) -> Outcome:
     """Go back to the state before the last load, restore or redo."""
-    with _held(repository) as (session, repaired):
+    with _session(repository) as (session, repaired):
         if repaired:
             return results.rolled_back(session.repository.root, repaired, alone=True)
         entries = _with_state(session, stacks(session.journal.operations()).undo)
         if not entries:
             return results.nothing("undo", session.repository.root)
         last = entries[-1]
-        return _as_it_lies(partial(_go, session, "undo", last.before, last))
+        return _repeat_if_stale(partial(_go, session, "undo", last.before, last))
 
 
 def redo(repository: Repository) -> Outcome:
     """Go back to the state before the last undo."""
-    with _held(repository) as (session, repaired):
+    with _session(repository) as (session, repaired):
         entries = _with_state(session, stacks(session.journal.operations()).redo)
         if not entries:
-            return _told(results.nothing("redo", session.repository.root), repaired)
+            return _with_rollback(results.nothing("redo", session.repository.root), repaired)
         last = entries[-1]
-        outcome = _as_it_lies(partial(_go, session, "redo", last.before, last))
-        return _told(outcome, repaired)
+        outcome = _repeat_if_stale(partial(_go, session, "redo", last.before, last))
+        return _with_rollback(outcome, repaired)
 
 
 def restore(repository: Repository, number: int) -> Outcome:
     """Go to any state in the store."""
-    with _held(repository) as (session, repaired):
+    with _session(repository) as (session, repaired):
         if number not in session.store.numbers():
             raise results.no_such_state(number)
-        return _told(_as_it_lies(partial(_go, session, "restore", number, None)), repaired)
+        return _with_rollback(
+            _repeat_if_stale(partial(_go, session, "restore", number, None)), repaired
+        )
 
 
 def repair(repository: Repository) -> Outcome | None:
     """Roll back an interrupted operation. Returns None if there is none."""
-    with _looked_at(repository) as (session, repaired):
+    with _session_or_view(repository) as (session, repaired):
         root = session.repository.root
         if repaired is None and session.is_read_only and session.journal.unfinished():
             return results.waiting(root)
@@ -99,14 +101,14 @@ def repair(repository: Repository) -> Outcome | None:
 
 def history(repository: Repository) -> list[Entry]:
     """Return every state in the store, newest first."""
-    with _looked_at(repository) as (session, _):
+    with _session_or_view(repository) as (session, _):
         return workspace_history.entries(session)
 
 
 def forget(repository: Repository, *, everything: bool) -> Outcome:
     """Remove the last entry, or all entries, from the undo stack."""
-    with _held(repository) as (session, repaired):
-        return _told(workspace_history.forget(session, everything=everything), repaired)
+    with _session(repository) as (session, repaired):
+        return _with_rollback(workspace_history.forget(session, everything=everything), repaired)
 
 
 def prune(
@@ -117,20 +119,20 @@ def prune(
     everything: bool,
 ) -> Outcome:
     """Delete states; with ``everything``, all of JellyML's files in the repository."""
-    with _held(repository) as (session, repaired):
+    with _session(repository) as (session, repaired):
         outcome = workspace_history.prune(session, older_than, larger_than, everything=everything)
         session.is_last = everything
-    return _told(outcome, repaired)
+    return _with_rollback(outcome, repaired)
 
 
 def doctor(repository: Repository) -> list[Finding]:
     """Check the store, log, locks and leftover files; repair what is safe and report the rest."""
-    with _looked_at(repository) as (session, repaired):
+    with _session_or_view(repository) as (session, repaired):
         return examine(session, repaired)
 
 
 @contextmanager
-def _held(
+def _session(
     repository: Repository, *, leave_nothing: bool = False
 ) -> Iterator[tuple[Session, Repair | None]]:
     """Hold the workspace, after a rollback if one is pending.
@@ -138,7 +140,7 @@ def _held(
     A store that did not exist before is removed if ``leave_nothing``, or if no operation began.
     """
     fresh = not Store(repository).base.exists()
-    with held(repository) as session:
+    with hold(repository) as session:
         try:
             yield session, recovery.repair(session)
         finally:
@@ -147,10 +149,10 @@ def _held(
 
 
 @contextmanager
-def _looked_at(repository: Repository) -> Iterator[tuple[Session, Repair | None]]:
-    """Do the same as ``_held``; on a read-only medium, without a rollback."""
+def _session_or_view(repository: Repository) -> Iterator[tuple[Session, Repair | None]]:
+    """Do the same as ``_session``; on a read-only medium, without a rollback."""
     if can_be_written(repository):
-        with _held(repository) as both:
+        with _session(repository) as both:
             yield both
     else:
         yield Session(repository, Store(repository), is_read_only=True), None
@@ -162,35 +164,35 @@ def _with_state(session: Session, entries: Iterable[Operation]) -> list[Operatio
     return [entry for entry in entries if entry.before in numbers]
 
 
-def _as_it_lies(step: Callable[[frozenset[bytes]], Outcome]) -> Outcome:
+def _repeat_if_stale(step: Callable[[frozenset[bytes]], Outcome]) -> Outcome:
     """Run a step; repeat it if files differ from git's status, with these files read."""
     try:
         return step(frozenset())
-    except StaleStat as found:
-        return step(found.paths)
+    except StaleStat as error:
+        return step(error.paths)
 
 
 def _load(
     session: Session,
-    arrival: "IncomingSnapshot",
+    incoming: "IncomingSnapshot",
     target: "Target",
-    strange: frozenset[bytes],
+    stale: frozenset[bytes],
     *,
     dry_run: bool,
     unrelated: bool,
 ) -> Outcome:
     """Put the snapshot's tree in the working tree, and HEAD at its commit."""
     root = session.repository.root
-    mine = arrival.inside(root)
-    parts, known = arrival.files_inside(root), session.repository.object_format
-    objects = (arrival.quarantine.objects,)
-    with session.draft(strange, objects, keep=(*target.lying, *parts)) as drafted:
+    mine = incoming.inside(root)
+    parts, known = incoming.files_inside(root), session.repository.object_format
+    objects = (incoming.quarantine.objects,)
+    with session.draft(stale, objects, keep=(*target.existing, *parts)) as drafted:
         session.mover.prepare()
-        arrival.check_fits(session)
-        moves = arrival.moves(drafted)
+        incoming.check_fits(session)
+        moves = incoming.moves(drafted)
         if not unrelated:
-            _refuse_unrelated(session, arrival, drafted, moves, dry_run=dry_run)
-        staged = arrival.stage(session, drafted, moves)
+            _refuse_unrelated(session, incoming, drafted, moves, dry_run=dry_run)
+        staged = incoming.stage(session, drafted, moves)
         parts -= {move.path for move in staged.moves if move.before}  # those that git tracks
         operation = session.journal.next("load")
         plan = in_the_way(
@@ -200,35 +202,35 @@ def _load(
             object_format=known,
             staying=(*mine, *parts),
         )
-        if target.new and plan.around.aside:
-            raise results.other_files_there(root, plan.around.aside, arrival.path)
+        if target.new and plan.effects.aside:
+            raise results.other_files_there(root, plan.effects.aside, incoming.path)
         stay = [
             move.path for move in staged.moves
             if move.path in parts and not is_there(root, move, known)
         ]  # fmt: skip
-        arrival.warnings.extend(results.parts_that_stay(arrival.path, stay))
+        incoming.warnings.extend(results.parts_that_stay(incoming.path, stay))
         staging.drop(staged.moves, plan.moves, session.mover.stage)
         if dry_run:
             session.mover.sweep()
-            return results.would_load(root, arrival, _changes(plan))
-        commit = arrival.bring_commit(session.store)
+            return results.would_load(root, incoming, _changes(plan))
+        commit = incoming.bring_commit(session.store)
         operation = replace(
-            operation, model=str(arrival.path), commit=commit, made_repository=target.new
+            operation, model=str(incoming.path), commit=commit, made_repository=target.new
         )
-        with arrival.index(session, drafted, commit) as index:
+        with incoming.index(session, drafted, commit) as index:
             wanted = Wanted(Head(None, commit), {}, index)
             notes = perform(session, drafted, Ready(operation, plan, wanted))
-    message = results.loaded(root, arrival, commit, new=target.new)
+    message = results.loaded(root, incoming, commit, new=target.new)
     inside = embedded(root, (move.path for move in plan.moves if move.after))
     warnings = dict.fromkeys(
-        (*notes, *results.pointers(staged.pointers), *results.embedded(inside), *arrival.warnings)
+        (*notes, *results.pointers(staged.pointers), *results.embedded(inside), *incoming.warnings)
     )
     return Outcome("load", root, message, tuple(warnings), _changes(plan), commit)
 
 
 def _refuse_unrelated(
     session: Session,
-    arrival: "IncomingSnapshot",
+    incoming: "IncomingSnapshot",
     drafted: Drafted,
     moves: Sequence[Move],
     *,
@@ -236,11 +238,11 @@ def _refuse_unrelated(
 ) -> None:
     """Raise Unrelated if the code shares nothing with the folder; a dry run only warns."""
     root = session.repository.root
-    lost = arrival.lost_to_unrelated(session, drafted.draft.scan, moves)
+    lost = incoming.lost_to_unrelated(session, drafted.draft.scan, moves)
     if lost and not dry_run:
-        raise results.unrelated(root, arrival.path, lost)
+        raise results.unrelated(root, incoming.path, lost)
     if lost:
-        arrival.warnings.append(results.would_ask(root, lost))
+        incoming.warnings.append(results.would_ask(root, lost))
 
 
 def _go(
@@ -248,12 +250,12 @@ def _go(
     verb: Verb,
     number: int,
     entry: Operation | None,
-    strange: frozenset[bytes],
+    stale: frozenset[bytes],
 ) -> Outcome:
     """Go from the current workspace to a state in the store."""
     root = session.repository.root
     target = session.state(number)
-    with session.draft(strange) as drafted:
+    with session.draft(stale) as drafted:
         session.mover.prepare()
         now = drafted.draft.state
         object_format = session.repository.object_format
@@ -288,7 +290,7 @@ def _go(
         )
         notes += results.pointers(staged.pointers)
         notes += perform(session, drafted, Ready(operation, plan, wanted), after=number)
-    message = results.went(verb, root, head, entry)
+    message = results.moved(verb, root, head, entry)
     return Outcome(verb, root, message, tuple(notes), _changes(plan), head.commit)
 
 
@@ -322,7 +324,7 @@ def _rebased_elsewhere(session: Session, target: State) -> list[str]:
 
 
 def _changes(plan: Plan) -> tuple[Change, ...]:
-    aside = (Change("move aside", name) for name in plan.around.aside)
+    aside = (Change("move aside", name) for name in plan.effects.aside)
     moved = (Change(_kind(move), os.fsdecode(move.path)) for move in plan.moves)
     return (*aside, *moved)
 
@@ -333,7 +335,7 @@ def _kind(move: Move) -> "results.ChangeKind":
     return "delete" if move.after is None else "modify"
 
 
-def _told(outcome: Outcome, repaired: Repair | None) -> Outcome:
+def _with_rollback(outcome: Outcome, repaired: Repair | None) -> Outcome:
     """Prepend the report of a rollback that preceded the operation."""
     if repaired is None:
         return outcome

@@ -29,7 +29,7 @@ class Plan:
     """The paths to move, and the changes that accompany them."""
 
     moves: tuple[Move, ...]
-    around: SideEffects = field(default_factory=SideEffects)
+    effects: SideEffects = field(default_factory=SideEffects)
 
 
 def differences(git: Git, one: str, other: str, *within: str) -> Iterator[Move]:
@@ -100,8 +100,8 @@ def _chmods(git: Git, now: State, target: State, moved: set[bytes]) -> dict[byte
     files = now.modes.files.keys() | target.modes.files.keys()
     folders = now.modes.folders.keys() | target.modes.folders.keys()
     if now.modes.umask != target.modes.umask:  # the defaults differ too
-        held_files, held_folders = _held(git, target)
-        files, folders = files | held_files, folders | held_folders
+        target_files, target_folders = _contents(git, target)
+        files, folders = files | target_files, folders | target_folders
     wanted = {path: target.modes.file(path) for path in files - moved} | {
         path: target.modes.folder(path) for path in folders - moved
     }
@@ -111,11 +111,11 @@ def _chmods(git: Git, now: State, target: State, moved: set[bytes]) -> dict[byte
     differing = {path: mode for path, mode in wanted.items() if mode != had[path]}
     if not differing:
         return {}
-    held_files, held_folders = _held(git, target)
-    return {p: mode for p, mode in differing.items() if p in held_files or p in held_folders}
+    target_files, target_folders = _contents(git, target)
+    return {p: mode for p, mode in differing.items() if p in target_files or p in target_folders}
 
 
-def _held(git: Git, target: State) -> tuple[set[bytes], set[bytes]]:
+def _contents(git: Git, target: State) -> tuple[set[bytes], set[bytes]]:
     """Return the files (without links) and folders of a state."""
     rows = git.run("ls-tree", "-r", "-z", target.files).split(b"\0")[:-1]
     listed = [row.split(b"\t", 1)[1] for row in rows if not row.startswith(SYMLINK)]
@@ -140,7 +140,7 @@ def in_the_way(
     ]
     new = (move.path for move in moves if move.before is None)
     blocking = [one for path in new for one in obstacles(root, path, gone)]
-    for folder in plan.around.make:
+    for folder in plan.effects.make:
         blocking += not_folders(root, (folder, *parents(folder)), gone)
     aside: dict[str, str] = {}
     for path in blocking:
@@ -151,7 +151,7 @@ def in_the_way(
                 "move the checkpoint to another folder, or load with --to DIR.",
             )
         aside.setdefault(os.fsdecode(path), place_aside(number, len(aside)))
-    return replace(plan, moves=tuple(moves), around=replace(plan.around, aside=aside))
+    return replace(plan, moves=tuple(moves), effects=replace(plan.effects, aside=aside))
 
 
 def place_aside(number: int, count: int) -> str:

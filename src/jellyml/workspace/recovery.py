@@ -29,13 +29,13 @@ from jellyml.workspace.state import Head, State, head_of, operation_files
 class Repair:
     """An operation that was rolled back, and the user's paths that were left as they are.
 
-    ``found`` is the state before the rollback; 0 if nothing had changed, or it was not saved.
+    ``state`` is the state before the rollback; 0 if nothing had changed, or it was not saved.
     """
 
     operation: Operation
     put_back: int
-    kept: tuple[str, ...]
-    found: int
+    unchanged: tuple[str, ...]
+    state: int
 
 
 def repair(session: Session, *, own: bool = False) -> Repair | None:
@@ -52,9 +52,9 @@ def repair(session: Session, *, own: bool = False) -> Repair | None:
     unchanged = [str(path) for path in session.mover.rescue(operation)]
     unchanged += _bring_back(session, operation)
     moves = _three_way(session, operation, unchanged)
-    around = _around(session, operation, before, moves, unchanged)
+    effects = _side_effects(session, operation, before, moves, unchanged)
     _stage(session, moves, before)
-    session.mover.move(moves, around, paths.standing())
+    session.mover.move(moves, effects, paths.current_folder())
     unchanged += (str(place) for _, place in session.mover.stayed)
     unchanged += map(str, session.mover.rescue(operation))
     unchanged += _restore_operation(session, operation, before)
@@ -115,8 +115,8 @@ def _written_since(thing: Path, moment: float) -> Iterator[str]:
             yield str(thing / path)
 
 
-def _three_way(session: Session, operation: Operation, kept: list[str]) -> list[Move]:
-    """Return what to restore. Paths that the user changed are added to ``kept``."""
+def _three_way(session: Session, operation: Operation, unchanged: list[str]) -> list[Move]:
+    """Return what to restore. Paths that the user changed are added to ``unchanged``."""
     moves: list[Move] = []
     for move in operation.moves:
         now = on_disk_now(session, move.path)
@@ -125,23 +125,23 @@ def _three_way(session: Session, operation: Operation, kept: list[str]) -> list[
         if now is None or now == move.after:
             moves.append(Move(move.path, now, move.before))
         elif os.fsdecode(move.path) not in operation.aside:
-            kept.append(str(at(session.repository.root, move.path)))
+            unchanged.append(str(at(session.repository.root, move.path)))
     back = [move.path for move in moves if move.after is not None]
-    blocked = set(back) - set(_free(session, back, moves, kept))
+    blocked = set(back) - set(_free(session, back, moves, unchanged))
     return [move for move in moves if move.path not in blocked]
 
 
 def _free(
-    session: Session, paths: Iterable[bytes], moves: Iterable[Move], kept: list[str]
+    session: Session, paths: Iterable[bytes], moves: Iterable[Move], unchanged: list[str]
 ) -> Iterator[bytes]:
-    """Yield the paths that nothing of the user blocks. What blocks one is added to ``kept``."""
+    """Yield the paths that no file of the user blocks. Blocking files go to ``unchanged``."""
     root = session.repository.root
     gone = {move.path for move in moves if move.before is not None}
     for path in paths:
         blocking = [str(at(root, one)) for one in obstacles(root, path, gone)]
         if not blocking:
             yield path
-        kept += (one for one in blocking if one not in kept)
+        unchanged += (one for one in blocking if one not in unchanged)
 
 
 def on_disk_now(session: Session, path: bytes) -> BlobRef:
@@ -206,8 +206,12 @@ def _from_trash(trash: dict[BlobRef, Path], move: Move, before: State, fresh: Pa
     return True
 
 
-def _around(
-    session: Session, operation: Operation, before: State, moves: Sequence[Move], kept: list[str]
+def _side_effects(
+    session: Session,
+    operation: Operation,
+    before: State,
+    moves: Sequence[Move],
+    unchanged: list[str],
 ) -> SideEffects:
     """Return the accompanying changes: set-aside files return, folders and modes are restored."""
     modes = operation.facts.get("modes")
@@ -224,7 +228,7 @@ def _around(
     }
     root = session.repository.root
     half = {path for path, place in aside.items() if _is_half_carried(session, path, place)}
-    free = half | set(_free(session, aside.keys() - half, moves, kept))
+    free = half | set(_free(session, aside.keys() - half, moves, unchanged))
     gone = {move.path for move in moves if move.before is not None}
     return SideEffects(
         modes=chmods | {path: before.modes.folder(path) for path in folders},

@@ -81,12 +81,12 @@ def no_such_state(number: int) -> JellyError:
     return UsageError(f"There is no state {number}.", "jellyml history")
 
 
-def loaded(root: Path, arrival: "IncomingSnapshot", commit: str, *, new: bool) -> tuple[str, ...]:
+def loaded(root: Path, incoming: "IncomingSnapshot", commit: str, *, new: bool) -> tuple[str, ...]:
     """Describe the result of a load, how to continue, and how to go back."""
-    lines = [f"The code of {arrival.path.name} is loaded into {root}."]
-    if arrival.checkpoint.damaged:
-        lines.append(f"Another snapshot in the file was skipped: {arrival.checkpoint.damaged}")
-    branch = arrival.manifest.branch
+    lines = [f"The code of {incoming.path.name} is loaded into {root}."]
+    if incoming.checkpoint.damaged:
+        lines.append(f"Another snapshot in the file was skipped: {incoming.checkpoint.damaged}")
+    branch = incoming.manifest.branch
     origin = f", captured on branch {branch}" if branch else ""
     git = f"git{_there(root, '-C')}"
     short = commit[:_SHORT]
@@ -98,10 +98,10 @@ def loaded(root: Path, arrival: "IncomingSnapshot", commit: str, *, new: bool) -
     return tuple(lines)
 
 
-def would_load(root: Path, arrival: "IncomingSnapshot", changes: tuple[Change, ...]) -> Outcome:
+def would_load(root: Path, incoming: "IncomingSnapshot", changes: tuple[Change, ...]) -> Outcome:
     count = f"{len(changes)} path{'' if len(changes) == 1 else 's'}"
-    message = f"Loading {arrival.path.name} would change {count} in {root}. Nothing was changed."
-    return Outcome("load", root, (message,), tuple(arrival.warnings), changes)
+    message = f"Loading {incoming.path.name} would change {count} in {root}. Nothing was changed."
+    return Outcome("load", root, (message,), tuple(incoming.warnings), changes)
 
 
 def other_files_there(root: Path, aside: Mapping[str, str], model: "Location") -> JellyError:
@@ -129,7 +129,7 @@ def would_ask(root: Path, count: int) -> str:
     )
 
 
-def went(verb: str, root: Path, head: "Head", entry: "Operation | None") -> tuple[str, ...]:
+def moved(verb: str, root: Path, head: "Head", entry: "Operation | None") -> tuple[str, ...]:
     """Describe where the user is after an undo, redo or restore."""
     done = {
         "undo": f"The {entry.verb if entry else ''} is undone",
@@ -155,7 +155,7 @@ def went(verb: str, root: Path, head: "Head", entry: "Operation | None") -> tupl
 
 def _there(root: Path, option: str) -> str:
     """Return the option that makes a command apply to ``root`` from the current folder."""
-    here = paths.standing()
+    here = paths.current_folder()
     if here is not None and here.resolve().is_relative_to(root.resolve()):
         return ""
     return f" {option} {pasteable(root)}"
@@ -166,13 +166,15 @@ def rolled_back(root: Path, repaired: "Repair", *, alone: bool) -> Outcome:
     verb = repaired.operation.verb
     message = f"A {verb} that was interrupted was rolled back ({repaired.put_back} paths put back)."
     lines = [message]
-    if alone and not repaired.kept:
+    if alone and not repaired.unchanged:
         lines.append("Everything is as it was before it.")
-    if repaired.found:
+    if repaired.state:
         lines.append(
-            f"How it was found is kept: jellyml restore {repaired.found}{_there(root, '-c')}"
+            f"How it was found is kept: jellyml restore {repaired.state}{_there(root, '-c')}"
         )
-    warnings = tuple(f"{path} was changed since, and was left as it is." for path in repaired.kept)
+    warnings = tuple(
+        f"{path} was changed since, and was left as it is." for path in repaired.unchanged
+    )
     return Outcome("undo", root, tuple(lines), warnings)
 
 
@@ -187,7 +189,7 @@ def waiting(root: Path) -> Outcome:
 def failed(verb: str, error: OSError, repaired: "Repair | None" = None) -> JellyError:
     """Return the error for a system fault, after everything was restored."""
     where = f" ({error.filename})" if error.filename else ""
-    left = "".join(f" {path} was left as it is." for path in repaired.kept) if repaired else ""
+    left = "".join(f" {path} was left as it is." for path in repaired.unchanged) if repaired else ""
     return UnsafeToContinue(
         f"The {verb} failed: {error.strerror or error}{where}. The workspace is as it was.{left}",
         "mend the cause and try again.",
@@ -231,8 +233,8 @@ def set_aside(private: Path, aside: Mapping[str, str]) -> list[str]:
     ]
 
 
-def stays_aside(lying: Path, place: Path) -> str:
-    return f"{place} was not brought back, something else is in its place: it is at {lying}."
+def stays_aside(source: Path, place: Path) -> str:
+    return f"{place} was not brought back, something else is in its place: it is at {source}."
 
 
 def typed_meanwhile(path: str) -> str:

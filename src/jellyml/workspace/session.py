@@ -25,7 +25,7 @@ from jellyml.workspace.on_disk import LeftInPlace
 from jellyml.workspace.operation_log import Journal, Operation
 from jellyml.workspace.plan import Plan
 from jellyml.workspace.state import Head, State, head_ref, read
-from jellyml.workspace.state_builder import Draft, left_lying, look, make_draft
+from jellyml.workspace.state_builder import Draft, left_in_place, look, make_draft
 from jellyml.workspace.store import Store
 
 LOCK_WAIT = 10.0  # seconds for another jellyml command
@@ -88,25 +88,25 @@ class Session:
     @contextmanager
     def draft(
         self,
-        strange: frozenset[bytes] = frozenset(),
+        stale: frozenset[bytes] = frozenset(),
         objects: tuple[Path, ...] = (),
         keep: tuple[bytes, ...] = (),
     ) -> Iterator["Drafted"]:
         """Yield the current workspace in a scratch directory that also reads ``objects``.
 
-        ``strange`` files are read even if git reports them as unchanged.
+        ``stale`` files are read even if git reports them as unchanged.
         """
         nearest = self._nearest()
         inherited = LeftInPlace((*(nearest[1].left.paths if nearest else ()), *keep))
         tree = look(self.repository, inherited)
-        left = left_lying(tree.selection, inherited)
+        left = left_in_place(tree.selection, inherited)
         object_stores = (*objects, self.store.bare / "objects")
         with scratch(tree.selection.scan, objects=object_stores, near=self.private) as place:
             # An index of 5 MB is written in half the time and is one per cent larger.
             place = replace(place, git=place.git.configured(core__compression="1"))
             head = Head(head_ref(self.repository), tree.selection.scan.head)
-            draft = make_draft(place, tree, left, head, self.repository, strange)
-            yield Drafted(place, draft, is_sure=bool(strange))
+            draft = make_draft(place, tree, left, head, self.repository, stale)
+            yield Drafted(place, draft, is_sure=bool(stale))
 
     def keep(self, drafted: "Drafted") -> int:
         """Save a draft as a state. Returns the nearest state's number if they are equal."""
@@ -134,7 +134,7 @@ class Session:
         """Carry out a staged operation. Returns where files that changed meanwhile were saved."""
         self.mover.check_writable(plan.moves)
         self.journal.write(operation)
-        self.mover.move(plan.moves, plan.around, paths.standing())
+        self.mover.move(plan.moves, plan.effects, paths.current_folder())
         gitdir.put_operation(self.repository.git_dir, wanted.operation)
         reason = f"jellyml: {operation.verb}"
         branch = operation.facts.get("branch")
@@ -190,7 +190,7 @@ class Drafted:
 
 
 @contextmanager
-def held(repository: Repository) -> Iterator[Session]:
+def hold(repository: Repository) -> Iterator[Session]:
     """Hold the workspace against other jellyml commands, and its index against git.
 
     All worktrees of a repository share the store, and so the lock. Order: check the folder, take

@@ -26,7 +26,7 @@ class Aside:
     before: int  # the number of the state that it belongs to
 
 
-def lying(private: Path) -> Iterator[Aside]:
+def entries(private: Path) -> Iterator[Aside]:
     """Yield everything that is set aside in a worktree, in order."""
     if not (private / "aside").exists():
         return
@@ -53,7 +53,7 @@ def of(private: Path, operation: Operation) -> Iterator[Aside]:
 def coming_back(private: Path, number: int) -> dict[str, str]:
     """Return what is restored with a state: per path its own file, or the next later one."""
     chosen: dict[str, Aside] = {}
-    for one in lying(private):
+    for one in entries(private):
         known = chosen.get(one.name)
         if one.before >= number and (known is None or one.before <= known.before):
             chosen[one.name] = one
@@ -66,27 +66,28 @@ class _Way:
 
     root: Path
     gone: frozenset[bytes]  # files that the plan removes
-    held: Callable[[bytes], bool]  # whether the target state contains a path
+    contains: Callable[[bytes], bool]  # whether the target state contains a path
     aside: dict[str, str]
     back: dict[str, str]
     number: int
 
-    def bring(self, path: bytes, lying: Path, place: str) -> None:
+    def bring(self, path: bytes, source: Path, place: str) -> None:
         """Restore one file. It stays set aside if the target state has something at its path."""
-        folder_of_both = is_folder(lying) and self._holds_folder(path)
-        if (self.held(path) and not folder_of_both) or any(map(self._holds_file, parents(path))):
+        both_are_folders = is_folder(source) and self._is_folder(path)
+        is_taken = self.contains(path) and not both_are_folders
+        if is_taken or any(map(self._is_file, parents(path))):
             return
         for parent in not_folders(self.root, parents(path), self.gone):
             self._set_aside(parent)
-        self._bring(path, lying, place)
+        self._bring(path, source, place)
 
-    def _bring(self, path: bytes, lying: Path, place: str) -> None:
-        if is_folder(lying) and self._holds_folder(path):  # both are folders: merge entry by entry
-            for piece in sorted(lying.iterdir()):
+    def _bring(self, path: bytes, source: Path, place: str) -> None:
+        if is_folder(source) and self._is_folder(path):  # both are folders: merge entry by entry
+            for piece in sorted(source.iterdir()):
                 name = os.fsencode(piece.name)
                 self._bring(path + b"/" + name, piece, f"{place}/{piece.name}")
             return
-        if not self.held(path) and path not in self.gone:
+        if not self.contains(path) and path not in self.gone:
             there = at(self.root, path)
             if os.path.lexists(there) and (
                 not is_folder(there) or holds_more(self.root, there, self.gone)
@@ -94,11 +95,11 @@ class _Way:
                 self._set_aside(path)
         self.back[os.fsdecode(path)] = place
 
-    def _holds_folder(self, path: bytes) -> bool:
-        return self.held(path + b"/")
+    def _is_folder(self, path: bytes) -> bool:
+        return self.contains(path + b"/")
 
-    def _holds_file(self, path: bytes) -> bool:
-        return self.held(path) and not self._holds_folder(path)
+    def _is_file(self, path: bytes) -> bool:
+        return self.contains(path) and not self._is_folder(path)
 
     def _set_aside(self, path: bytes) -> None:
         self.aside.setdefault(os.fsdecode(path), place_aside(self.number, len(self.aside)))
@@ -110,21 +111,21 @@ def returning(
     things: Mapping[str, str],
     plan: Plan,
     number: int,
-    held: Callable[[bytes], bool],
+    contains: Callable[[bytes], bool],
 ) -> Plan:
     """Return the plan with ``things`` restored, and what is in their places set aside.
 
-    ``held`` returns whether the target state contains a path, or anything below it. Such a path
+    ``contains`` returns whether the target state contains a path, or anything below it. Such a path
     stays, and the set-aside file for it stays set aside.
     """
     way = _Way(
         root,
         frozenset(move.path for move in plan.moves if move.after is None),
-        held,
-        dict(plan.around.aside),
+        contains,
+        dict(plan.effects.aside),
         {},
         number,
     )
     for name, place in sorted(things.items()):
         way.bring(os.fsencode(name), private / place, place)
-    return replace(plan, around=replace(plan.around, aside=way.aside, returns=way.back))
+    return replace(plan, effects=replace(plan.effects, aside=way.aside, returns=way.back))

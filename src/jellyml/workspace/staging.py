@@ -227,13 +227,13 @@ def free_slot(folder: Path, path: bytes) -> Path:
     return next(place for place in places if not os.path.lexists(place))
 
 
-def path_of(lying: Path, slots: Mapping[str, bytes]) -> bytes:
+def path_of(source: Path, slots: Mapping[str, bytes]) -> bytes:
     """Return the path for a file in a flat folder; ``slots`` are the paths by slot.
 
     The file may be below a slot, if a folder was in a file's place. A name that is not a slot is
     returned unchanged.
     """
-    first, *rest = lying.parts
+    first, *rest = source.parts
     path = slots.get(Path(first).stem, os.fsencode(first))
     return os.fsencode(Path(os.fsdecode(path), *rest))
 

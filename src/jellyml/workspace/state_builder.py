@@ -92,7 +92,7 @@ def _of_checkpoints(selection: Selection) -> Iterator[bytes]:
     return (path for path in untracked if not filled.isdisjoint(paths.parents(path)))
 
 
-def left_lying(selection: Selection, inherited: LeftInPlace) -> LeftInPlace:
+def left_in_place(selection: Selection, inherited: LeftInPlace) -> LeftInPlace:
     """Return all paths that a state leaves in place: ignored, left out, inherited."""
     paths = [os.fsencode(one.path) for one in selection.left_out]
     paths += _of_checkpoints(selection)
@@ -109,12 +109,12 @@ def make_draft(
     left: LeftInPlace,
     now: Head,
     repository: Repository,
-    strange: frozenset[bytes],
+    stale: frozenset[bytes],
 ) -> Draft:
     """Build the state of the scanned workspace in a scratch directory."""
     selection, scanned = tree.selection, tree.selection.scan
     raw = workspace_on_disk.raw(scanned, place)
-    reread = {path: on_disk(selection.root, path) for path in strange}
+    reread = {path: on_disk(selection.root, path) for path in stale}
     overlay = {**selection.overlay, **raw.overlay, **reread}
     # Paths that a sparse checkout omits are absent: a state records the disk, not the code.
     for prefix, layer in scanned.layers():
@@ -138,12 +138,12 @@ def make_draft(
         staged=frozenset(_staged(scanned, parts)),
     )
     tracked = _tracked(repository, selection, left)
-    around = partial(workspace_on_disk.layout, repository.root, left, tracked)
-    beside = _beside(state, index, shared, operation, around)
+    layout = partial(workspace_on_disk.layout, repository.root, left, tracked)
+    beside = _beside(state, index, shared, operation, layout)
     commit = place.commit(header(0, None), _lines(place, as_is, tree.contents, beside))
     named = [now.commit, *_named_commits(repository.git, operation.values())]
     built = read(place.git, commit)
-    clean = raw.overlay.keys() | raw.lfs.keys() | strange
+    clean = raw.overlay.keys() | raw.lfs.keys() | stale
     converted = frozenset(clean - selection.overlay.keys())
     commits = tuple(one for one in named if one)
     return Draft(scanned, as_is, built, commits, converted, tuple(raw.lfs.values()))
@@ -175,10 +175,10 @@ def _lines(
     yield from beside
 
 
-def _staged(found: Scan, index: Iterable[bytes]) -> Iterator[str]:
+def _staged(scan: Scan, index: Iterable[bytes]) -> Iterator[str]:
     """Yield blobs that only the index has. git does not list an intent-to-add file."""
-    yield from (oid.decode() for oid in found.staged)
-    empty = _EMPTY_BLOB[found.repository.object_format]
+    yield from (oid.decode() for oid in scan.staged)
+    empty = _EMPTY_BLOB[scan.repository.object_format]
     if any(bytes.fromhex(empty) in part for part in index):
         yield empty
 
@@ -188,7 +188,7 @@ def _beside(
     index: bytes | None,
     shared: Mapping[str, bytes],
     operation: Mapping[str, bytes],
-    around: Callable[[], Layout],
+    layout: Callable[[], Layout],
 ) -> Iterator[Change]:
     """Yield the contents of a state apart from its files."""
     for name, content in shared.items():
@@ -203,7 +203,7 @@ def _beside(
     if index is not None:
         yield Change(b"index", b"100644", content=index)
     # The walk comes last, while git processes the index: both run at the same time.
-    disk_layout = around()
+    disk_layout = layout()
     whole = replace(state, modes=disk_layout.modes, empty=frozenset(disk_layout.empty))
     yield Change(b"state.json", b"100644", content=as_json(whole))
 

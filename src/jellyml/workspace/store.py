@@ -255,10 +255,10 @@ class Store:
             return
         walk = ("rev-list", "--objects", "--quiet", commit, "--not", "--all")
         if not self.repository.git.succeeds(*walk):
-            revisions = [commit, *(f"^{one}" for one in self.kept())]
+            revisions = [commit, *(f"^{one}" for one in self.kept_commits())]
             store_packs.write(self.git, self._their_packs, revisions)
 
-    def kept(self) -> list[str]:
+    def kept_commits(self) -> list[str]:
         """Return the user's commits that JellyML's refs keep alive."""
         listed = self.repository.git.run("for-each-ref", "--format=%(objectname)", KEEP)
         return listed.decode().split()
@@ -292,7 +292,7 @@ class Store:
         """Delete keep refs whose commits no state is based on any more."""
         git = replace(self.user, objects=(self.bare / "objects",))
         others = [f"--no-merged={commit}" for commit in sorted(needed)]
-        keep_refs.drop(self.repository, self.private, keep_refs.kept(git, *others))
+        keep_refs.drop(self.repository, self.private, keep_refs.list_refs(git, *others))
 
     def _pack_without(self, gone: Container[str]) -> str:
         """Write one pack of everything except the ``gone`` refs; return its name.
@@ -303,7 +303,7 @@ class Store:
         listed = self.git.run("for-each-ref", "--format=%(objectname) %(refname)").decode()
         rows = (line.split(" ") for line in listed.splitlines())
         revisions = [oid for oid, ref in rows if ref not in gone]
-        revisions += (f"^{one}" for one in self.kept())
+        revisions += (f"^{one}" for one in self.kept_commits())
         return store_packs.write(self.git, self.packs, revisions)
 
     def remove(self) -> None:
@@ -312,7 +312,7 @@ class Store:
         The folder is renamed first. So a killed removal has removed nothing, or is finished by the
         next command.
         """
-        keep_refs.drop(self.repository, self.private, keep_refs.kept(self.repository.git))
+        keep_refs.drop(self.repository, self.private, keep_refs.list_refs(self.repository.git))
         keep_refs.remove_folders(self.repository.common_dir)
         worktrees.unmark_all(self.repository)
         self.finish_removal()

@@ -57,7 +57,7 @@ def perform(session: Session, drafted: Drafted, ready: Ready, after: int = 0) ->
             _take_back(session, operation, error)
             raise
     notes = [results.commits_saved(branch)] if branch else []
-    notes += results.set_aside(session.private, ready.plan.around.aside)
+    notes += results.set_aside(session.private, ready.plan.effects.aside)
     notes += (results.stays_aside(*one) for one in session.mover.stayed)
     return notes + [results.typed_meanwhile(path) for path in saved]
 
@@ -109,11 +109,11 @@ def _recorded(
     plan, wanted = ready.plan, ready.wanted
     moves = tuple(_as_on_disk(session, move, now) for move in plan.moves)
     added = {parent for move in moves if not move.before for parent in parents(move.path)}
-    folders = (added | set(plan.around.make)) - now.empty
+    folders = (added | set(plan.effects.make)) - now.empty
     facts: dict[str, object] = {
         "head": [wanted.head.ref, wanted.head.commit],
         "operation": {name: gitdir.digest(data) for name, data in wanted.operation.items()},
-        "returns": dict(plan.around.returns),
+        "returns": dict(plan.effects.returns),
         "modes": _modes_now(session.repository.root, plan),
         "folders": sorted(map(os.fsdecode, folders)),
         "branch": branch,
@@ -123,7 +123,7 @@ def _recorded(
         before=before,
         changed=len(moves),
         moves=moves,
-        aside=dict(plan.around.aside),
+        aside=dict(plan.effects.aside),
         facts=facts,
     )
 
@@ -137,7 +137,7 @@ def _as_on_disk(session: Session, move: Move, now: State) -> Move:
 
 def _modes_now(root: Path, plan: Plan) -> dict[str, int]:
     modes = {}
-    for name in map(os.fsdecode, plan.around.modes):
+    for name in map(os.fsdecode, plan.effects.modes):
         with suppress(FileNotFoundError, NotADirectoryError):
             modes[name] = (root / name).lstat().st_mode & 0o7777
     return modes

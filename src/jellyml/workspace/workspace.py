@@ -26,7 +26,7 @@ class Workspace:
     """
 
     def __init__(self, folder: "str | os.PathLike[str]" = ".") -> None:
-        self._asked = paths.given("folder", folder)
+        self._folder = paths.parse_path("folder", folder)
 
     def load(
         self,
@@ -49,7 +49,7 @@ class Workspace:
         from jellyml.workspace import operations
 
         return operations.load(
-            self._asked,
+            self._folder,
             model,
             to,
             dry_run=dry_run,
@@ -156,6 +156,6 @@ class Workspace:
         return self.history_path
 
     def _repository(self) -> Repository:
-        if not stat.S_ISDIR(paths.mode_of(self._asked)):
-            raise UsageError(f"{self._asked} is not a folder.", "pass a folder in a repository.")
-        return Repository.find(self._asked)
+        if not stat.S_ISDIR(paths.mode_of(self._folder)):
+            raise UsageError(f"{self._folder} is not a folder.", "pass a folder in a repository.")
+        return Repository.find(self._folder)
