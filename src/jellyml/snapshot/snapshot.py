@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 from jellyml.errors import JellyError, JellyWarning
-from jellyml.formats import safetensors
 from jellyml.formats.record import KEY, MANIFEST_KEY
 from jellyml.snapshot import serialization
 from jellyml.snapshot.facts import CodeFacts, LeftOut, format_size
@@ -20,8 +19,7 @@ from jellyml.snapshot.manifest import with_notes
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Characters of base64; the rest of the header is for the names of the tensors.
-_LARGEST_TEXTS = safetensors.LONGEST_HEADER - 1_000_000
+_FOR_NAMES = 1_000_000  # bytes of a safetensors header for the names of the tensors
 
 
 class Snapshot(dict[str, "Tensor"]):
@@ -74,8 +72,10 @@ class Snapshot(dict[str, "Tensor"]):
         Loaders do not read it as a tensor. The Hugging Face hub reads headers up to 25,000,000
         bytes. Code that is too large for one is left out, with a JellyWarning.
         """
+        from jellyml.formats.safetensors import LONGEST_HEADER  # late: no capture needs it
+
         records = {KEY: self.filling, MANIFEST_KEY: self.manifest}
-        if sum(map(len, records.values())) * 4 > _LARGEST_TEXTS * 3:
+        if sum(map(len, records.values())) * 4 > (LONGEST_HEADER - _FOR_NAMES) * 3:
             size = format_size(len(self.filling))
             warnings.warn(
                 f"The code is too large for the header of a safetensors file: {size}. The file will"
