@@ -29,8 +29,8 @@ class Policy:
 
 # A smaller answer takes as long as one of 64 KiB.
 SEARCH = Policy(block=64 << 10, retained=256 << 20, in_order=False)
-# The first block, and one for each thread that reads the file.
-ARRAYS = Policy(block=1 << 20, retained=4 << 20, in_order=True)
+# The first block, and one for each of the two threads that read the file.
+ARRAYS = Policy(block=1 << 20, retained=3 << 20, in_order=True)
 
 
 class Ranges(Protocol):
