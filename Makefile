@@ -62,7 +62,7 @@ docs-example: .venv-bench/ready
 test-formats: .venv-formats/ready
 	rm -rf build/formats
 	.venv-formats/bin/python -m pytest -ra -n auto -c /dev/null --rootdir=. \
-	  -o pythonpath="src tests" -p no:cacheprovider \
+	  -o pythonpath="src tests tests/support" -p no:cacheprovider \
 	  tests/integrations $(wildcard tests/formats_real/every_*.py)
 	.venv-formats/bin/python tests/formats_real/table.py build/formats
 

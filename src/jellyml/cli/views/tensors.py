@@ -32,8 +32,8 @@ _STYLES = {
 }
 _BAR = 20  # characters
 _LEGEND = (
-    "by: norm of the change, by the norm of what was; at most: largest change of one element; "
-    "share: how many of the elements are others."
+    "by: norm of the change relative to the norm before; at most: largest change of one element; "
+    "share: elements that differ."
 )
 Row = tuple[str, str, str, str, str, str, str]
 """Kind, name, type and shape, the three amounts, and a remark."""
@@ -305,7 +305,7 @@ def draw(weights: Weights, target: Output, title: str) -> None:
     axes.margins(y=0.01)
     relative = selection[0].measure == "relative"
     axes.set_xlabel(
-        "norm of the change, by the norm of what was" if relative else "share that changed"
+        "norm of the change relative to the norm before" if relative else "share that changed"
     )
     kind = target.path.suffix.removeprefix(".").lower() or "png"
     buffer = BytesIO()

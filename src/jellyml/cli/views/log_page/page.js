@@ -143,7 +143,7 @@ function key() {
     element.appendChild(make("i")).style.opacity = strength({ by });
     element.append(make("span", by >= 0.01 ? String(by) : by.toExponential(0)));
   }
-  element.append(make("span", "norm of the change, by the norm of what was; empty: the same, or not there"));
+  element.append(make("span", "norm of the change relative to the norm before; empty: unchanged, or missing"));
   return element;
 }
 
