@@ -22,8 +22,8 @@ import nobody
 from captures import kept, taken, unpacked, untouched, walked
 from conftest import Folder
 from jellyml.capture import bundle
-from jellyml.capture.bundle import Budget
 from jellyml.capture.capture import Options, capture
+from jellyml.capture.history_limits import HistoryLimits
 from jellyml.errors import (
     ForeignRepository,
     GitError,
@@ -225,9 +225,12 @@ def test_a_history_that_is_cut(
     assert bool(code_of(snapshot).get("cut")) == (head.stands_for is not None) == (keep != 1000)
 
 
-def test_auto_keeps_within_its_budget(merged: Folder) -> None:
-    for budget, reason in ((Budget(size=600), "more than"), (Budget(seconds=0.0), "to count")):
-        found = capture(merged.path, Options(budget=budget), None)
+def test_auto_keeps_within_its_limits(merged: Folder) -> None:
+    for limits, reason in (
+        (HistoryLimits(size=600), "more than"),
+        (HistoryLimits(objects=-1), "too many objects to count"),
+    ):
+        found = capture(merged.path, Options(history_limits=limits), None)
         assert reason in found.facts.cut
         assert serialization.parse_header(found.filling[:1024]).stands_for == found.facts.commit
     assert capture(merged.path, Options(), None).facts.cut == ""

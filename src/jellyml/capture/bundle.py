@@ -4,16 +4,14 @@ import hashlib
 import io
 import os
 import re
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from typing import IO, Literal
+from typing import Literal
 
+from jellyml.capture.history_limits import HistoryLimits, cost_of_counting
 from jellyml.errors import GitError, TookTooLong
-from jellyml.repo.git import Git, kill
+from jellyml.repo.git import Git
 from jellyml.secrets.patterns import in_content
 from jellyml.snapshot import serialization
 from jellyml.snapshot.facts import Credential
@@ -24,9 +22,6 @@ from jellyml.working_tree.selection import Selection
 
 History = Literal["auto", "full", "none"] | int
 
-# Budget of history="auto": bytes of the bundle, and seconds to count the objects.
-AUTO_SIZE = 64_000_000
-AUTO_SECONDS = 1.5
 # Bytes of original commits in a manifest. The newest are kept: a load into a repository that
 # has their parents needs no others.
 _TEXTS = 500_000
@@ -80,15 +75,9 @@ class Packed:
     texts: Mapping[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """The limits of history="auto": bytes of the bundle, seconds to count the objects."""
-
-    size: int = AUTO_SIZE
-    seconds: float = AUTO_SECONDS
-
-
-def pack(scratch: Scratch, scan: Scan, commit: str, history: History, budget: Budget) -> Packed:
+def pack(
+    scratch: Scratch, scan: Scan, commit: str, history: History, limits: HistoryLimits
+) -> Packed:
     """Return a bundle of ``commit`` with the requested history.
 
     Raise GitError if git fails, or ``history`` is "full" in a shallow clone.
@@ -101,10 +90,9 @@ def pack(scratch: Scratch, scan: Scan, commit: str, history: History, budget: Bu
                 "The history of this repository is itself cut (a shallow clone).",
                 "git fetch --unshallow, or ask for history='auto'.",
             )
-        limits = budget if history == "auto" else None
         try:
             if not shallow:
-                return Packed(_bundle(scratch, commit, limits), commit)
+                return Packed(_history(scratch, scan, commit, history, limits), commit)
             reason = "this is a shallow clone"
         except _GivenUpError as error:
             reason = str(error)
@@ -122,13 +110,24 @@ def recut(place: Scratch, commit: str, keep: int) -> Packed:
 
 
 class _GivenUpError(Exception):
-    """The full history exceeds the budget, or git cannot pack it; the text is the reason."""
+    """The full history exceeds the limits, or git cannot pack it; the text is the reason."""
 
 
-def _bundle(scratch: Scratch, commit: str, budget: Budget | None) -> BundleWriter:
+def _history(
+    scratch: Scratch, scan: Scan, commit: str, history: History, limits: HistoryLimits
+) -> BundleWriter:
+    if history == "full":
+        return _bundle(scratch, commit, None)
+    if cost_of_counting(scan.repository.objects) > limits.objects:
+        raise _GivenUpError("the repository has too many objects to count them each time")
+    return _bundle(scratch, commit, limits.size)
+
+
+def _bundle(scratch: Scratch, commit: str, most: int | None) -> BundleWriter:
     """Return a bundle of everything that ``commit`` reaches.
 
-    Raise GitError if git fails. With a budget, raise _GivenUpError instead, and if it is exceeded.
+    Raise GitError if git fails. With ``most``, raise _GivenUpError instead, and if the bundle has
+    more bytes.
     """
     bundle = BundleWriter()
     bundle.write(_head(commit))
@@ -139,16 +138,16 @@ def _bundle(scratch: Scratch, commit: str, budget: Budget | None) -> BundleWrite
             process.stdin.close()
         process.stdin = None
         assert process.stdout
-        for block in _blocks(process.stdout, budget, partial(kill, process)):
+        while block := os.read(process.stdout.fileno(), _BLOCK):
             bundle.write(block)
-            if budget and bundle.size > budget.size:
-                raise _GivenUpError(f"it would take more than {budget.size / 1_000_000:g} MB")
+            if most is not None and bundle.size > most:
+                raise _GivenUpError(f"it would take more than {most / 1_000_000:g} MB")
         try:
             scratch.git.collect(process, None)
         except TookTooLong:
             raise
         except GitError as error:
-            if budget is None:
+            if most is None:
                 raise
             first = error.problem.splitlines()[0]
             raise _GivenUpError(f"git could not pack it ({first})") from None
@@ -159,25 +158,6 @@ def _head(commit: str) -> bytes:
     sha1 = len(commit) == 40
     version, capability = ("v2", "") if sha1 else ("v3", "@object-format=sha256\n")
     return f"# {version} git bundle\n{capability}{commit} HEAD\n\n".encode()
-
-
-def _blocks(output: IO[bytes], budget: Budget | None, stop: Callable[[], None]) -> Iterator[bytes]:
-    """Yield git's output in blocks of at most 1 MiB.
-
-    The first block comes when git has counted the objects. Raise _GivenUpError if it is late.
-    """
-    seconds = budget.seconds if budget else threading.TIMEOUT_MAX
-    counting = threading.Timer(seconds, stop)
-    began = time.monotonic()
-    if budget:
-        counting.start()
-    block = os.read(output.fileno(), _BLOCK)
-    counting.cancel()
-    if time.monotonic() - began > seconds:  # the timer may be delayed
-        raise _GivenUpError(f"it took more than {seconds:g} s to count")
-    while block:
-        yield block
-        block = os.read(output.fileno(), _BLOCK)
 
 
 def _newest_commits(git: Git, commit: str, count: int) -> list[str]:

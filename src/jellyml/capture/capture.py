@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from jellyml.capture import cache
-from jellyml.capture.bundle import Budget, History, credentials, pack
+from jellyml.capture.bundle import History, credentials, pack
 from jellyml.capture.cache import Built, Cache
+from jellyml.capture.history_limits import HistoryLimits
 from jellyml.repo.repository import Repository, WrongGuess, guess
 from jellyml.repo.worktrees import is_interrupted
 from jellyml.snapshot.facts import CodeFacts
@@ -35,7 +36,7 @@ class Options:
     history: History = "auto"
     limits: Limits = field(default_factory=Limits)
     timeout: float = 60.0
-    budget: Budget = field(default_factory=Budget)  # of "auto"
+    history_limits: HistoryLimits = field(default_factory=HistoryLimits)  # of "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def _capture(
     if store:
         if tree.indexes != known:
             store.keep_indexes(repository.root, tree.indexes)
-        key = tree.key(options.history, options.budget)
+        key = tree.key(options.history, options.history_limits)
         wait = min(cache.WAIT, options.timeout / 3)
         built = store.get_or_build(key, build, keep_if=tree.is_unchanged, wait=wait)
     else:
@@ -101,7 +102,7 @@ def _build(tree: WorkingTree, options: Options) -> Built:
     selection, contents = tree.selection, tree.contents
     with scratch(selection.scan) as place:
         commit = commit_of(place, selection, contents)
-        packed = pack(place, selection.scan, commit, options.history, options.budget)
+        packed = pack(place, selection.scan, commit, options.history, options.history_limits)
     return Built(
         filling=packed.bundle.finished(
             commit=packed.commit,
