@@ -14,7 +14,7 @@ from typing import IO, Literal
 
 from jellyml.errors import GitError, TookTooLong
 from jellyml.repo.git import Git, kill
-from jellyml.secrets.patterns import in_content
+from jellyml.secrets.search import in_content
 from jellyml.snapshot import serialization
 from jellyml.snapshot.facts import Credential
 from jellyml.working_tree.contents import Contents

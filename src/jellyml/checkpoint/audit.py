@@ -11,7 +11,7 @@ from jellyml.checkpoint.reader import CheckpointReader
 from jellyml.fs import tempdirs
 from jellyml.quarantine.reader import File, Inside
 from jellyml.remote.address import place_of
-from jellyml.secrets import detect_secrets, patterns
+from jellyml.secrets import detect_secrets, search as forms
 from jellyml.snapshot.serialization import MANIFEST_SIDECAR
 from jellyml.working_tree.exclude import is_checkpoint, looks_like_data
 from jellyml.working_tree.selection import MAX_FILE_SIZE
@@ -93,7 +93,7 @@ class _Look:
                 elif looks_like_data(os.fsencode(file.path), file.size):
                     yield None, "data"
         told = set[int]()
-        for line, kind in patterns.in_content(content):
+        for line, kind in forms.in_content(content):
             told.add(line)
             yield line, kind
         ours = PurePosixPath(file.path).name == MANIFEST_SIDECAR  # digests look random
@@ -117,7 +117,7 @@ class _Look:
                 yield None, "a large file"
             elif looks_like_data(os.fsencode(file.path), file.size):
                 yield None, "data"
-            yield from patterns.in_content(place)
+            yield from forms.in_content(place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ _BASE64 = r"[A-Za-z0-9+/]"
 _NO_BASE64 = r"(?![A-Za-z0-9+/=])"
 _NO_WORD = r"(?![A-Za-z0-9])"
 _NO_NAME = r"(?![\w-])"
-# An identifier is all in lower case; a random key is not.
-_MIXED = r"(?=[a-z_-]{0,60}[A-Z0-9])"
+# An identifier may be all in lower case; a random key is not.
+_MIXED = r"(?![a-z_-]{24})"
 _WANDB = (
     rf"(?i:[._ -]?(?:login|(?:api[_-]?)?key))[^\n\w]{{0,6}}(?:key[^\n\w]{{1,4}})?"
     rf"(?P<secret>[0-9a-f]{{40}}){_NO_WORD}"
@@ -74,8 +74,8 @@ FORMS: dict[str, Form] = {
             ),
             (
                 "AWS_SECRET aws_secret SECRET_ACCESS_KEY secret_access_key SecretAccessKey"
-                " secretAccessKey",
-                rf"[A-Za-z_]{{0,20}}{_IS}{_AWS_SECRET}",
+                " secretAccessKey secret-access-key aws-secret",
+                rf"[A-Za-z_-]{{0,20}}{_IS}{_AWS_SECRET}",
             ),
         ),
     ),
@@ -86,7 +86,7 @@ FORMS: dict[str, Form] = {
     "an Azure storage key": Form(
         (
             (
-                "AccountKey account_key ACCOUNT_KEY STORAGE_KEY storage_key",
+                "AccountKey account_key account-key ACCOUNT_KEY STORAGE_KEY storage_key storage-key",
                 rf"{_IS}(?P<secret>{_BASE64}{{86}}==)",
             ),
         ),
@@ -128,7 +128,11 @@ FORMS: dict[str, Form] = {
         (r"hf_[A-Za-z0-9]{20,}",),
     ),
     "an OpenAI key": Form(
-        (("sk-", rf"(?:proj-|svcacct-|admin-)?{_MIXED}[A-Za-z0-9][\w-]{{31,300}}"),),
+        (
+            ("sk-", r"[A-Za-z0-9]{32,100}" + _NO_NAME),
+            ("sk-proj- sk-svcacct- sk-admin- sk-or-v1-", rf"{_MIXED}[\w-]{{32,300}}"),
+            ("sk-", r"[\w-]{20,100}T3BlbkFJ[\w-]{20,100}"),
+        ),
         (r"sk-(?:[a-z0-9]+-){0,3}\w{20,}[\w-]*",),
     ),
     "a Stripe key": Form(
@@ -183,7 +187,7 @@ FORMS: dict[str, Form] = {
     "a Vault token": Form(
         (
             ("hvs. hvb. hvr.", rf"{_MIXED}[\w-]{{24,400}}"),
-            ("VAULT_TOKEN", rf"{_IS}(?P<secret>s\.[A-Za-z0-9]{{24}}){_NO_WORD}"),
+            ("VAULT_TOKEN vault_token vault-token", rf"{_IS}(?P<secret>s\.[A-Za-z0-9]{{24}}){_NO_WORD}"),
         ),
         (r"hv[sbr]\.[\w-]{20,}",),
     ),

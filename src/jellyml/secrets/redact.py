@@ -61,8 +61,8 @@ _NUMBER = re.compile(r"[-+.\d]{1,5}|\d[.\de+-]{0,7}")
 # Values that are secrets by their form, under any name.
 _TOKEN = re.compile(
     rf"{patterns.loose_forms()}"
-    r"|(?<=\blogin\s)\w{20,}"  # wandb login 0123...
-    r"|(?<=\bBearer\s)[\w.~+/=-]{8,}"
+    r"|(?<=\blogin[ \x1f])\w{20,}"  # wandb login 0123...
+    r"|(?<=\bBearer[ \x1f])[\w.~+/=-]{8,}"
 )
 # Too long for a word; _looks_random decides. It never takes hexadecimal for random: the manifest
 # must keep commit ids and digests.
@@ -93,7 +93,7 @@ _NAMED = re.compile(
 )
 # The scheme comes before the secret: Authorization: Basic dXNlcjpwYXNz.
 _SCHEME = re.compile(
-    r"(authorization\\*[\"']?\s{0,9}[:=]\s{0,9}[a-z]{0,2}\\*[\"']?[a-z][\w-]{0,20} )[^\s\"'\\]+",
+    r"(authorization\\*[\"']?\s{0,9}[:=]\s{0,9}[a-z]{0,2}\\*[\"']?[a-z][\w-]{0,20}[ \x1f])[^\s\"'\\]+",
     re.IGNORECASE,
 )
 # The password of a pair: curl -u name:password, auth=("name", "password").

@@ -10,7 +10,7 @@ from jellyml.cli.views import tensors
 from jellyml.compare import environment
 from jellyml.compare.tensors import Difference, Weights
 from jellyml.errors import pasteable
-from jellyml.secrets.patterns import masked
+from jellyml.secrets.search import masked
 from jellyml.snapshot.manifest import Manifest
 
 # Limits of one section of a manifest, of all sections, and of all differences of weights. The page
