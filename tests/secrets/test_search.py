@@ -116,7 +116,9 @@ ENCODINGS = ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_token_is_found_in_any_unicode_file(tmp_path: Path, encoding: str) -> None:
-    text = "# 上海 – a comment\nlr = 0.1\n" + f"TOKEN = '{PLANTED['a GitHub token']}'\n" + "x = 1\n" * 40
+    text = (
+        "# 上海 a comment\nlr = 0.1\n" + f"TOKEN = '{PLANTED['a GitHub token']}'\n" + "x = 1\n" * 40
+    )
     data = text.encode(encoding)
     assert list(search.in_content(data)) == [(3, "a GitHub token")]
     large = (text + "x = 1\n" * 900_000 + f"# 上 {PLANTED['an npm token']}\n").encode(encoding)

@@ -135,7 +135,9 @@ MAKERS: dict[str, tuple[Maker, ...]] = {
             lambda dice: _of(_BASE64, 43)(dice).replace("+", "%2B").replace("/", "%2F"),
         ),
     ),
-    "an Anthropic key": (_key("ANTHROPIC_KEY", "sk-ant-" + "api03-", _of(_URL, 93), lambda _: "AA"),),
+    "an Anthropic key": (
+        _key("ANTHROPIC_KEY", "sk-ant-" + "api03-", _of(_URL, 93), lambda _: "AA"),
+    ),
     "a Google key": (
         _key("GOOGLE_KEY", "AIza", _of(_URL, 35)),
         _key("CLIENT", "GOCSPX-", _of(_URL, 28)),
@@ -167,8 +169,15 @@ MAKERS: dict[str, tuple[Maker, ...]] = {
         _key("STRIPE_HOOK", "whsec_", _of(_HEX, 64)),
     ),
     "a Slack token": (
-        _key("SLACK", "xoxb-", _of(string.digits, 12), _dash, _of(string.digits, 12), _dash,
-             _of(_ALNUM, 24)),
+        _key(
+            "SLACK",
+            "xoxb-",
+            _of(string.digits, 12),
+            _dash,
+            _of(string.digits, 12),
+            _dash,
+            _of(_ALNUM, 24),
+        ),
         _key("SLACK", "xapp-1-A", _of(string.digits, 10), _dash, _of(_HEX, 64)),
     ),
     "a Slack webhook": (
@@ -182,9 +191,7 @@ MAKERS: dict[str, tuple[Maker, ...]] = {
     "a Shopify token": tuple(
         _key("SHOP", f"shp{kind}_", _of(_HEX, 32)) for kind in ("at", "ca", "pa", "ss")
     ),
-    "a DigitalOcean token": tuple(
-        _key("OCEAN", f"do{kind}_v1_", _of(_HEX, 64)) for kind in "opr"
-    ),
+    "a DigitalOcean token": tuple(_key("OCEAN", f"do{kind}_v1_", _of(_HEX, 64)) for kind in "opr"),
     "a Vault token": (
         _key("VAULT", "hvs.", _of(_URL, 91)),
         _key("VAULT", "hvb.", _of(_URL, 140)),

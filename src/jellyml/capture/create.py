@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from jellyml import _version
 from jellyml.capture.bundle import AS_ASKED, History
 from jellyml.capture.capture import Capture, Meanwhile, Options, capture
-from jellyml.capture.settings import OnSecrets, Settings, settings
+from jellyml.capture.settings import OnSecrets, Settings, settings, weaker_settings
 from jellyml.errors import (
     ForeignRepository,
     JellyError,
@@ -137,6 +137,7 @@ def snapshot_for(
     """
     folder = _folder(git_repo_path)
     chosen, messages = settings(folder, {"strict": True, "history": history})
+    messages += weaker_settings(folder)
     captured = _captured(folder, chosen, False, messages, lambda _: None, model.absolute())
     _warn(messages)
     return _recorded(captured, None)
@@ -145,6 +146,11 @@ def snapshot_for(
 def on_secrets(git_repo_path: "str | os.PathLike[str] | None") -> OnSecrets:
     """Return the setting ``on_secrets`` in ``[tool.jellyml]``, or its default."""
     return settings(_folder(git_repo_path), {})[0].on_secrets
+
+
+def warn_of_settings(git_repo_path: "str | os.PathLike[str] | None") -> None:
+    """Warn of each setting in ``pyproject.toml`` that weakens a guard."""
+    _warn(weaker_settings(_folder(git_repo_path)))
 
 
 def without_code(
@@ -285,9 +291,7 @@ def report(facts: CodeFacts, *, interrupted: bool) -> list[str]:
         for one in facts.left_out
         if one.reason != "checkpoint"
     ]
-    raw = [
-        f"{path} was captured as it is on disk: its filter was not run." for path in facts.raw
-    ]
+    raw = [f"{path} was captured as it is on disk: its filter was not run." for path in facts.raw]
     secrets = [
         f"The snapshot holds what looks like a secret: {one}. Fix: {_WITHHOLD}"
         for one in facts.secrets

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jellyml.capture.bundle import AS_ASKED, Packed, recut
-from jellyml.capture.create import on_secrets, snapshot_for
+from jellyml.capture.create import on_secrets, snapshot_for, warn_of_settings
 from jellyml.capture.settings import OnSecrets
 from jellyml.checkpoint.audit import Match, search
 from jellyml.checkpoint.checkpoint import Checkpoint
@@ -19,6 +19,7 @@ from jellyml.quarantine.quarantine import quarantined
 from jellyml.quarantine.reader import Inside
 from jellyml.remote.address import place_of
 from jellyml.secrets import detect_secrets
+from jellyml.secrets.redact import mask_forms
 from jellyml.snapshot import serialization
 from jellyml.snapshot.facts import Credential
 from jellyml.snapshot.manifest import Manifest, encoded_texts
@@ -87,11 +88,21 @@ def guarded(records: Records, model: Path, on_secrets: OnSecrets) -> Records:
         raise _refused(found[0], model)
     manifest = Manifest(serialization.parse_manifest(records[1]) if records[1] else None)
     told = {(one.path, one.line) for one in manifest.secrets}
-    new = [one for one in found if one.earlier or (one.path, one.line) not in told]
+    new = [one for one in found if _is_earlier_file(one) or _in_manifest(one) not in told]
     if not new:
         return records
     _warn(new, model)
     return records[0], _with(manifest, new) if manifest.fields else b""
+
+
+def _is_earlier_file(found: Match) -> bool:
+    """Return True for an earlier version of a file, False for a commit or a name."""
+    return found.earlier and bool(found.oid)
+
+
+def _in_manifest(found: Match) -> tuple[str, int | None]:
+    """Return the path, masked as in a manifest, and the line."""
+    return mask_forms(found.path), found.line
 
 
 def _found(data: bytes) -> list[Match]:
@@ -127,7 +138,8 @@ def _warn(found: Sequence[Match], model: Path) -> None:
 
 def _named(found: Sequence[Match]) -> str:
     return ", ".join(
-        f"{one.what} in line {one.line} of {one.path}{' as it once was' if one.earlier else ''}"
+        f"{one.what} in line {one.line} of {one.path}"
+        + (" as it once was" if _is_earlier_file(one) else "")
         for one in found
     )
 
@@ -157,6 +169,8 @@ def payload_for(
         # Nothing is refused here: to leave the history out is what helps against what is in it.
         if on_secrets(code_dir) != "ignore":
             records = guarded(records, place, "warn")
+        else:
+            warn_of_settings(code_dir)
     else:
         if not place.exists():
             raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")

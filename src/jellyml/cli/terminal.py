@@ -45,6 +45,13 @@ def safe(text: str) -> str:
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
+def shown(text: str) -> str:
+    """Return the safe text with every credential masked, for a name, a message or a listing."""
+    from jellyml.secrets.search import masked_text  # late: --help needs no table of forms
+
+    return safe(masked_text(text))
+
+
 def _visible(character: str) -> str:
     if character in _JOINERS or unicodedata.category(character) not in _ESCAPED:
         return character
@@ -75,6 +82,12 @@ class Terminal:
     def result(self, text: str = "") -> None:
         """Print a line of the result, with ``-q`` too."""
         _write(self.out, text + "\n")
+
+    def json(self, value: object) -> None:
+        """Print a value as JSON, with every credential masked."""
+        from jellyml.secrets.search import masked_tree
+
+        self.result(json.dumps(masked_tree(value), indent=2))
 
     def path(self, path: Path) -> None:
         """Print a path: its exact bytes to a pipe, escaped on a terminal."""
@@ -145,7 +158,7 @@ class Terminal:
 
     def _change(self, change: "Change") -> str:
         kind = _painted(f"{change.kind:<12}", _COLOUR_OF_CHANGE[change.kind], self.out)
-        return kind + safe(change.path)
+        return kind + shown(change.path)
 
     def history(self, entries: "Sequence[Entry]") -> None:
         """Print the entries as a table. No entries give a note, so that a pipe gets nothing."""
@@ -159,7 +172,7 @@ class Terminal:
 
     def history_json(self, entries: "Sequence[Entry]") -> None:
         records = [asdict(entry) | {"time": _moment(entry).isoformat()} for entry in entries]
-        self.result(json.dumps(records, indent=2))
+        self.json(records)
 
     def findings(self, findings: "Sequence[Finding]") -> None:
         """Print what ``jellyml doctor`` found, repaired or not."""
@@ -247,8 +260,10 @@ def _painted(text: str, code: str, stream: TextIO | None) -> str:
 
 
 def _indented(text: str) -> str:
-    """Return safe text with later lines indented, so that none can imitate a message."""
-    return "\n    ".join(safe(line) for line in text.strip("\n").split("\n"))
+    """Return safe, masked text with later lines indented, so that none can imitate a message."""
+    from jellyml.secrets.search import masked_text
+
+    return "\n    ".join(safe(line) for line in masked_text(text).strip("\n").split("\n"))
 
 
 def _write(stream: TextIO | None, text: str, *, flush: bool = False) -> None:
@@ -288,7 +303,7 @@ def _row(entry: "Entry") -> tuple[str, ...]:
     state = f"{entry.moment} {entry.verb}"
     commit = (entry.commit or "-")[:8]
     files = f"{entry.changed} path{'' if entry.changed == 1 else 's'}"
-    head, model = safe(entry.head), safe(entry.model or "-")
+    head, model = shown(entry.head), shown(entry.model or "-")
     return number, when, f"{state:<14}", model, f"{head:<8}", f"{commit:<8}", files
 
 

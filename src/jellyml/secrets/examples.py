@@ -15,8 +15,7 @@ _DOCUMENTED = frozenset(
         b"wJalrXUtnFEMI/K7MDENG/bPxRfiCY" + b"EXAMPLEKEY",
         b"je7MtGbClwBF/2Zp9Utk/h3yCo8nvb" + b"EXAMPLEKEY",
         # The account key of Azurite, the emulator of Azure storage.
-        b"Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq"
-        b"/K1SZFPTOtr/KBHBeksoGMGw==",
+        b"Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
         # The token on the first page of jwt.io.
         b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
         b".eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ"

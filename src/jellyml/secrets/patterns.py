@@ -46,7 +46,8 @@ FORMS: dict[str, Form] = {
         (
             (
                 "-----BEGIN ",
-                r"(?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\\{1,4}[rn]|[\s\"'\\+,#*]){0,40}"
+                r"(?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+                r"(?:\\{1,4}[rn]|[\s\"'\\+,#*]){0,40}"
                 r"(?:[A-Za-z0-9+/]{32}|Proc-Type|Version|Comment)",
             ),
             # The same in base64, as kubeconfig has it: RSA, EC and PKCS #8.
@@ -86,7 +87,8 @@ FORMS: dict[str, Form] = {
     "an Azure storage key": Form(
         (
             (
-                "AccountKey account_key account-key ACCOUNT_KEY STORAGE_KEY storage_key storage-key",
+                "AccountKey account_key account-key ACCOUNT_KEY STORAGE_KEY storage_key"
+                " storage-key",
                 rf"{_IS}(?P<secret>{_BASE64}{{86}}==)",
             ),
         ),
@@ -187,7 +189,10 @@ FORMS: dict[str, Form] = {
     "a Vault token": Form(
         (
             ("hvs. hvb. hvr.", rf"{_MIXED}[\w-]{{24,400}}"),
-            ("VAULT_TOKEN vault_token vault-token", rf"{_IS}(?P<secret>s\.[A-Za-z0-9]{{24}}){_NO_WORD}"),
+            (
+                "VAULT_TOKEN vault_token vault-token",
+                rf"{_IS}(?P<secret>s\.[A-Za-z0-9]{{24}}){_NO_WORD}",
+            ),
         ),
         (r"hv[sbr]\.[\w-]{20,}",),
     ),
@@ -240,9 +245,7 @@ FORMS: dict[str, Form] = {
     ),
     "a password in .netrc": Form(
         (("machine ", rf"{_NETRC}password{_SPACE}(?P<secret>{_WORD})"),),
-        (
-            r"(?<=machine )\S{1,255}\s{1,9}login\s{1,9}\S{1,100}\s{1,9}password\s{1,9}[^\s\"'\\]+",
-        ),
+        (r"(?<=machine )\S{1,255}\s{1,9}login\s{1,9}\S{1,100}\s{1,9}password\s{1,9}[^\s\"'\\]+",),
     ),
     "a Kubernetes token": Form(
         (

@@ -93,7 +93,8 @@ _NAMED = re.compile(
 )
 # The scheme comes before the secret: Authorization: Basic dXNlcjpwYXNz.
 _SCHEME = re.compile(
-    r"(authorization\\*[\"']?\s{0,9}[:=]\s{0,9}[a-z]{0,2}\\*[\"']?[a-z][\w-]{0,20}[ \x1f])[^\s\"'\\]+",
+    r"(authorization\\*[\"']?\s{0,9}[:=]\s{0,9}[a-z]{0,2}\\*[\"']?[a-z][\w-]{0,20}[ \x1f])"
+    r"[^\s\"'\\]+",
     re.IGNORECASE,
 )
 # The password of a pair: curl -u name:password, auth=("name", "password").
@@ -115,7 +116,9 @@ _AFTER_WORDS = (
         r"(?!-|[A-Za-z][\w+.-]*://|[\w-]+\.[\w.-]+(?:[/:\s]|\Z))[^\s\"'\\]+"
     ),
     # wandb login KEY, vault login TOKEN
-    re.compile(rf"(\b(?:wandb|vault|hf|huggingface-cli|comet|neptune)\s+(?:auth\s+)?login{_OPTIONS}\s+)[\w.-]{{16,}}"),
+    re.compile(
+        rf"(\b(?:wandb|vault|hf|huggingface-cli|comet|neptune)\s+(?:auth\s+)?login{_OPTIONS}\s+)[\w.-]{{16,}}"
+    ),
     # docker login -p PASSWORD, sshpass -p PASSWORD, mysql -pPASSWORD
     re.compile(
         r"(\b(?:(?:docker|podman|helm|oc|az|twine|registry)\s+(?:registry\s+)?(?:login|upload)|sshpass)"

@@ -7,7 +7,7 @@ tried only if its literal prefix is at or just before a run, and is compiled the
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,7 @@ _ANYWHERE = (b"://", b"machine ", b"-----BEGIN ")  # prefixes of forms that need
 _BLOCK = 4 << 20
 _LONGEST = 8 << 10  # bytes of a credential, which may span two blocks
 _HEAD = 8 << 10
+_PLAIN = "utf-8"
 _MARKS = (  # that of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -78,7 +79,7 @@ def in_content(content: bytes | Path) -> Iterator[tuple[int, str]]:
     if isinstance(content, bytes):
         encoding = _encoding(content[:_HEAD])
         if encoding:
-            yield from search(_as_utf8([content], encoding))
+            yield from search(_utf8(content, encoding))
         return
     seen = set[tuple[int, str]]()
     line, before = 1, b""
@@ -118,6 +119,15 @@ def masked_text(text: str) -> str:
     return text if hidden is data else hidden.decode("utf-8", "surrogatepass")
 
 
+def masked_tree(value: object) -> object:
+    """Return a value of dictionaries, lists and texts with ``***`` in place of each credential."""
+    if isinstance(value, str):
+        return masked_text(value)
+    if isinstance(value, Mapping):
+        return {masked_tree(name): masked_tree(each) for name, each in value.items()}
+    return [masked_tree(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def _found(data: bytes) -> list[_Found]:
     """Return the credentials in the order of their places; of two that overlap, the first."""
     found: list[_Found] = []
@@ -130,6 +140,8 @@ def _found(data: bytes) -> list[_Found]:
 
 def _all(data: bytes) -> Iterator[_Found]:
     near = _near_runs(data)
+    if not near and not any(prefix in data for prefix in _ANYWHERE):
+        return
     for kind, prefix, rest in _rows():
         if prefix not in (data if prefix in _ANYWHERE else near):
             continue
@@ -194,12 +206,8 @@ def _blocks(path: Path) -> Iterator[bytes]:
             block = file.read(_BLOCK)
 
 
-def _as_utf8(blocks: Iterable[bytes], encoding: str) -> bytes:
-    data = b"".join(blocks)
+def _utf8(data: bytes, encoding: str) -> bytes:
     return data if encoding == _PLAIN else data.decode(encoding, "replace").encode()
-
-
-_PLAIN = "utf-8"
 
 
 def _encoding(head: bytes) -> str | None:
@@ -213,4 +221,5 @@ def _encoding(head: bytes) -> str | None:
     zeros = [units[place::4].count(0) / (len(units) // 4) for place in range(4)]
     if any(0.1 < share < 0.7 for share in zeros):
         return None
-    return _UNMARKED.get(tuple(share > 0.5 for share in zeros))  # type: ignore[call-overload]
+    first, second, third, fourth = (share > 0.5 for share in zeros)
+    return _UNMARKED.get((first, second, third, fourth))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jellyml.cli.parser import Parser, add_code_dir, add_force, add_max_unpacked
-from jellyml.cli.terminal import Terminal, has_colour, is_terminal, safe
+from jellyml.cli.terminal import Terminal, has_colour, is_terminal, shown
 from jellyml.cli.views import tensors
 from jellyml.compare.diff import PARTS, Comparison, Parts, diff
 from jellyml.compare.endpoints import open_endpoints
@@ -125,12 +125,12 @@ def _environment(environment: "Environment", terminal: Terminal) -> Iterator[str
 
 
 def _fact(fact: "Fact", terminal: Terminal, label: str) -> str:
-    name = f"{label}{safe(fact.name)}"
+    name = f"{label}{shown(fact.name)}"
     if fact.before is None:
-        return terminal.painted(f"+ {name} {safe(fact.after or '')}", _GREEN)
+        return terminal.painted(f"+ {name} {shown(fact.after or '')}", _GREEN)
     if fact.after is None:
-        return terminal.painted(f"- {name} {safe(fact.before)}", _RED)
-    return terminal.painted(f"! {name} {safe(fact.before)} -> {safe(fact.after)}", _YELLOW)
+        return terminal.painted(f"- {name} {shown(fact.before)}", _RED)
+    return terminal.painted(f"! {name} {shown(fact.before)} -> {shown(fact.after)}", _YELLOW)
 
 
 def _target(path: Path, *, force: bool) -> "Output":

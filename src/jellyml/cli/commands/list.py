@@ -1,6 +1,5 @@
 """``jellyml list``: list the checkpoints below some folders, and the code of each."""
 
-import json
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -9,7 +8,7 @@ from pathlib import Path
 from jellyml.catalog.entry import Entry
 from jellyml.catalog.made_by import parse_criterion
 from jellyml.cli.parser import Parser, add_code_dir
-from jellyml.cli.terminal import Terminal, is_terminal, safe
+from jellyml.cli.terminal import Terminal, is_terminal, shown
 from jellyml.cli.views.catalog import (
     Listing,
     changes,
@@ -71,12 +70,12 @@ def run(args: Namespace, terminal: Terminal) -> int:
                 listing.wrong.append(problem)
         listing = Listing(matching, [], listing.wrong)
     if args.json:
-        terminal.result(json.dumps([record(one) for one in listing.listed], indent=2))
+        terminal.json([record(one) for one in listing.listed])
     elif is_terminal(terminal.out):
         _show_runs(listing.listed, terminal)
     else:
         for one in listing.listed:
-            terminal.result("\t".join(map(safe, _row(one))))
+            terminal.result("\t".join(map(shown, _row(one))))
     show_problems(listing, terminal)
     return int(bool(listing.wrong or (criterion and not listing.listed)))
 
@@ -89,9 +88,9 @@ def _show_runs(entries: Iterable[Entry], terminal: Terminal) -> None:
             terminal.result()
         terminal.heading("  ".join(filter(None, _about(run[0]))))
         if command := run[0].command:
-            terminal.result(f"  $ {safe(command)}")
+            terminal.result(f"  $ {shown(command)}")
         for one in run:
-            terminal.result(f"  {format_size(one.size):>10}  {safe(str(one.path))}")
+            terminal.result(f"  {format_size(one.size):>10}  {shown(str(one.path))}")
 
 
 def _about(one: Entry) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """``jellyml show``: describe how a checkpoint was made, without loading it."""
 
 import json
+import os
 import shlex
 import sys
 from argparse import Namespace
@@ -12,11 +13,12 @@ from pathlib import Path
 from jellyml.checkpoint.checkpoint import Checkpoint
 from jellyml.checkpoint.reader import CheckpointReader, CodeFile
 from jellyml.cli.parser import Parser, add_max_unpacked
-from jellyml.cli.terminal import Terminal, has_colour, is_terminal, safe
+from jellyml.cli.terminal import Terminal, has_colour, is_terminal, shown
 from jellyml.cli.views import code
 from jellyml.errors import UsageError, pasteable
 from jellyml.fs.paths import mode_of
 from jellyml.remote.address import Location, Remote, place_of
+from jellyml.secrets.search import masked
 from jellyml.snapshot.facts import format_size
 from jellyml.snapshot.manifest import Manifest
 
@@ -71,7 +73,7 @@ def run(args: Namespace, terminal: Terminal) -> None:
 
 def _describe(checkpoint: Checkpoint, args: Namespace, terminal: Terminal) -> None:
     if args.json:
-        terminal.result(json.dumps(_everything(checkpoint), indent=2))
+        terminal.json(_everything(checkpoint))
     elif args.packages:
         for name, facts in Manifest(checkpoint.manifest).distributions.items():
             terminal.fact(name, str(facts.get("version", "")) if isinstance(facts, dict) else "")
@@ -167,15 +169,15 @@ def split(words: str) -> tuple[Location, str | None]:
 
 
 def files(model: CheckpointReader, terminal: Terminal, below: str = "") -> None:
-    """Print the size and path of each file; to a pipe only the paths, unchanged."""
+    """Print the size and path of each file; to a pipe only the paths. Credentials are masked."""
     chosen = (file for file in model.inside.files() if file.path.startswith(below))
     if is_terminal(terminal.out):
         terminal.paged(
-            f"{format_size(file.size):>9}  {safe(file.path)}{_SIGNS.get(file.kind, '')}"
+            f"{format_size(file.size):>9}  {shown(file.path)}{_SIGNS.get(file.kind, '')}"
             for file in chosen
         )
     else:
-        terminal.exact(file.path.encode("utf-8", "surrogateescape") + b"\n" for file in chosen)
+        terminal.exact(masked(os.fsencode(file.path)) + b"\n" for file in chosen)
 
 
 def one_file(model: CheckpointReader, path: str, terminal: Terminal) -> None:
