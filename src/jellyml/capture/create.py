@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from jellyml import _version
 from jellyml.capture.bundle import AS_ASKED, History
 from jellyml.capture.capture import Capture, Meanwhile, Options, capture
-from jellyml.capture.settings import OnSecrets, Settings, settings, weaker_settings
+from jellyml.capture.settings import OnSecrets, Settings, settings
 from jellyml.errors import (
     ForeignRepository,
     JellyError,
@@ -137,7 +137,6 @@ def snapshot_for(
     """
     folder = _folder(git_repo_path)
     chosen, messages = settings(folder, {"strict": True, "history": history})
-    messages += weaker_settings(folder)
     captured = _captured(folder, chosen, False, messages, lambda _: None, model.absolute())
     _warn(messages)
     return _recorded(captured, None)
@@ -146,11 +145,6 @@ def snapshot_for(
 def on_secrets(git_repo_path: "str | os.PathLike[str] | None") -> OnSecrets:
     """Return the setting ``on_secrets`` in ``[tool.jellyml]``, or its default."""
     return settings(_folder(git_repo_path), {})[0].on_secrets
-
-
-def warn_of_settings(git_repo_path: "str | os.PathLike[str] | None") -> None:
-    """Warn of each setting in ``pyproject.toml`` that weakens a guard."""
-    _warn(weaker_settings(_folder(git_repo_path)))
 
 
 def without_code(

@@ -58,7 +58,8 @@ def settings(folder: Path, arguments: Mapping[str, object]) -> tuple[Settings, l
 def weaker_settings(folder: Path) -> list[str]:
     """Return a sentence for each setting in the file for ``folder`` that weakens a guard.
 
-    The file may have come with loaded code, so the commands that fill a checkpoint name them.
+    The file may have come with loaded code, so the commands that fill a checkpoint name them. A
+    program does not: its author knows the settings.
     """
     file, table, _ = _table(folder)
     return _weaker(str(file), table)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jellyml.capture.bundle import AS_ASKED, Packed, recut
-from jellyml.capture.create import on_secrets, snapshot_for, warn_of_settings
+from jellyml.capture.create import on_secrets, snapshot_for
 from jellyml.capture.settings import OnSecrets
 from jellyml.checkpoint.audit import Match, search
 from jellyml.checkpoint.checkpoint import Checkpoint
@@ -169,8 +169,6 @@ def payload_for(
         # Nothing is refused here: to leave the history out is what helps against what is in it.
         if on_secrets(code_dir) != "ignore":
             records = guarded(records, place, "warn")
-        else:
-            warn_of_settings(code_dir)
     else:
         if not place.exists():
             raise NoSnapshot(f"There is no file {place}.", "check its name and folder.")

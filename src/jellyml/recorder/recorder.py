@@ -6,7 +6,7 @@ from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jellyml.capture.create import create_snapshot, warn_of_settings
+from jellyml.capture.create import create_snapshot
 from jellyml.errors import JellyError, UnsafeToContinue, pasteable
 from jellyml.recorder import process, run_state
 from jellyml.recorder.fill_outputs import Live, Result, fill_written
@@ -133,7 +133,6 @@ def _prepare(
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             original = create_snapshot(code_dir)
-            warn_of_settings(code_dir)
         recorded.problems += [str(one.message) for one in warned]
         if not original.filling:
             return None
