@@ -11,7 +11,7 @@ from benchmarks.bench import Bench
 from benchmarks.line import Check, Line, compared, tried
 from benchmarks.measure import inside, interleaved
 from benchmarks.rows.recording import DISTRIBUTIONS, add_distributions
-from jellyml.secrets import patterns
+from jellyml.secrets import search
 from jellyml.secrets.redact import mask_text
 from jellyml.snapshot import environment, manifest
 from jellyml.snapshot.facts import CodeFacts
@@ -81,5 +81,5 @@ def _huge(folder: Path) -> Callable[[], object]:
 
 
 def _search(data: bytes) -> None:
-    for _ in patterns.search(data):
+    for _ in search.search(data):
         pass

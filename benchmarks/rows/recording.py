@@ -15,7 +15,7 @@ from benchmarks.measure import inside, interleaved
 from benchmarks.rows.capture import captured
 from jellyml.capture import bundle, create
 from jellyml.capture.capture import Capture
-from jellyml.secrets import patterns
+from jellyml.secrets import search
 from jellyml.snapshot import environment, manifest
 from jellyml.working_tree import exclude
 
@@ -41,7 +41,7 @@ def _recording(bench: Bench, project: Path, files: int, *, new: bool) -> Line:
     def before() -> None:
         """As in a process that has captured nothing yet."""
         environment._installed_in.cache_clear()
-        patterns._expression.cache_clear()
+        search._expression.cache_clear()
         re.purge()
         if new:
             bench.forget()

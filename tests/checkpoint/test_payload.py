@@ -13,7 +13,7 @@ from captures import taken
 from conftest import Folder
 from jellyml.checkpoint import Checkpoint
 from jellyml.errors import JellyWarning, SecretsFound
-from jellyml.secrets import detect_secrets, patterns
+from jellyml.secrets import detect_secrets, patterns, search
 from planted_keys import PLANTED
 
 WITHOUT_FORM = "password = 'Gr8-" + "correct-horse-42'\n"
@@ -143,14 +143,14 @@ def test_what_is_passed_on_is_masked(kind: str) -> None:
     if kind == patterns.PRIVATE_KEY:
         more = f"+{'x' * 60}\n+{'x' * 12}==\n+-----END RSA PRIVATE KEY-----\n+y = 1\n"
         whole = f"+{secret}\n{more}".encode()
-    masked = patterns.masked(whole)
+    masked = search.masked(whole)
     assert b"***" in masked
     assert masked.endswith(b"+y = 1\n")
-    assert patterns.masked(masked) == masked
+    assert search.masked(masked) == masked
     assert not [part for part in secret.split("\n") if len(part) > 20 and part.encode() in masked]
     assert b"xxxxx" not in masked
 
 
 def test_what_is_no_secret_is_not_masked() -> None:
     text = b"x = 1\n" + f"{TOKEN}  # pragma: allowlist secret\n".encode()
-    assert patterns.masked(text) == text
+    assert search.masked(text) == text

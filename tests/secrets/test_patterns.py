@@ -11,13 +11,13 @@ import jellyml
 from captures import taken
 from conftest import Folder
 from jellyml.errors import JellyWarning, SecretsFound
-from jellyml.secrets import patterns
+from jellyml.secrets import patterns, search
 from jellyml.snapshot import serialization
 from planted_keys import HEX, PLANTED, SIGNS
 
 
 def found(text: str | bytes) -> list[tuple[int, str]]:
-    return list(patterns.search(text.encode() if isinstance(text, str) else text))
+    return list(search.search(text.encode() if isinstance(text, str) else text))
 
 
 @pytest.mark.parametrize("kind", PLANTED)
@@ -146,7 +146,7 @@ def test_the_time_is_proportional_whatever_the_text(text: str) -> None:
     """A quadratic search would hang. The benchmark row `limits` checks the promised 50 ms a MB."""
     data = text.encode() * (2_000_000 // len(text))
     began = time.process_time()
-    list(patterns.search(data))
+    list(search.search(data))
     assert time.process_time() - began < 60
 
 

@@ -1,4 +1,4 @@
-"""The bundle of a captured commit: cut its history, pack it, search it for credentials."""
+"""The bundle of a captured commit: cut its history, pack it."""
 
 import hashlib
 import io
@@ -12,13 +12,9 @@ from typing import Literal
 from jellyml.capture.history_limits import HistoryLimits, cost_of_counting
 from jellyml.errors import GitError, TookTooLong
 from jellyml.repo.git import Git
-from jellyml.secrets.patterns import in_content
 from jellyml.snapshot import serialization
-from jellyml.snapshot.facts import Credential
-from jellyml.working_tree.contents import Contents
-from jellyml.working_tree.scan import SYMLINK, Scan
+from jellyml.working_tree.scan import Scan
 from jellyml.working_tree.scratch import Scratch
-from jellyml.working_tree.selection import Selection
 
 History = Literal["auto", "full", "none"] | int
 
@@ -28,8 +24,6 @@ _TEXTS = 500_000
 AS_ASKED = "as asked"
 _BLOCK = 1 << 20
 _PACK = ("pack-objects", "--revs", "--stdout", "--delta-base-offset", "--window=0", "-q")
-
-_MOST = 1000  # credentials that are listed
 
 
 class BundleWriter:
@@ -230,18 +224,3 @@ def commit_id(text: bytes, like: str) -> str:
     """Return the id of a commit with this text, in the object format of the id ``like``."""
     algorithm = "sha1" if len(like) == 40 else "sha256"
     return hashlib.new(algorithm, b"commit %d\0" % len(text) + text).hexdigest()
-
-
-def credentials(selection: Selection, contents: Contents) -> list[Credential]:
-    """Return possible credentials in files that differ from HEAD, 1,000 at most."""
-    rows: list[Credential] = []
-    for path, entry in sorted(selection.overlay.items()):
-        if entry is None or entry.mode == SYMLINK:
-            continue
-        content = contents.read(path, entry)
-        if content is not None:
-            name = os.fsdecode(path)
-            rows += (Credential(name, line, kind) for line, kind in in_content(content))
-        if len(rows) >= _MOST:
-            break
-    return rows[:_MOST]

@@ -12,12 +12,13 @@ from functools import partial
 from pathlib import Path
 
 from jellyml.capture import cache
-from jellyml.capture.bundle import History, credentials, pack
+from jellyml.capture.bundle import History, pack
 from jellyml.capture.cache import Built, Cache
+from jellyml.capture.credentials import MOST, SEARCH, in_changes, searching
 from jellyml.capture.history_limits import HistoryLimits
 from jellyml.repo.repository import Repository, WrongGuess, guess
 from jellyml.repo.worktrees import is_interrupted
-from jellyml.snapshot.facts import CodeFacts
+from jellyml.snapshot.facts import CodeFacts, Credential
 from jellyml.working_tree import reader
 from jellyml.working_tree.commit import commit_of
 from jellyml.working_tree.reader import WorkingTree
@@ -89,7 +90,7 @@ def _capture(
     if store:
         if tree.indexes != known:
             store.keep_indexes(repository.root, tree.indexes)
-        key = tree.key(options.history, options.history_limits)
+        key = tree.key(options.history, options.history_limits, SEARCH)
         wait = min(cache.WAIT, options.timeout / 3)
         built = store.get_or_build(key, build, keep_if=tree.is_unchanged, wait=wait)
     else:
@@ -102,7 +103,10 @@ def _build(tree: WorkingTree, options: Options) -> Built:
     selection, contents = tree.selection, tree.contents
     with scratch(selection.scan) as place:
         commit = commit_of(place, selection, contents)
-        packed = pack(place, selection.scan, commit, options.history, options.history_limits)
+        whole = options.history in ("auto", "full")
+        with searching(place.git, commit, whole=whole) as search:
+            packed = pack(place, selection.scan, commit, options.history, options.history_limits)
+            further = [Credential(*each) for each in search(packed.commit)]
     return Built(
         filling=packed.bundle.finished(
             commit=packed.commit,
@@ -113,7 +117,7 @@ def _build(tree: WorkingTree, options: Options) -> Built:
         cut=packed.cut,
         commit_texts=packed.texts,
         raw=tuple(map(os.fsdecode, contents.raw)),
-        secrets=tuple(credentials(selection, contents)),
+        secrets=tuple([*in_changes(selection, contents), *further][:MOST]),
     )
 
 

@@ -55,6 +55,32 @@ def settings(folder: Path, arguments: Mapping[str, object]) -> tuple[Settings, l
     return Settings(**{**chosen, **explicit}), warnings  # type: ignore[arg-type]
 
 
+def weaker_settings(folder: Path) -> list[str]:
+    """Return a sentence for each setting in the file for ``folder`` that weakens a guard.
+
+    The file may have come with loaded code, so the commands that fill a checkpoint name them. A
+    program does not: its author knows the settings.
+    """
+    file, table, _ = _table(folder)
+    return _weaker(str(file), table)
+
+
+def weaker_in(name: str, text: bytes) -> list[str]:
+    """Return the same for the text of a ``pyproject.toml`` called ``name``."""
+    return _weaker(name, _parsed(Path(name), text)[0]) if _TABLE in text else []
+
+
+def _weaker(name: str, table: Mapping[str, object]) -> list[str]:
+    sentences = []
+    if table.get("on_secrets") == "ignore":
+        sentences.append(f'{name} sets on_secrets = "ignore": credentials are not reported.')
+    for limit, default in (("max_file_size", MAX_FILE_SIZE), ("max_untracked", MAX_UNTRACKED)):
+        value = table.get(limit)
+        if isinstance(value, int) and value > default:
+            sentences.append(f"{name} sets {limit} = {value}, above the default of {default}.")
+    return sentences
+
+
 def _table(folder: Path) -> tuple[Path, dict[str, object], list[str]]:
     for place in (folder, *folder.parents):
         file = place / _FILE

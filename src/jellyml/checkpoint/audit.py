@@ -2,16 +2,19 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
+from jellyml.capture.settings import weaker_in
 from jellyml.checkpoint.reader import CheckpointReader
 from jellyml.fs import tempdirs
 from jellyml.quarantine.reader import File, Inside
 from jellyml.remote.address import parse_location
-from jellyml.secrets import detect_secrets, patterns
+from jellyml.secrets import detect_secrets
+from jellyml.secrets import search as forms
+from jellyml.secrets.places import Place, in_commits, in_names, in_target
 from jellyml.snapshot.serialization import MANIFEST_SIDECAR
 from jellyml.working_tree.exclude import is_checkpoint, looks_like_data
 from jellyml.working_tree.selection import MAX_FILE_SIZE
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
 _IN_MEMORY = 16 << 20  # bytes of one file
+_BLOCK = 1 << 20
+_LARGEST_SETTINGS = 1 << 20
 _PERHAPS_A_CHECKPOINT = 1_000_000
 _MOST = 1000
 
@@ -60,9 +65,15 @@ def search(inside: Inside, seconds: float) -> Searched:
     """
     with detect_secrets.searching() as finds:
         look = _Look(inside, finds, time.monotonic() + seconds)
-        now = [file for file in inside.files() if file.kind in ("file", "program")]
+        every = list(inside.files())
+        now = [file for file in every if file.kind in ("file", "program")]
         before = list(inside.earlier())
-        places = [*look.through(now, "now"), *look.through(before, "before")]
+        places = [
+            *look.through(now, "now"),
+            *look.around(every),
+            *look.through(before, "before"),
+            *look.through_history(every),
+        ]
         installed = finds is not None
         return Searched(len(now), len(before), look.by_form, installed, tuple(places[:_MOST]))
 
@@ -79,10 +90,32 @@ class _Look:
         small = (file for file in files if file.size <= _IN_MEMORY)
         for file, content in self._inside.contents(small):
             for line, what in self._in(file, content):
-                yield Match(file.path, line, what, when == "before", file.oid)
+                yield Match(forms.masked_text(file.path), line, what, when == "before", file.oid)
         for file in (file for file in files if file.size > _IN_MEMORY):
             for line, what in self._in_large(file):
-                yield Match(file.path, line, what, when == "before", file.oid)
+                yield Match(forms.masked_text(file.path), line, what, when == "before", file.oid)
+
+    def around(self, files: Sequence[File]) -> Iterator[Match]:
+        """Yield the matches in the names of files, and in the targets of links."""
+        yield from self._outside(in_names(file.path for file in files), earlier=False)
+        links = (file for file in files if file.kind == "symlink" and file.size <= _IN_MEMORY)
+        for file, target in self._inside.contents(links):
+            yield from self._outside(in_target(file.path, target), earlier=False, oid=file.oid)
+
+    def through_history(self, files: Iterable[File]) -> Iterator[Match]:
+        """Yield the matches in commits, and in the names that only the history has."""
+        current = {name for file in files for name in file.path.split("/")}
+        names = (
+            path for path in self._inside.earlier_names() if path.rpartition("/")[2] not in current
+        )
+        yield from self._outside(in_names(names), earlier=True)
+        for block in _joined(self._inside.commits()):
+            yield from self._outside(in_commits(block), earlier=True)
+
+    @staticmethod
+    def _outside(places: Iterable[Place], *, earlier: bool, oid: str = "") -> Iterator[Match]:
+        for place in places:
+            yield Match(place.path, place.line, place.kind, earlier, oid)
 
     def _in(self, file: File, content: bytes) -> Iterator[tuple[int | None, str]]:
         if len(content) > _PERHAPS_A_CHECKPOINT:
@@ -93,7 +126,7 @@ class _Look:
                 elif looks_like_data(os.fsencode(file.path), file.size):
                     yield None, "data"
         lines = set[int]()
-        for line, kind in patterns.in_content(content):
+        for line, kind in forms.in_content(content):
             lines.add(line)
             yield line, kind
         ours = PurePosixPath(file.path).name == MANIFEST_SIDECAR  # digests look random
@@ -117,14 +150,31 @@ class _Look:
                 yield None, "a large file"
             elif looks_like_data(os.fsencode(file.path), file.size):
                 yield None, "data"
-            yield from patterns.in_content(path)
+            yield from forms.in_content(path)
+
+
+def _joined(records: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield records in blocks of about a mebibyte, with a NUL after each."""
+    block: list[bytes] = []
+    size = 0
+    for record in records:
+        block += [record, b"\0"]
+        size += len(record)
+        if size > _BLOCK:
+            yield b"".join(block)
+            block, size = [], 0
+    yield b"".join(block)
 
 
 @dataclass(frozen=True, slots=True)
 class Checked(Searched):
-    """The result for a checkpoint, and the commit of its code."""
+    """The result for a checkpoint, its commit, and the settings in its code that weaken a guard.
+
+    The search ignores these settings.
+    """
 
     commit: str | None
+    settings: tuple[str, ...] = ()
 
 
 def check(path: "str | PathLike[str]", *, seconds: float = 60.0) -> Checked:
@@ -146,4 +196,16 @@ def check(path: "str | PathLike[str]", *, seconds: float = 60.0) -> Checked:
             result.is_installed,
             result.places,
             model.commit,
+            tuple(_settings(model.inside)),
         )
+
+
+def _settings(inside: Inside) -> Iterator[str]:
+    """Yield a sentence for each setting in the code that weakens a guard of a later fill."""
+    files = (
+        file
+        for file in inside.files()
+        if PurePosixPath(file.path).name == "pyproject.toml" and file.size <= _LARGEST_SETTINGS
+    )
+    for file, text in inside.contents(files):
+        yield from weaker_in(file.path, text)

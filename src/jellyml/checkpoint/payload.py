@@ -19,6 +19,7 @@ from jellyml.quarantine.quarantine import quarantined
 from jellyml.quarantine.reader import Inside
 from jellyml.remote.address import parse_location
 from jellyml.secrets import detect_secrets
+from jellyml.secrets.redact import mask_forms
 from jellyml.snapshot import serialization
 from jellyml.snapshot.facts import Credential
 from jellyml.snapshot.manifest import Manifest, encoded_texts
@@ -87,11 +88,21 @@ def check_secrets(records: Records, model: Path, on_secrets: OnSecrets) -> Recor
         raise _refused(matches[0], model)
     manifest = Manifest(serialization.parse_manifest(records[1]) if records[1] else None)
     known = {(one.path, one.line) for one in manifest.secrets}
-    new = [one for one in matches if one.earlier or (one.path, one.line) not in known]
+    new = [one for one in matches if _is_earlier_file(one) or _in_manifest(one) not in known]
     if not new:
         return records
     _warn(new, model)
     return records[0], _with(manifest, new) if manifest.fields else b""
+
+
+def _is_earlier_file(match: Match) -> bool:
+    """Return True for an earlier version of a file, False for a commit or a name."""
+    return match.earlier and bool(match.oid)
+
+
+def _in_manifest(match: Match) -> tuple[str, int | None]:
+    """Return the path, masked as in a manifest, and the line."""
+    return mask_forms(match.path), match.line
 
 
 def _search(data: bytes) -> list[Match]:
@@ -127,7 +138,8 @@ def _warn(matches: Sequence[Match], model: Path) -> None:
 
 def _named(matches: Sequence[Match]) -> str:
     return ", ".join(
-        f"{one.what} in line {one.line} of {one.path}{' as it once was' if one.earlier else ''}"
+        f"{one.what} in line {one.line} of {one.path}"
+        + (" as it once was" if _is_earlier_file(one) else "")
         for one in matches
     )
 

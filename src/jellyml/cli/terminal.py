@@ -54,6 +54,13 @@ def safe(text: str) -> str:
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
+def shown(text: str) -> str:
+    """Return the safe text with every credential masked, for a name, a message or a listing."""
+    from jellyml.secrets.search import masked_text  # late: --help needs no table of forms
+
+    return safe(masked_text(text))
+
+
 def _visible(character: str) -> str:
     if character in _JOINERS or unicodedata.category(character) not in _ESCAPED:
         return character
@@ -84,6 +91,12 @@ class Terminal:
     def result(self, text: str = "") -> None:
         """Print a line of the result, with ``-q`` too."""
         _write(self.out, text + "\n")
+
+    def json(self, value: object) -> None:
+        """Print a value as JSON, with every credential masked."""
+        from jellyml.secrets.search import masked_tree
+
+        self.result(json.dumps(masked_tree(value), indent=2))
 
     def path(self, path: Path) -> None:
         """Print a path: its exact bytes to a pipe, escaped on a terminal."""
@@ -166,24 +179,24 @@ class Terminal:
     def facts(self, facts: "Iterable[tuple[str, str]]") -> None:
         """Print a description: names and their values."""
         if is_terminal(self.out):
-            rows = (Labelled(safe(name), _safe_lines(value), "bold") for name, value in facts)
+            rows = (Labelled(shown(name), _safe_lines(value), "bold") for name, value in facts)
             for line in self.two_columns(rows, 12):
                 self.result(line)
         else:
             for name, value in facts:
-                self.result(f"{safe(name):<13} {_indented(value)}")
+                self.result(f"{shown(name):<13} {_indented(value)}")
 
     def changes(self, outcome: "Outcome") -> None:
         """Print what a command would do; only the changes go to standard output."""
         if is_terminal(self.out):
             rows = (
-                Labelled(one.kind, safe(one.path), _STYLES[one.kind]) for one in outcome.changes
+                Labelled(one.kind, shown(one.path), _STYLES[one.kind]) for one in outcome.changes
             )
             for line in self.two_columns(rows, 10):
                 self.result(line)
         else:
             for change in outcome.changes:
-                self.result(f"{change.kind:<12}{safe(change.path)}")
+                self.result(f"{change.kind:<12}{shown(change.path)}")
         if not self.quiet:
             for sentence in outcome.message:
                 self.note(sentence)
@@ -202,7 +215,7 @@ class Terminal:
 
     def history_json(self, entries: "Sequence[Entry]") -> None:
         records = [asdict(entry) | {"time": _moment(entry).isoformat()} for entry in entries]
-        self.result(json.dumps(records, indent=2))
+        self.json(records)
 
     def findings(self, findings: "Sequence[Finding]") -> None:
         """Print the findings of ``jellyml doctor``, repaired or not."""
@@ -290,12 +303,14 @@ def _painted(text: str, code: str, stream: TextIO | None) -> str:
 
 
 def _indented(text: str) -> str:
-    """Return safe text with later lines indented, so that none can imitate a message."""
+    """Return safe, masked text with later lines indented, so that none can imitate a message."""
     return _safe_lines(text).replace("\n", "\n    ")
 
 
 def _safe_lines(text: str) -> str:
-    return "\n".join(map(safe, text.strip("\n").split("\n")))
+    from jellyml.secrets.search import masked_text
+
+    return "\n".join(map(safe, masked_text(text).strip("\n").split("\n")))
 
 
 def _write(stream: TextIO | None, text: str, *, flush: bool = False) -> None:
@@ -335,7 +350,7 @@ def _row(entry: "Entry") -> tuple[str, ...]:
     state = f"{entry.moment} {entry.verb}"
     commit = (entry.commit or "-")[:8]
     files = f"{entry.changed} path{'' if entry.changed == 1 else 's'}"
-    head, model = safe(entry.head), safe(entry.model or "-")
+    head, model = shown(entry.head), shown(entry.model or "-")
     return number, when, f"{state:<14}", model, f"{head:<8}", f"{commit:<8}", files
 
 

@@ -72,6 +72,25 @@ class Inside:
         for (oid, path), size in zip(paths.items(), sizes, strict=True):
             yield File(os.fsdecode(path), "file", int(size), oid)
 
+    def earlier_names(self) -> Iterator[str]:
+        """Yield the path of every file and folder of the history, from each folder's own object."""
+        words = ("rev-list", "--objects", "--filter=object:type=tree", "--filter-provided-objects")
+        with self._answering(*words, self.incoming.commit) as stdout:
+            rows = (row.removesuffix(b"\n").partition(b" ") for row in stdout)
+            folders = [(oid.decode(), path) for oid, _, path in rows]
+        contents = self.git.read_objects(oid for oid, _ in folders)
+        for (oid, folder), content in zip(folders, contents, strict=True):
+            for name in _names(content, len(oid) // 2):
+                yield os.fsdecode(folder + b"/" + name if folder else name)
+
+    def commits(self) -> Iterator[bytes]:
+        """Yield every commit of the history, each as its id, a line end and its raw text."""
+        with self._answering("rev-list", "--header", self.incoming.commit) as stdout:
+            rest = b""
+            while piece := stdout.read(_CHUNK):
+                *records, rest = (rest + piece).split(b"\0")
+                yield from records
+
     def contents(self, files: Iterable[File]) -> Iterator[tuple[File, bytes]]:
         """Yield files with their content, each whole in memory, from a single process."""
         requested = list(files)
@@ -129,6 +148,15 @@ def answering(git: Git, *words: str) -> Iterator[IO[bytes]]:
         yield process.stdout
         if not process.stdout.read(1) and process.wait():
             raise takes_too_much()
+
+
+def _names(tree: bytes, size: int) -> Iterator[bytes]:
+    """Yield the names in a tree object; ``size`` is the number of bytes of an id."""
+    at = 0
+    while at < len(tree):
+        end = tree.index(b"\0", at)
+        yield tree[tree.index(b" ", at) + 1 : end]
+        at = end + 1 + size
 
 
 def _rows(stdout: IO[bytes]) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, TypeAlias, TypeVar, cast
 
-from jellyml.secrets import patterns
+from jellyml.secrets import patterns, search
 
 MASK = "***"
 
@@ -61,8 +61,8 @@ _NUMBER = re.compile(r"[-+.\d]{1,5}|\d[.\de+-]{0,7}")
 # Values that are secrets by their form, under any name.
 _TOKEN = re.compile(
     rf"{patterns.loose_forms()}"
-    r"|(?<=\blogin )\w{20,}"  # wandb login 0123...
-    r"|(?<=\bBearer )[\w.~+/=-]{8,}"
+    r"|(?<=\blogin[ \x1f])\w{20,}"  # wandb login 0123...
+    r"|(?<=\bBearer[ \x1f])[\w.~+/=-]{8,}"
 )
 # Too long for a word; _looks_random decides. It never takes hexadecimal for random: the manifest
 # must keep commit ids and digests.
@@ -93,7 +93,8 @@ _NAMED = re.compile(
 )
 # The scheme comes before the secret: Authorization: Basic dXNlcjpwYXNz.
 _SCHEME = re.compile(
-    r"(authorization\\*[\"']?\s{0,9}[:=]\s{0,9}[a-z]{0,2}\\*[\"']?[a-z][\w-]{0,20} )[^\s\"'\\]+",
+    r"(authorization\\*[\"']?\s{0,9}[:=]\s{0,9}[a-z]{0,2}\\*[\"']?[a-z][\w-]{0,20}[ \x1f])"
+    r"[^\s\"'\\]+",
     re.IGNORECASE,
 )
 # The password of a pair: curl -u name:password, auth=("name", "password").
@@ -101,6 +102,29 @@ _LOGIN = re.compile(
     r"(\bcurl\b[^|;&]{0,300}?[\s\"'](?:-[uU]|--(?:proxy-)?user)[\s=,\\\"']{0,6}[^\s:\"'\\]{1,100}:"
     r"|(?:\bauth\s{0,9}=\s{0,9}|Auth)\(\s{0,9}\\*[\"'][^\"'\n]{0,100}[\"']\s{0,9},\s{0,9}\\*[\"'])"
     r"[^\s\"'\\]+"
+)
+# The white space between two words that were joined.
+_JOINT = "\x1f"
+_OPTIONS = r"(?:\s+-{1,2}[A-Za-z][\w-]*(?:=\S*)?)*"
+# The secret follows other words. Each expression masks one word after its group.
+_AFTER_WORDS = (
+    _LOGIN,
+    _SCHEME,
+    # curl -u NAME PASSWORD; the word after a name alone that is no address and no option.
+    re.compile(
+        r"(\bcurl\b(?:\s[^|;&]{0,300}?)?\s(?:-[uU]|--(?:proxy-)?user)[\s=][^\s:\"'\\]{1,100}\s)"
+        r"(?!-|[A-Za-z][\w+.-]*://|[\w-]+\.[\w.-]+(?:[/:\s]|\Z))[^\s\"'\\]+"
+    ),
+    # wandb login KEY, vault login TOKEN
+    re.compile(
+        rf"(\b(?:wandb|vault|hf|huggingface-cli|comet|neptune)\s+(?:auth\s+)?login{_OPTIONS}\s+)[\w.-]{{16,}}"
+    ),
+    # docker login -p PASSWORD, sshpass -p PASSWORD, mysql -pPASSWORD
+    re.compile(
+        r"(\b(?:(?:docker|podman|helm|oc|az|twine|registry)\s+(?:registry\s+)?(?:login|upload)|sshpass)"
+        r"\b[^|;&]{0,300}?\s-p[\s=]?)[^\s\"'\\-][^\s\"'\\]*"
+    ),
+    re.compile(r"(\b(?:mysql|mysqldump|mariadb)\b[^|;&]{0,300}?\s-p)[^\s\"'\\]+"),
 )
 _VALUE = re.compile(
     r"""[A-Za-z]{0,2}(?P<triple>\\*(?:\"""|'''))(?P<block>(?s:.*?)(?=(?P=triple)|\Z))
@@ -110,6 +134,7 @@ _VALUE = re.compile(
 )
 _SHORT = 200  # characters of a name
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
+_SETTING = re.compile(r"[A-Za-z]\w*_\w+")  # aws configure set aws_secret_access_key VALUE
 _NAMED_ARGUMENT = re.compile(r"([-+~]{0,2}[A-Za-z_][\w.-]{0,100}=).*", re.DOTALL)
 
 
@@ -159,8 +184,21 @@ def _mask_short(text: str) -> str:
 
 
 def mask_arguments(arguments: Iterable[str]) -> list[str]:
-    """Return a command line with the values of secret options and all other secrets masked."""
-    return [_mask_argument(option, word) for option, word in _with_options(arguments)]
+    """Return a command line with the values of secret options and all other secrets masked.
+
+    The words are masked one by one, then joined: some secrets are known by the words before them.
+    """
+    options = _with_options(word.replace(_JOINT, " ") for word in arguments)
+    words = [_mask_argument(option, word) for option, word in options]
+    # A program is named by its path or alone: /usr/bin/curl, curl.
+    return _mask_by_command(_JOINT.join(words)).split(_JOINT) if words else []
+
+
+def _mask_by_command(text: str) -> str:
+    """Return a command line with the secrets masked that are known by the words before them."""
+    for pattern in _AFTER_WORDS:
+        text = pattern.sub(rf"\1{MASK}", text)
+    return text
 
 
 def _with_options(words: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -168,7 +206,7 @@ def _with_options(words: Iterable[str]) -> Iterator[tuple[str, str]]:
     option = ""
     for word in words:
         yield "" if word.startswith("--") else option, word
-        if _OPTION.fullmatch(word):
+        if _OPTION.fullmatch(word) or (_SETTING.fullmatch(word) and _secrecy(word) == "sure"):
             option = word
         elif not option.endswith("s"):  # --api-keys takes several
             option = ""
@@ -181,12 +219,10 @@ def mask_named(name: str, value: str) -> str:
 
 def mask_text(text: str) -> str:
     """Return a text with every recognised secret masked."""
-    text = mask_forms(text)
+    text = mask_forms(search.masked_text(text))
     text = _ADDRESS.sub(lambda match: match[1] + _mask_rest(match[2]), text)
     text = _BARE_USER.sub(f"{MASK}@", text)
-    text = _SCHEME.sub(rf"\1{MASK}", text)
-    text = _LOGIN.sub(rf"\1{MASK}", text)
-    return _mask_assigned(text)
+    return _mask_assigned(_mask_by_command(text))
 
 
 def mask_url(url: str) -> str:

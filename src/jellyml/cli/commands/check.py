@@ -1,6 +1,5 @@
 """``jellyml check``: search a checkpoint for what should not be published."""
 
-import json
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from jellyml.checkpoint.audit import Checked, Match, check
 from jellyml.cli.parser import Parser, add_json
-from jellyml.cli.terminal import Terminal, safe
+from jellyml.cli.terminal import Terminal, shown
 from jellyml.errors import pasteable
 from jellyml.remote.address import Remote, parse_location
 
@@ -45,21 +44,22 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace, terminal: Terminal) -> int:
     checked = check(args.model, seconds=args.seconds)
     if args.json:
-        terminal.result(json.dumps(asdict(checked), indent=2))
+        terminal.json(asdict(checked))
         return 1 if checked.places else 0
     for place in checked.places:
-        terminal.result(safe(_line(place)))
+        terminal.result(shown(_line(place)))
     _summarise(checked, args.model, terminal)
     return 1 if checked.places else 0
 
 
 def _line(place: Match) -> str:
     where = place.path if place.line is None else f"{place.path}:{place.line}"
-    earlier = f" (in an earlier version, {place.oid[:12]})" if place.earlier else ""
-    return f"{where}: {place.what}{earlier}"
+    version = f"an earlier version, {place.oid[:12]}" if place.oid else "the history"
+    return f"{where}: {place.what}{f' (in {version})' if place.earlier else ''}"
 
 
 def _summarise(checked: Checked, model: Path | Remote, terminal: Terminal) -> None:
+    terminal.warnings(checked.settings)
     earlier = f" and {_count(checked.earlier, 'earlier version')}" if checked.earlier else ""
     searched = f"{_count(checked.files, 'file')}{earlier} searched"
     if checked.places:
@@ -89,6 +89,6 @@ def _remedies(checked: Checked, model: str) -> Iterator[str]:
         cut = f"jellyml fill --replace --from {model} --history none {model}"
         yield f"To keep the code and leave its history out: {cut}"
     yield f"To take all of the code out: jellyml strip {model}"
-    if any(place.earlier for place in checked.places):
+    if any(place.earlier and place.oid for place in checked.places):
         yield f"What an earlier version was: jellyml git {model} log --find-object=ID"
     yield "Revoke every key that was ever on another machine, whatever you do here."

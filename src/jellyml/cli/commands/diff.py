@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jellyml.cli.parser import Parser, add_code_dir, add_force, add_json, add_max_unpacked
-from jellyml.cli.terminal import Terminal, has_colour, is_terminal, safe
+from jellyml.cli.terminal import Terminal, has_colour, is_terminal, shown
 from jellyml.cli.views import tensors
 from jellyml.compare.diff import PARTS, Comparison, Parts, diff
 from jellyml.compare.endpoints import open_endpoints
@@ -143,12 +143,12 @@ def _environment(environment: "Environment") -> Iterator[str]:
 
 
 def _fact(fact: "Fact", label: str) -> str:
-    name = f"{label}{safe(fact.name)}"
+    name = f"{label}{shown(fact.name)}"
     if fact.before is None:
-        return f"+ {name} {safe(fact.after or '')}"
+        return f"+ {name} {shown(fact.after or '')}"
     if fact.after is None:
-        return f"- {name} {safe(fact.before)}"
-    return f"! {name} {safe(fact.before)} -> {safe(fact.after)}"
+        return f"- {name} {shown(fact.before)}"
+    return f"! {name} {shown(fact.before)} -> {shown(fact.after)}"
 
 
 def _target(path: Path, *, force: bool) -> "Output":

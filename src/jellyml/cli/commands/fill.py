@@ -4,6 +4,7 @@ from argparse import Namespace
 from typing import cast
 
 from jellyml.capture.bundle import History
+from jellyml.capture.settings import weaker_settings
 from jellyml.checkpoint.fill import fill
 from jellyml.cli.parser import Parser, add_code_dir, add_follow_links
 from jellyml.cli.terminal import Terminal
@@ -62,6 +63,7 @@ def _history(word: str) -> History:
 
 
 def run(args: Namespace, terminal: Terminal) -> None:
+    terminal.warnings(weaker_settings(args.code_dir.absolute()))
     filled = fill(
         args.model,
         code_dir=args.code_dir,

@@ -1,6 +1,5 @@
 """``jellyml list``: list the checkpoints below some folders, and the code of each."""
 
-import json
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -9,7 +8,7 @@ from jellyml.catalog.entry import Entry
 from jellyml.catalog.made_by import parse_criterion
 from jellyml.cli.console import Labelled
 from jellyml.cli.parser import Parser, add_code_dir, add_json, add_paths
-from jellyml.cli.terminal import Terminal, is_terminal, safe
+from jellyml.cli.terminal import Terminal, is_terminal, shown
 from jellyml.cli.views.catalog import (
     Listing,
     changes,
@@ -63,12 +62,12 @@ def run(args: Namespace, terminal: Terminal) -> int:
                 listing.wrong.append(problem)
         listing = Listing(matching, [], listing.wrong)
     if args.json:
-        terminal.result(json.dumps([record(one) for one in listing.listed], indent=2))
+        terminal.json([record(one) for one in listing.listed])
     elif is_terminal(terminal.out):
         _show_runs(listing.listed, terminal)
     else:
         for one in listing.listed:
-            terminal.result("\t".join(map(safe, _row(one))))
+            terminal.result("\t".join(map(shown, _row(one))))
     show_problems(listing, terminal)
     return int(bool(listing.wrong or (criterion and not listing.listed)))
 
@@ -81,8 +80,8 @@ def _show_runs(entries: Iterable[Entry], terminal: Terminal) -> None:
             terminal.result()
         terminal.heading("  ".join(filter(None, _about(run[0]))))
         if command := run[0].command:
-            terminal.result(f"  $ {safe(command)}")
-        rows = (Labelled(format_size(one.size), safe(str(one.path))) for one in run)
+            terminal.result(f"  $ {shown(command)}")
+        rows = (Labelled(format_size(one.size), shown(str(one.path))) for one in run)
         for line in terminal.two_columns(rows, 12, "right"):
             terminal.result(line)
 

@@ -1,6 +1,5 @@
 """``jellyml log``: show the tree of checkpoints, by their commits or by recorded parents."""
 
-import json
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from jellyml.cli.parser import (
     add_max_unpacked,
     add_paths,
 )
-from jellyml.cli.terminal import Terminal, safe
+from jellyml.cli.terminal import Terminal, shown
 from jellyml.cli.views.catalog import about, read_checkpoints, record, show_problems, when
 from jellyml.cli.views.log_page import PAGE, page
 from jellyml.cli.views.log_page.data import data_of
@@ -68,7 +67,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
         report = terminal.note if args.json else terminal.done
         report(f"Wrote {args.html}. Open it in a browser.")
     if args.json:
-        terminal.result(json.dumps(as_json(tree), indent=2))
+        terminal.json(as_json(tree))
     elif not target:
         points = tree.by_code() if args.by == "code" else tree.by_parent()
         for line in _Drawing(tree, args.by, terminal).lines(points):
@@ -129,11 +128,11 @@ class _Drawing:
                 yield ""
             self._grew = point.row.goes_on if point.row.parent is None else True
             head, rest = self._by_code(point) if self._by == "code" else self._by_parent(point)
-            painted = self._terminal.painted(safe(head), "1")
-            yield f"{self._left(point.row)}{self._mark(point)} {painted}{safe(rest)}"
+            painted = self._terminal.painted(shown(head), "1")
+            yield f"{self._left(point.row)}{self._mark(point)} {painted}{shown(rest)}"
             if self._by == "code" or len(point.members) > 1:
                 for member in point.members:
-                    yield f"{self._below(point.row)}  {safe(self._named(member))}"
+                    yield f"{self._below(point.row)}  {shown(self._named(member))}"
 
     def _left(self, row: Row) -> str:
         line, turn = self._marks["line"], self._marks["turn"]

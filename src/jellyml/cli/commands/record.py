@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from jellyml.capture.settings import weaker_settings
 from jellyml.cli.parser import Parser, add_code_dir
 from jellyml.cli.terminal import ReaderGone, Terminal
 from jellyml.errors import UsageError
@@ -65,6 +66,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder.", f"mkdir -p {folder}")
+    terminal.warnings(weaker_settings(args.code_dir.absolute()))
     terminal.flush()
     try:
         recorded = record(

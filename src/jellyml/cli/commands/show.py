@@ -1,6 +1,7 @@
 """``jellyml show``: describe how a checkpoint was made, without loading it."""
 
 import json
+import os
 import shlex
 import sys
 from argparse import Namespace
@@ -14,11 +15,12 @@ from jellyml.checkpoint.checkpoint import Checkpoint
 from jellyml.checkpoint.reader import CheckpointReader, CodeFile
 from jellyml.cli.console import Labelled
 from jellyml.cli.parser import Parser, add_json, add_max_unpacked
-from jellyml.cli.terminal import Terminal, has_colour, is_terminal, safe
+from jellyml.cli.terminal import Terminal, has_colour, is_terminal, shown
 from jellyml.cli.views import code
 from jellyml.errors import UsageError, pasteable
 from jellyml.fs.paths import mode_of
 from jellyml.remote.address import Location, Remote, parse_location
+from jellyml.secrets.search import masked
 from jellyml.snapshot.facts import format_size
 from jellyml.snapshot.manifest import Manifest
 
@@ -74,7 +76,7 @@ def run(args: Namespace, terminal: Terminal) -> None:
 
 def _describe(checkpoint: Checkpoint, args: Namespace, terminal: Terminal) -> None:
     if args.json:
-        terminal.result(json.dumps(_everything(checkpoint), indent=2))
+        terminal.json(_everything(checkpoint))
     elif args.packages:
         terminal.facts(_packages(checkpoint))
     else:
@@ -173,16 +175,16 @@ def split(words: str, sources: Sources) -> tuple[Location, str | None]:
 
 
 def files(model: CheckpointReader, terminal: Terminal, below: str = "") -> None:
-    """Print the size and path of each file; to a pipe only the paths, unchanged."""
+    """Print the size and path of each file; to a pipe only the paths. Credentials are masked."""
     chosen = (file for file in model.inside.files() if file.path.startswith(below))
     if is_terminal(terminal.out):
         rows = (
-            Labelled(format_size(file.size), f"{safe(file.path)}{_SIGNS.get(file.kind, '')}")
+            Labelled(format_size(file.size), f"{shown(file.path)}{_SIGNS.get(file.kind, '')}")
             for file in chosen
         )
         terminal.paged(terminal.two_columns(rows, 9, "right"))
     else:
-        terminal.exact(file.path.encode("utf-8", "surrogateescape") + b"\n" for file in chosen)
+        terminal.exact(masked(os.fsencode(file.path)) + b"\n" for file in chosen)
 
 
 def one_file(model: CheckpointReader, path: str, terminal: Terminal) -> None:

@@ -13,6 +13,7 @@ from jellyml.cli.terminal import Terminal
 from jellyml.errors import JellyError
 from jellyml.fs.paths import natural_key
 from jellyml.remote.address import Remote
+from jellyml.secrets.search import masked_text
 
 if TYPE_CHECKING:
     from jellyml.catalog.find import Candidate
@@ -83,9 +84,9 @@ def about(point: Point) -> Iterator[str]:
     if one and one.dirty:
         yield changes(one)
     elif point.subject:
-        yield point.subject
+        yield masked_text(point.subject)
     if one and one.branch:
-        yield f"on {one.branch}"
+        yield f"on {masked_text(one.branch)}"
     if one:
         yield when(one)
     if point.between:

@@ -10,11 +10,12 @@ from string import Template
 
 from jellyml._version import __version__
 from jellyml.catalog.graph import Lineage, Member
-from jellyml.cli.terminal import safe
+from jellyml.cli.terminal import shown
 from jellyml.cli.views.catalog import changes, when
 from jellyml.cli.views.log_page import graph
 from jellyml.cli.views.log_page.data import Data
 from jellyml.fs.output import OutputKind
+from jellyml.secrets.search import masked_text
 from jellyml.snapshot.facts import format_size
 
 _LONGEST_CELL = 300  # characters
@@ -50,8 +51,8 @@ def page(tree: Lineage, data: Data) -> Iterator[str]:
 
 
 def text(untrusted: str) -> str:
-    """Return untrusted text escaped for HTML, with control characters visible."""
-    return escape(safe(untrusted))
+    """Return untrusted text escaped for HTML, masked, with control characters visible."""
+    return escape(shown(untrusted))
 
 
 def _part(name: str) -> str:
@@ -89,5 +90,6 @@ def _row(tree: Lineage, member: Member) -> str:
     return f'<tr data-i="{member.number}" tabindex="0">{columns}</tr>'
 
 
-def _short(words: str) -> str:
+def _short(untrusted: str) -> str:
+    words = masked_text(untrusted)  # before it is cut: half a key has no form
     return words if len(words) <= _LONGEST_CELL else words[:_LONGEST_CELL] + "…"

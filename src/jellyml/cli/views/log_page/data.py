@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from jellyml.catalog.differences import Differences, Patch
 from jellyml.catalog.graph import Lineage
-from jellyml.cli.terminal import safe
+from jellyml.cli.terminal import safe, shown
 from jellyml.cli.views import tensors
 from jellyml.compare import environment
 from jellyml.compare.tensors import Difference, Weights
 from jellyml.errors import pasteable
-from jellyml.secrets.patterns import masked
+from jellyml.secrets.search import masked, masked_text
 from jellyml.snapshot.manifest import Manifest
 
 # Limits of one section of a manifest, of all sections, and of all differences of weights. The page
@@ -46,8 +46,8 @@ def data_of(tree: Lineage, differences: Differences) -> Data:
     sections = _Sections()
     checkpoints: list[dict[str, object]] = [
         {
-            "path": safe(str(one.entry.path)),
-            "quoted": safe(pasteable(one.entry.path)),
+            "path": shown(str(one.entry.path)),
+            "quoted": shown(pasteable(one.entry.path)),
             "commit": None if one.commit is None else commits[one.commit],
             "environment": sections.of(one.entry.run, one.entry.manifest),
         }
@@ -75,7 +75,7 @@ class _Sections:
         if run not in self._of_run:
             numbers = {name: self._section(name, part) for name, part in manifest.fields.items()}
             environment = {
-                safe(name): number for name, number in numbers.items() if number is not None
+                shown(name): number for name, number in numbers.items() if number is not None
             }
             self._of_run[run] = len(self.environments) if environment else None
             self.environments += [environment] if environment else []
@@ -95,20 +95,20 @@ def _facts(name: str, part: object) -> Facts:
     """Return the facts that ``jellyml diff`` compares: the difference to an empty section."""
     differences = environment.compare(Manifest({name: {}}), Manifest({name: part}))
     facts = [*differences.facts, *differences.packages][:_MOST_FACTS]
-    return [(safe(each.name[:_LONGEST_FACT]), _short(each.after)) for each in facts]
+    return [(_short(each.name), _short(each.after)) for each in facts]
 
 
 def _short(text: str | None) -> str:
-    return safe((text or "")[:_LONGEST_FACT])
+    return safe(masked_text(text or "")[:_LONGEST_FACT])
 
 
 def _code(patch: Patch | str) -> dict[str, object]:
     if isinstance(patch, str):
-        return {"problem": safe(patch)}
+        return {"problem": shown(patch)}
     # Credentials are masked, since pages are shared. jellyml diff shows the code unmasked.
     lines = masked(patch.patch).decode("utf-8", "surrogateescape").split("\n")
     files = [
-        (each.status, safe(f"{each.before} -> {each.path}" if each.before else each.path))
+        (each.status, shown(f"{each.before} -> {each.path}" if each.before else each.path))
         for each in patch.files
     ]
     text = "\n".join("\t".join(map(safe, line.split("\t"))) for line in lines)
@@ -130,7 +130,7 @@ def _all_weights(differences: Differences) -> dict[str, object]:
 def _weights(weights: Weights | str) -> dict[str, object]:
     """Return the arrays that differ; an optimizer's state only if nothing else differs."""
     if isinstance(weights, str):
-        return {"problem": safe(weights)}
+        return {"problem": shown(weights)}
     model = [each for each in weights.differences if not tensors.is_state(each.name)]
     selection = (model or weights.differences)[:_MOST_ARRAYS]
     omitted = len(weights.differences) - len(selection)
@@ -141,8 +141,8 @@ def _cell(each: Difference) -> dict[str, object]:
     layer = tensors.module_of(each.name)
     by = each.amount
     return {
-        "layer": safe(layer),
-        "name": safe(each.name[len(layer) :].removeprefix(".") or each.name),
+        "layer": shown(layer),
+        "name": shown(each.name[len(layer) :].removeprefix(".") or each.name),
         "kind": each.kind,
         "by": by and by.relative,
         "share": by and by.share,

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from jellyml.catalog.graph import Member, Point
-from jellyml.cli.terminal import safe
+from jellyml.cli.terminal import shown
 from jellyml.cli.views.catalog import about
+from jellyml.secrets.search import masked_text
 
 _ROW, _LANE, _DOT = 24, 18, 13  # pixels
 _LEFT = 14
@@ -103,7 +104,7 @@ def _words(point: Point, by: str) -> tuple[str, str]:
     """Return the label and the faint text after it."""
     files = _files(point.members)
     if not files and by == "parent":
-        return point.named[:_LONGEST], "none of these"
+        return masked_text(point.named)[:_LONGEST], "none of these"
     if by == "parent":
         return files, "  ".join(about(point))[:_LONGEST]
     commit = point.commit[:8] if point.commit else "no commit known"
@@ -114,10 +115,10 @@ def _words(point: Point, by: str) -> tuple[str, str]:
 def _files(members: Sequence[Member]) -> str:
     if not members:
         return ""
-    path = str(members[-1].entry.path)
+    path = masked_text(str(members[-1].entry.path))  # before it is cut
     short = path if len(path) <= _LONGEST_PATH else "…" + path[-_LONGEST_PATH:]
     return short if len(members) == 1 else f"{short} and {len(members) - 1} more"
 
 
 def _text(text: str) -> str:
-    return escape(safe(text))
+    return escape(shown(text))
