@@ -5,6 +5,7 @@ the repository. A wrong argument is an error. A wrong value in the file is a war
 ignored, because a capture must not end a training run.
 """
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -91,7 +92,7 @@ def _table(folder: Path) -> tuple[Path, dict[str, object], list[str]]:
             text = b""
         if _TABLE in text:
             return file, *_parsed(file, text)
-        if (place / ".git").exists():
+        if os.path.lexists(place / ".git"):  # False, too, for a path that is too long
             break
     return folder, {}, []
 
