@@ -145,10 +145,10 @@ def test_names_are_found_once_each() -> None:
 
 
 def test_a_commit_is_searched_in_every_part() -> None:
-    head = f"tree {'a' * 40}\nauthor A <a> 1 +0000\ncommitter {TOKEN} <c> 1 +0000\nnote {NPM}"
-    record = f"{'1' * 40}\n{head}\n\n    subject\n\n    {NPM}\n\0".encode()
-    assert list(in_commits(b"2" * 40 + b"\ntree b\n\n    fine\n\0" + record)) == [
+    fine = f"{'2' * 40}\nA <a@h>\nB <b@h>\n\nfine\n\0\n"
+    record = f"{'1' * 40}\n{NPM} <a@h>\nB <{TOKEN}@h>\n\nsubject\n\n{NPM}\n\0\n"
+    assert list(in_commits((fine + record).encode())) == [
+        ("the author of commit 1111111", 1, "an npm token"),
         ("the committer of commit 1111111", 1, "a GitHub token"),
-        ("the header of commit 1111111", 1, "an npm token"),
         ("the message of commit 1111111", 3, "an npm token"),
     ]
