@@ -130,6 +130,12 @@ def test_a_token_is_found_in_any_unicode_file(tmp_path: Path, encoding: str) -> 
     assert list(search.in_content(tmp_path / "large")) == expected
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_byte_order_mark_is_believed(encoding: str) -> None:
+    text = "上海" * 4_000 + f"\n{PLANTED['a GitHub token']}\n"
+    assert list(search.in_content(text.encode(encoding))) == [(2, "a GitHub token")]
+
+
 @pytest.mark.parametrize(
     ("words", "masked"),
     [
@@ -181,6 +187,14 @@ def test_a_part_of_a_value_makes_no_example(word: str) -> None:
     assert kinds(token[: -len(word)] + word) == {"a GitHub token"}
     assert kinds("ghp_" + word + token[4 + len(word) :]) == {"a GitHub token"}
     assert kinds(f"redis://h:{word}1pQ8x@host") == {"a password in an address"}
+
+
+def test_a_secret_without_a_name_is_masked_beside_its_key_id() -> None:
+    text = (
+        f"boto3.client('s3', '{PLANTED['an AWS key']}', 'aB3dE6gH9j/2mN5pQ8sT+vW4xY7zC0fG/abc+DEF')"
+    )
+    assert mask_text(text) == "boto3.client('s3', '***', '***')"
+    assert kinds(text) == {"an AWS key", "an AWS secret key"}
 
 
 def test_only_whole_matches_are_masked() -> None:
