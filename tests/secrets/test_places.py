@@ -109,7 +109,13 @@ def test_a_check_names_each_place_and_shows_none(everywhere: Folder) -> None:
 
 def test_a_file_with_a_token_in_its_name_is_named_without_it(repo: Folder) -> None:
     repo.write(f"{TOKEN}.py", f"token = '{NPM}'\n")
-    torch.save({"w": torch.ones(4), **_captured(repo)}, repo.path / "m.pth")
+    with pytest.warns(JellyWarning) as warned:
+        snapshot = jellyml.create_snapshot(repo.path)
+    text = "".join(str(each.message) for each in warned)
+    assert "an npm token in line 1 of ***.py" in text
+    assert TOKEN not in text
+    torch.save({"w": torch.ones(4), **snapshot}, repo.path / "m.pth")
+    assert TOKEN not in repr(check(repo.path / "m.pth", seconds=0))
     said = type_command("check", "--json", "m.pth", cwd=repo.path)
     assert {place["path"] for place in json.loads(said.out)["places"]} == {
         "***.py", "the name of ***.py"
