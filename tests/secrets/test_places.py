@@ -4,6 +4,8 @@ import json
 import os
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -11,9 +13,11 @@ import torch
 import jellyml
 from at_the_keyboard import type_command
 from conftest import Folder
+from jellyml.catalog.graph import Point
 from jellyml.checkpoint.audit import check
+from jellyml.cli.views.catalog import about
 from jellyml.errors import JellyWarning
-from jellyml.secrets.places import in_commits, in_names
+from jellyml.secrets.places import in_commits, in_names, in_target
 from jellyml.snapshot import serialization
 from planted_keys import PLANTED, SIGNS
 
@@ -138,8 +142,22 @@ def test_the_page_and_the_listings_mask_them(everywhere: Folder, tmp_path: Path)
         said = type_command(*words.split(), cwd=everywhere.path)
         assert said.status == 0
         texts += [said.out, said.err]
+    torch.save({"w": torch.ones(4)}, everywhere.path / f"{TOKEN}.pth")
+    said = type_command("fill", f"{TOKEN}.pth", cwd=everywhere.path)
+    assert said.status == 0
+    texts += [said.out, said.err]
     assert [text for text in texts if SIGNS[:16] in text] == []
     assert "***.pth" in "".join(texts)
+
+
+def test_a_subject_is_masked_before_the_page_cuts_it() -> None:
+    point = SimpleNamespace(members=(), subject=f"fix {TOKEN}", between=0, others=())
+    assert list(about(cast("Point", point))) == ["fix ***"]
+
+
+def test_the_path_of_a_link_is_masked_too() -> None:
+    found = list(in_target(f"{TOKEN}/link", f"/srv/{NPM}".encode()))
+    assert found == [("the target of ***/link", 1, "an npm token")]
 
 
 def test_names_are_found_once_each() -> None:
