@@ -5,7 +5,7 @@ import os
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
@@ -13,13 +13,15 @@ import torch
 import jellyml
 from at_the_keyboard import type_command
 from conftest import Folder
-from jellyml.catalog.graph import Point
 from jellyml.checkpoint.audit import check
 from jellyml.cli.views.catalog import about
 from jellyml.errors import JellyWarning
 from jellyml.secrets.places import in_commits, in_names, in_target
 from jellyml.snapshot import serialization
 from planted_keys import PLANTED, SIGNS
+
+if TYPE_CHECKING:
+    from jellyml.catalog.graph import Point
 
 TOKEN = PLANTED["a GitHub token"]
 NPM = PLANTED["an npm token"]
