@@ -140,7 +140,11 @@ def test_binary_files_are_passed_over(repo: Folder, size: int) -> None:
 @pytest.mark.parametrize(
     "text",
     ["wandb key ", "eyJaaaaaaaaaaaa.", "://a", "http://aaaaaaaa:", "sk-", "SG.", "-----BEGIN A ",
-     "hooks.slack.com/services/T", "-----BEGIN PRIVATE" + " KEY-----\n"],
+     "hooks.slack.com/services/T", "-----BEGIN PRIVATE" + " KEY-----\n",
+     "-----BEGIN PRIVATE" + " KEY-----" + r"\\\\n" * 8, r"user:" + r"\\\\n" * 12, "user: token: ",
+     "machine a login ", "machine a login" + r"\\n" * 8, "machine ,,,,", "AKIA" + "A" * 16 + " ",
+     "secret_access_key = ", r"account_key" + r"\\n" * 4, "sig=", "sk-proj-", "as-", "hvs.",
+     "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0t", "xoxb-", "IQoJb3JpZ2lu", "sk-aT3BlbkFJ"],
 )  # fmt: skip
 def test_the_time_is_proportional_whatever_the_text(text: str) -> None:
     """A quadratic search would hang. The benchmark row `limits` checks the promised 50 ms a MB."""

@@ -4,6 +4,8 @@ import json
 import os
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
@@ -12,10 +14,14 @@ import jellyml
 from at_the_keyboard import type_command
 from conftest import Folder
 from jellyml.checkpoint.audit import check
+from jellyml.cli.views.catalog import about
 from jellyml.errors import JellyWarning
-from jellyml.secrets.places import in_commits, in_names
+from jellyml.secrets.places import in_commits, in_names, in_target
 from jellyml.snapshot import serialization
 from planted_keys import PLANTED, SIGNS
+
+if TYPE_CHECKING:
+    from jellyml.catalog.graph import Point
 
 TOKEN = PLANTED["a GitHub token"]
 NPM = PLANTED["an npm token"]
@@ -109,7 +115,13 @@ def test_a_check_names_each_place_and_shows_none(everywhere: Folder) -> None:
 
 def test_a_file_with_a_token_in_its_name_is_named_without_it(repo: Folder) -> None:
     repo.write(f"{TOKEN}.py", f"token = '{NPM}'\n")
-    torch.save({"w": torch.ones(4), **_captured(repo)}, repo.path / "m.pth")
+    with pytest.warns(JellyWarning) as warned:
+        snapshot = jellyml.create_snapshot(repo.path)
+    text = "".join(str(each.message) for each in warned)
+    assert "an npm token in line 1 of ***.py" in text
+    assert TOKEN not in text
+    torch.save({"w": torch.ones(4), **snapshot}, repo.path / "m.pth")
+    assert TOKEN not in repr(check(repo.path / "m.pth", seconds=0))
     said = type_command("check", "--json", "m.pth", cwd=repo.path)
     assert {place["path"] for place in json.loads(said.out)["places"]} == {
         "***.py", "the name of ***.py"
@@ -132,8 +144,22 @@ def test_the_page_and_the_listings_mask_them(everywhere: Folder, tmp_path: Path)
         said = type_command(*words.split(), cwd=everywhere.path)
         assert said.status == 0
         texts += [said.out, said.err]
+    torch.save({"w": torch.ones(4)}, everywhere.path / f"{TOKEN}.pth")
+    said = type_command("fill", f"{TOKEN}.pth", cwd=everywhere.path)
+    assert said.status == 0
+    texts += [said.out, said.err]
     assert [text for text in texts if SIGNS[:16] in text] == []
     assert "***.pth" in "".join(texts)
+
+
+def test_a_subject_is_masked_before_the_page_cuts_it() -> None:
+    point = SimpleNamespace(members=(), subject=f"fix {TOKEN}", between=0, others=())
+    assert list(about(cast("Point", point))) == ["fix ***"]
+
+
+def test_the_path_of_a_link_is_masked_too() -> None:
+    found = list(in_target(f"{TOKEN}/link", f"/srv/{NPM}".encode()))
+    assert found == [("the target of ***/link", 1, "an npm token")]
 
 
 def test_names_are_found_once_each() -> None:
@@ -145,10 +171,10 @@ def test_names_are_found_once_each() -> None:
 
 
 def test_a_commit_is_searched_in_every_part() -> None:
-    head = f"tree {'a' * 40}\nauthor A <a> 1 +0000\ncommitter {TOKEN} <c> 1 +0000\nnote {NPM}"
-    record = f"{'1' * 40}\n{head}\n\n    subject\n\n    {NPM}\n\0".encode()
-    assert list(in_commits(b"2" * 40 + b"\ntree b\n\n    fine\n\0" + record)) == [
+    fine = f"{'2' * 40}\nA <a@h>\nB <b@h>\n\nfine\n\0\n"
+    record = f"{'1' * 40}\n{NPM} <a@h>\nB <{TOKEN}@h>\n\nsubject\n\n{NPM}\n\0\n"
+    assert list(in_commits((fine + record).encode())) == [
+        ("the author of commit 1111111", 1, "an npm token"),
         ("the committer of commit 1111111", 1, "a GitHub token"),
-        ("the header of commit 1111111", 1, "an npm token"),
         ("the message of commit 1111111", 3, "an npm token"),
     ]

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from jellyml.secrets.patterns import FORMS
 from jellyml.secrets.redact import MASK, mask_arguments, mask_text
 from planted_keys import MAKERS, PLANTED, Assignments
 
+SITE = Path(pytest.__file__).parents[1]  # where packages are installed
+FILES_OF_OTHERS = 600
 KEYS = 4_000  # random ones of each form
 
 
@@ -127,6 +130,12 @@ def test_a_token_is_found_in_any_unicode_file(tmp_path: Path, encoding: str) -> 
     assert list(search.in_content(tmp_path / "large")) == expected
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_byte_order_mark_is_believed(encoding: str) -> None:
+    text = "上海" * 4_000 + f"\n{PLANTED['a GitHub token']}\n"
+    assert list(search.in_content(text.encode(encoding))) == [(2, "a GitHub token")]
+
+
 @pytest.mark.parametrize(
     ("words", "masked"),
     [
@@ -180,9 +189,42 @@ def test_a_part_of_a_value_makes_no_example(word: str) -> None:
     assert kinds(f"redis://h:{word}1pQ8x@host") == {"a password in an address"}
 
 
+def test_a_secret_without_a_name_is_masked_beside_its_key_id() -> None:
+    text = (
+        f"boto3.client('s3', '{PLANTED['an AWS key']}', 'aB3dE6gH9j/2mN5pQ8sT+vW4xY7zC0fG/abc+DEF')"
+    )
+    assert mask_text(text) == "boto3.client('s3', '***', '***')"
+    assert kinds(text) == {"an AWS key", "an AWS secret key"}
+
+
 def test_only_whole_matches_are_masked() -> None:
     text = f"a {PLANTED['a GitHub token']}, b {PLANTED['a password in an address']}"
     assert search.masked_text(text) == (
         f"a {MASK}, b postgresql://alice:{MASK}@db.example.org/runs"
     )
     assert search.masked_text("nothing \udc80 here") == "nothing \udc80 here"
+
+
+def _installed() -> list[Path]:
+    """Ordinary files of well-known projects, always the same ones of an environment."""
+    suffixes = (".py", ".json", ".toml", ".md")
+    paths = sorted(path for path in SITE.rglob("*") if path.suffix in suffixes and path.is_file())
+    return random.Random(1).sample(paths, min(FILES_OF_OTHERS, len(paths)))
+
+
+def test_installed_code_raises_no_alarm() -> None:
+    files = _installed()
+    alarms = [path for path in files if kinds(path.read_bytes())]
+    assert len(files) > 100
+    assert len(alarms) <= 2, alarms
+
+
+def test_the_search_takes_at_most_50_ms_a_megabyte() -> None:
+    code = b"".join(path.read_bytes() for path in _installed() if path.suffix == ".py")[:4_000_000]
+    assert len(code) > 500_000
+    times = []
+    for _ in range(3):  # the first compiles the expressions
+        began = time.process_time()
+        list(search.search(code))
+        times.append(time.process_time() - began)
+    assert min(times) / len(code) < 0.050 / 1_000_000

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from jellyml.repo.git import Git
-from jellyml.secrets.places import Place, in_commits, in_names, in_target
+from jellyml.secrets.places import COMMITS, Place, in_commits, in_names, in_target
 from jellyml.secrets.search import in_content, masked_text
 from jellyml.snapshot.facts import Credential
 from jellyml.working_tree.contents import Contents
@@ -69,7 +69,7 @@ def searching(git: Git, commit: str, *, whole: bool) -> Iterator[PackedSearch]:
 def _search(git: Git, commit: str, stop: threading.Event) -> list[Place]:
     places: list[Place] = []
     rest = b""
-    for block in _output(git, stop, "rev-list", "--header", commit):
+    for block in _output(git, stop, *COMMITS, commit):
         records, mark, rest = (rest + block).rpartition(b"\0")
         places += in_commits(records + mark)
     listed = b"".join(_output(git, stop, "ls-tree", "-r", "-z", "--name-only", commit))

@@ -14,7 +14,7 @@ from jellyml.quarantine.reader import File, Inside
 from jellyml.remote.address import parse_location
 from jellyml.secrets import detect_secrets
 from jellyml.secrets import search as forms
-from jellyml.secrets.places import Place, in_commits, in_names, in_target
+from jellyml.secrets.places import COMMITS, Place, in_commits, in_names, in_target
 from jellyml.snapshot.serialization import MANIFEST_SIDECAR
 from jellyml.working_tree.exclude import is_checkpoint, looks_like_data
 from jellyml.working_tree.selection import MAX_FILE_SIZE
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from os import PathLike
 
 _IN_MEMORY = 16 << 20  # bytes of one file
-_BLOCK = 1 << 20
 _LARGEST_SETTINGS = 1 << 20
 _PERHAPS_A_CHECKPOINT = 1_000_000
 _MOST = 1000
@@ -109,7 +108,7 @@ class _Look:
             path for path in self._inside.earlier_names() if path.rpartition("/")[2] not in current
         )
         yield from self._outside(in_names(names), earlier=True)
-        for block in _joined(self._inside.commits()):
+        for block in _records(self._inside.commits(*COMMITS)):
             yield from self._outside(in_commits(block), earlier=True)
 
     @staticmethod
@@ -153,17 +152,13 @@ class _Look:
             yield from forms.in_content(path)
 
 
-def _joined(records: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield records in blocks of about a mebibyte, with a NUL after each."""
-    block: list[bytes] = []
-    size = 0
-    for record in records:
-        block += [record, b"\0"]
-        size += len(record)
-        if size > _BLOCK:
-            yield b"".join(block)
-            block, size = [], 0
-    yield b"".join(block)
+def _records(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in pieces that end with a NUL."""
+    rest = b""
+    for piece in pieces:
+        records, mark, rest = (rest + piece).rpartition(b"\0")
+        yield records + mark
+    yield rest
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,13 +83,11 @@ class Inside:
             for name in _names(content, len(oid) // 2):
                 yield os.fsdecode(folder + b"/" + name if folder else name)
 
-    def commits(self) -> Iterator[bytes]:
-        """Yield every commit of the history, each as its id, a line end and its raw text."""
-        with self._answering("rev-list", "--header", self.incoming.commit) as stdout:
-            rest = b""
+    def commits(self, *words: str) -> Iterator[bytes]:
+        """Yield what a command prints of every commit of the history, in pieces of 64 KiB."""
+        with self._answering(*words, self.incoming.commit) as stdout:
             while piece := stdout.read(_CHUNK):
-                *records, rest = (rest + piece).split(b"\0")
-                yield from records
+                yield piece
 
     def contents(self, files: Iterable[File]) -> Iterator[tuple[File, bytes]]:
         """Yield files with their content, each whole in memory, from a single process."""

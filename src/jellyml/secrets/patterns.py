@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 PRIVATE_KEY = "a private key"
 
+# The letter of \n, \r or \t in a string. Every character below matches in one way only, or hostile
+# text would take exponential time.
+_ESCAPE = r"(?<=\\)[nrt]"
 # What may be between a name and its value: key = "x", "key": "x", key X; escaped in a string too.
-_IS = r"(?:\\{1,4}[nrt]|[^\w\n/+-]){1,12}"
-_SPACE = r"(?:\\{1,4}[nrt]|[\s\"',]){1,20}"
+_IS = rf"(?:[^\w\n/+-]|{_ESCAPE}){{1,12}}"
+_SPACE = rf"(?:[\s\"'\\]|{_ESCAPE}){{1,20}}"
 _BASE64 = r"[A-Za-z0-9+/]"
 _NO_BASE64 = r"(?![A-Za-z0-9+/=])"
 _NO_WORD = r"(?![A-Za-z0-9])"
@@ -47,7 +50,7 @@ FORMS: dict[str, Form] = {
             (
                 "-----BEGIN ",
                 r"(?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-                r"(?:\\{1,4}[rn]|[\s\"'\\+,#*]){0,40}"
+                rf"(?:[\s\"'\\+,#*]|{_ESCAPE}){{0,40}}"
                 r"(?:[A-Za-z0-9+/]{32}|Proc-Type|Version|Comment)",
             ),
             # The same in base64, as kubeconfig has it: RSA, EC and PKCS #8.
@@ -71,7 +74,7 @@ FORMS: dict[str, Form] = {
         (
             (
                 "AKIA ASIA",
-                rf"[A-Z2-7]{{16}}{_NO_WORD}[^\0]{{0,250}}?[^A-Za-z0-9/+=]{_AWS_SECRET}",
+                rf"[A-Z2-7]{{16}}{_NO_WORD}[^\0]{{0,80}}?[^A-Za-z0-9/+=]{_AWS_SECRET}",
             ),
             (
                 "AWS_SECRET aws_secret SECRET_ACCESS_KEY secret_access_key SecretAccessKey"
@@ -251,7 +254,7 @@ FORMS: dict[str, Form] = {
         (
             (
                 "user",
-                r"[\\\"']{0,8}:(?:\\{1,4}[nrt]|[\s{\\\"']){1,60}token[\\\"']{0,8}:"
+                rf"[\\\"']{{0,8}}:(?:[\s{{\\\"']|{_ESCAPE}){{1,60}}token[\\\"']{{0,8}}:"
                 rf"[\s\\\"']{{1,12}}{_MIXED}(?P<secret>[\w.:~+/=-]{{20,4000}})",
             ),
         ),

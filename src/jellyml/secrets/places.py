@@ -10,6 +10,13 @@ from typing import NamedTuple
 
 from jellyml.secrets.search import in_text, masked_text, search
 
+COMMITS = (
+    "rev-list",
+    "--no-commit-header",
+    "--format=%H%n%an <%ae>%n%cn <%ce>%n%n%B%x00",
+)
+"""The words of the git command whose output ``in_commits`` reads."""
+
 _SHORT = 7  # digits of a commit id
 
 
@@ -47,22 +54,19 @@ def in_target(path: str, target: bytes) -> Iterator[Place]:
         yield Place(f"the target of {masked_text(path)}", line, kind)
 
 
-def in_commit(oid: str, text: bytes) -> Iterator[Place]:
-    """Yield the credentials in the header and the message of a commit, by its raw text."""
-    head, _, message = text.partition(b"\n\n")
-    fields = head.split(b"\n")
-    for line, kind in search(head):
-        field = os.fsdecode(fields[line - 1].partition(b" ")[0])
-        known = field if field in ("author", "committer") else "header"
-        yield Place(f"the {known} of commit {oid[:_SHORT]}", 1, kind)
-    for line, kind in search(message):
-        yield Place(f"the message of commit {oid[:_SHORT]}", line, kind)
-
-
 def in_commits(records: bytes) -> Iterator[Place]:
-    """Yield the credentials in commits, as ``git rev-list --header`` prints them."""
-    if next(search(records), None) is None:  # one search for all: most have none
+    """Yield the credentials in authors, committers and messages; ``COMMITS`` prints them."""
+    commits = [record.lstrip(b"\n").partition(b"\n") for record in records.split(b"\0")]
+    # One search for all: most have none. Without the ids, which would be long runs in each.
+    if next(search(b"\n".join(text for _, _, text in commits)), None) is None:
         return
-    for record in records.split(b"\0"):
-        oid, _, text = record.partition(b"\n")
-        yield from in_commit(os.fsdecode(oid), text)
+    for oid, _, text in commits:
+        yield from _in_commit(os.fsdecode(oid[:_SHORT]), text)
+
+
+def _in_commit(oid: str, text: bytes) -> Iterator[Place]:
+    people, _, message = text.partition(b"\n\n")
+    for line, kind in search(people):
+        yield Place(f"the {'author' if line == 1 else 'committer'} of commit {oid}", 1, kind)
+    for line, kind in search(message):
+        yield Place(f"the message of commit {oid}", line, kind)

@@ -41,6 +41,7 @@ _CLASSES = bytes(ord("w") if byte in _WORD else ord(" ") for byte in range(256))
 _RUN = b"w" * 20  # no form except those of _ANYWHERE has a shorter one
 _NEAR = 64  # bytes before a run: the name to which a key is assigned
 _ANYWHERE = (b"://", b"machine ", b"-----BEGIN ")  # prefixes of forms that need no run nearby
+_LONGEST_LINE = 4 << 10  # bytes that are searched for that comment
 _BLOCK = 4 << 20
 _LONGEST = 8 << 10  # bytes of a credential, which may span two blocks
 _HEAD = 8 << 10
@@ -168,8 +169,8 @@ def _near_runs(data: bytes) -> bytes:
 
 
 def _is_allowed(data: bytes, at: int) -> bool:
-    end = data.find(b"\n", at)
-    return bool(_ALLOWED.search(data, at, end if end >= 0 else len(data)))
+    end = data.find(b"\n", at, at + _LONGEST_LINE)
+    return bool(_ALLOWED.search(data, at, end if end >= 0 else at + _LONGEST_LINE))
 
 
 @lru_cache(maxsize=1)

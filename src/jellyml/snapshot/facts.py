@@ -63,7 +63,8 @@ class Nested:
 class Credential:
     """The location of a possible credential, never its text.
 
-    ``path`` is relative to the root, ``line`` is counted from 1.
+    ``path`` is relative to the root, or describes another place: ``the message of commit
+    1234567``. ``line`` is counted from 1.
     """
 
     path: str
@@ -88,7 +89,7 @@ class CodeFacts:
     left_out: tuple[LeftOut, ...] = ()
     nested: tuple[Nested, ...] = ()
     raw: tuple[str, ...] = ()  # files captured without their filter
-    secrets: tuple[Credential, ...] = ()  # possible ones, in files that differ from HEAD
+    secrets: tuple[Credential, ...] = ()  # possible ones
     data: tuple[Data, ...] = ()  # untracked files that look like data
     cut: str = ""  # why the history is incomplete
     commit_texts: Mapping[str, bytes] = field(

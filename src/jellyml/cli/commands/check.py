@@ -13,8 +13,8 @@ from jellyml.remote.address import Remote, parse_location
 
 DESCRIPTION = """
 Search the code in a checkpoint, history included, for keys and passwords, other checkpoints
-and large files, before you publish it. Each match is named by file and line; the secret itself
-is never printed.
+and large files, before you publish it: in files, their names, link targets, authors and commit
+messages. Each match is named by file and line; the secret itself is never printed.
 
 Keys with a known form are always found. Others, recognised by their names or because they look
 random, are found by detect-secrets: pip install 'jellyml[secrets]'.

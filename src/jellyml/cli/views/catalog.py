@@ -84,9 +84,9 @@ def about(point: Point) -> Iterator[str]:
     if one and one.dirty:
         yield changes(one)
     elif point.subject:
-        yield masked_text(point.subject)
+        yield masked_text(point.subject)  # the page cuts it, and half a key has no form
     if one and one.branch:
-        yield f"on {masked_text(one.branch)}"
+        yield f"on {one.branch}"
     if one:
         yield when(one)
     if point.between:

@@ -10,7 +10,7 @@ from string import Template
 
 from jellyml._version import __version__
 from jellyml.catalog.graph import Lineage, Member
-from jellyml.cli.terminal import shown
+from jellyml.cli.terminal import safe
 from jellyml.cli.views.catalog import changes, when
 from jellyml.cli.views.log_page import graph
 from jellyml.cli.views.log_page.data import Data
@@ -51,8 +51,8 @@ def page(tree: Lineage, data: Data) -> Iterator[str]:
 
 
 def text(untrusted: str) -> str:
-    """Return untrusted text escaped for HTML, masked, with control characters visible."""
-    return escape(shown(untrusted))
+    """Return untrusted text escaped for HTML, with control characters visible."""
+    return escape(safe(untrusted))
 
 
 def _part(name: str) -> str:
