@@ -12,6 +12,7 @@ from jellyml.errors import JellyError, UsageError
 from jellyml.fs.paths import path_of
 
 if TYPE_CHECKING:
+    from jellyml.budget import Budget
     from jellyml.compare.code import ChangedFile, Code
     from jellyml.compare.environment import Environment
     from jellyml.compare.tensors import Weights
@@ -54,6 +55,7 @@ def diff(
     only: Part | None = None,
     folder: "str | PathLike[str]" = ".",
     max_unpacked: int = MAX_UNPACKED,
+    budget: "Budget | None" = None,
 ) -> Comparison:
     """Compare two checkpoints or commits; without ``other``, the working tree of ``folder``.
 
@@ -61,7 +63,8 @@ def diff(
     compared; without ``only``, the result's ``notes`` say why a part is missing.
     """
     names = fspath(one), None if other is None else fspath(other)
-    with open_endpoints(*names, path_of(folder, "folder"), max_unpacked) as (before, after):
+    place = path_of(folder, "folder")
+    with open_endpoints(*names, place, max_unpacked, budget) as (before, after):
         parts = Parts(before, after, only)
         with parts.code() as changed:
             difference = _read(changed) if changed else None

@@ -2,11 +2,13 @@
 
 import json
 import re
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from jellyml.budget import Budget, Kept
 from jellyml.errors import JellyError
 from jellyml.formats import (
     gguf,
@@ -41,6 +43,8 @@ _MOST_SHARDS = 10_000
 # Views may repeat the same bytes: the arrays may not be much larger than the file.
 _FREELY = 4 << 30
 _MOST_TIMES = 16
+# Bytes that an array and each of its axes take at most, as an entry of ``Arrays``.
+_ARRAY, _AXIS = 640, 40
 
 
 class NoArrays(JellyError):
@@ -50,14 +54,19 @@ class NoArrays(JellyError):
 class Arrays(Mapping[str, LazyArray]):
     """Name -> array of a checkpoint, in the order of the file.
 
-    An array with several names, such as tied weights, comes under each.
+    An array with several names, such as tied weights, comes under each. The budget is charged
+    for as long as this object exists.
     """
 
-    def __init__(self, arrays: Iterable[LazyArray]) -> None:
+    def __init__(self, arrays: Iterable[LazyArray], budget: Budget) -> None:
         self._arrays: dict[str, LazyArray] = {}
+        self._last_number: dict[str, int] = {}
+        kept = Kept(budget)
+        weakref.finalize(self, kept.drop)
         for array in arrays:
             if KEY in array.name or MANIFEST_KEY in array.name:
                 continue
+            kept.add(_ARRAY + _AXIS * len(array.shape) + len(array.name))
             name = self._free(array.name)
             self._arrays[name] = array if name == array.name else replace(array, name=name)
 
@@ -78,29 +87,33 @@ class Arrays(Mapping[str, LazyArray]):
 
         ``a.b`` may be one key with a point, or the key ``b`` below ``a``.
         """
-        if name not in self._arrays:
-            return name
-        return next(
-            new
-            for new in (f"{name} ({number})" for number in range(2, MOST_ARRAYS + 2))
-            if new not in self._arrays
-        )
+        free = name
+        while free in self._arrays:
+            # No number is tried twice, so that many arrays of one name take linear time.
+            number = self._last_number[name] = self._last_number.get(name, 1) + 1
+            free = f"{name} ({number})"
+        return free
 
 
-def arrays_of(path: Path | ByteSource) -> Arrays:
+def arrays_of(path: Path | ByteSource, budget: Budget | None = None) -> Arrays:
     """Return the arrays of a file or folder. Nothing is unpickled, and no array is read.
 
-    Raise NoArrays if it cannot be read or has no arrays, TooMuch if it is damaged.
+    ``budget`` is that of a local file; a ``ByteSource`` has its own. Raise NoArrays if it cannot
+    be read or has no arrays, TooMuch if it is damaged, Exhausted.
     """
-    if isinstance(path, Path) and path.is_dir():
-        return Arrays(_within(_folder(path), path))
-    source = LocalFile(path) if isinstance(path, Path) else path
-    return Arrays(_within(_file(source), source))
+    if isinstance(path, Path):
+        budget = budget or Budget.of_library()
+        arrays = _folder(path, budget) if path.is_dir() else _file(LocalFile(path, budget))
+    else:
+        budget, arrays = path.budget, _file(path)
+    with budget.part(f"the search for arrays in {path}"):
+        return Arrays(_within(arrays, path), budget)
 
 
 def _file(source: ByteSource) -> Iterator[LazyArray]:
     try:
         with source.open() as file:
+            source.budget.opened(source.size)
             kind = format_of(file).name
             if kind not in _READERS:
                 raise _of_another_kind(source, kind)
@@ -125,7 +138,7 @@ def _of_another_kind(source: ByteSource, kind: str) -> NoArrays:
     )
 
 
-def _folder(folder: Path) -> Iterator[LazyArray]:
+def _folder(folder: Path, budget: Budget) -> Iterator[LazyArray]:
     shards = _shards(folder)
     if not shards:
         raise NoArrays(
@@ -134,7 +147,7 @@ def _folder(folder: Path) -> Iterator[LazyArray]:
         )
     several = len(shards) > 1
     for shard in shards:
-        for array in _file(LocalFile(shard)):
+        for array in _file(LocalFile(shard, budget)):
             # An array without a name, as in .npy, gets the name of the file.
             yield array if array.name or not several else replace(array, name=shard.name)
 
