@@ -58,5 +58,5 @@ def _rows(count: int) -> Callable[[Path], Sequence[str]]:
 
 
 CASES = {
-    "rows of stride 0": Case(_rows(1 << 31), "1 changed", seconds=30),
+    "rows of stride 0": Case(_rows(1 << 27), "1 changed"),
 }
