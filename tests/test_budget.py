@@ -22,7 +22,7 @@ def test_what_is_read_gives_more_time() -> None:
     budget = Budget(seconds=0.0)
     budget.opened(100 << 30)
     budget.bytes_read = 100 << 30  # 1,000 s
-    budget.check_time()
+    budget.check()
 
 
 def test_many_readings_of_a_small_file_give_no_more_time() -> None:
@@ -30,7 +30,7 @@ def test_many_readings_of_a_small_file_give_no_more_time() -> None:
     budget.opened(1 << 20)
     budget.bytes_read = 100 << 30
     with pytest.raises(Exhausted):
-        budget.check_time()
+        budget.check()
 
 
 def test_a_library_call_has_steps_and_no_deadline() -> None:
@@ -61,7 +61,7 @@ def test_no_limits() -> None:
     budget = Budget.unlimited()
     budget.keep(1 << 50)
     budget.read(1 << 50)
-    budget.check_time()
+    budget.check()
 
 
 def test_what_an_object_keeps_is_given_back_with_it() -> None:

@@ -5,10 +5,12 @@ charges it. Limits of single readers can be got around by many small files; the 
 Invariant: memory and time are bounded for any input, except with ``Budget.unlimited()``.
 """
 
+import mmap
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from jellyml.errors import JellyError
 
@@ -18,7 +20,9 @@ SECONDS_PER_BYTE = 10 / (1 << 30)  # more, for each byte that is read
 STEPS = 100_000_000  # of a library call: about as long as SECONDS
 STEPS_PER_BYTE = 1 / 100  # more, for each byte that is read
 _READINGS = 4  # more readings of the same bytes give no more time
-_STEPS_PER_LOOK = 1 << 12  # steps between two looks at the clock
+_STEPS_PER_LOOK = 1 << 12  # steps between two looks at the clock and the memory
+_MEMORY_FILE = Path("/proc/self/statm")
+_RESERVE = 32 << 20  # bytes that may be allocated between two looks
 _BYTES_PER_STEP = 1 << 10  # bytes read or made that count as one step
 
 
@@ -29,7 +33,8 @@ class Exhausted(JellyError):
 class Budget:
     """The limits of one command, and what it has used of them.
 
-    memory   bytes that may be kept at once, as estimated by the callers
+    memory   bytes that may be kept at once, as estimated by the callers. On Linux, with a limit of
+             seconds, what the process takes is measured as well.
     seconds  processor seconds of this process from now on
     steps    steps of work
     None is no limit.
@@ -48,6 +53,7 @@ class Budget:
         self._most_steps = steps
         self._can_lift = can_lift
         self._start = time.process_time()
+        self._start_memory = memory_in_use()
         self._part = "this command"
         self._steps_at_look = 0
         self._lock = threading.RLock()  # a finalizer may drop while this thread keeps
@@ -63,7 +69,10 @@ class Budget:
 
     @classmethod
     def of_library(cls) -> "Budget":
-        """Return the budget of a library call: the caller's own work takes time too."""
+        """Return the budget of a library call.
+
+        The time and the memory of the process are not measured: the caller's work is part of them.
+        """
         return cls(seconds=None, steps=STEPS, can_lift=False)
 
     @contextmanager
@@ -80,7 +89,7 @@ class Budget:
         self.steps += count
         if self.steps - self._steps_at_look >= _STEPS_PER_LOOK:
             self._steps_at_look = self.steps
-            self.check_time()
+            self.check()
 
     def opened(self, size: int) -> None:
         """Allow the time to read a file of this size. What is read beyond gives no more time."""
@@ -101,7 +110,7 @@ class Budget:
             if self._memory is None or self.kept + size <= self._memory:
                 self.kept += size
                 return
-        raise self._exhausted(f"it would take more than {self._memory >> 20:,} MiB of memory")
+        raise self._exhausted_memory()
 
     def drop(self, size: int) -> None:
         """Give back what ``keep`` charged."""
@@ -117,8 +126,9 @@ class Budget:
         finally:
             self.drop(size)
 
-    def check_time(self) -> None:
-        """Raise Exhausted if the processor time or the steps are used up."""
+    def check(self) -> None:
+        """Raise Exhausted if the processor time, the steps or the memory are used up."""
+        self._check_memory()
         read = min(self.bytes_read, self._readable)
         if self._most_steps is not None and self.steps > self._most_steps + STEPS_PER_BYTE * read:
             raise self._exhausted(f"it took more than {self._most_steps:,} steps")
@@ -127,6 +137,16 @@ class Budget:
         allowed = self._seconds + SECONDS_PER_BYTE * read
         if time.process_time() - self._start > allowed:
             raise self._exhausted(f"it took more than {allowed:,.0f} s of processor time")
+
+    def _check_memory(self) -> None:
+        if self._memory is None or self._seconds is None:
+            return
+        if memory_in_use() - self._start_memory > self._memory - _RESERVE:
+            raise self._exhausted_memory()
+
+    def _exhausted_memory(self) -> Exhausted:
+        limit = (self._memory or 0) >> 20
+        return self._exhausted(f"it would take more than {limit:,} MiB of memory")
 
     def _exhausted(self, reason: str) -> Exhausted:
         fix = "if you trust the file: add --no-limits." if self._can_lift else ""
@@ -137,15 +157,34 @@ class Kept:
     """What one object keeps in memory: charged as it grows, and dropped as a whole."""
 
     def __init__(self, budget: Budget) -> None:
-        self._budget = budget
+        self.budget = budget
         self.size = 0
 
     def add(self, size: int) -> None:
         """Charge more bytes. Raises Exhausted before they are allocated."""
-        self._budget.keep(size)
+        self.budget.keep(size)
         self.size += size
 
     def drop(self) -> None:
         """Give back all of it."""
-        self._budget.drop(self.size)
+        self.budget.drop(self.size)
         self.size = 0
+
+
+@contextmanager
+def kept(budget: Budget) -> Iterator[Kept]:
+    """Yield what the block keeps in memory, and drop it at the end."""
+    objects = Kept(budget)
+    try:
+        yield objects
+    finally:
+        objects.drop()
+
+
+def memory_in_use() -> int:
+    """Return the bytes of memory that the process has written; 0 where it cannot be measured."""
+    try:
+        _, resident, of_files, *_ = _MEMORY_FILE.read_bytes().split()
+    except OSError:
+        return 0
+    return (int(resident) - int(of_files)) * mmap.PAGESIZE
