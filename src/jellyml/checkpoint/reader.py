@@ -118,6 +118,10 @@ class CheckpointReader:
         self.__dict__.pop("inside", None)
         self.__dict__.pop("files", None)
 
+    @property
+    def budget(self) -> "Budget":
+        return self._sources.budget
+
     @cached_property
     def checkpoint(self) -> "Checkpoint":
         """Find the snapshot. Raises NoSnapshot, BadSnapshot."""
@@ -158,10 +162,10 @@ class CheckpointReader:
     def arrays(self) -> "Arrays":
         """Return the arrays by name, none of them read. Raises NoArrays, TooMuch."""
         if not isinstance(self.path, Path):
-            return arrays_at(self.path, self._sources.budget)
+            return arrays_at(self.path, self.budget)
         from jellyml.tensors.readers import arrays_of
 
-        return arrays_of(self.path, self._sources.budget)
+        return arrays_of(self.path, self.budget)
 
     def patch(self) -> Iterator[bytes]:
         """Yield the changes since the last commit, as ``git diff`` prints them.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from jellyml.budget import Exhausted
 from jellyml.checkpoint.reader import MAX_UNPACKED
 from jellyml.compare.endpoints import Endpoint, EndpointKind, open_endpoints
 from jellyml.errors import JellyError, UsageError
@@ -127,7 +128,9 @@ class Parts:
     def _weights(self) -> "Weights":
         from jellyml.compare.tensors import compare
 
-        return compare(_arrays(self.before), _arrays(self.after))
+        arrays = _arrays(self.before), _arrays(self.after)
+        with self.before.budget.part("the comparison of the weights"):
+            return compare(*arrays, budget=self.before.budget)
 
     def _has(self, *kinds: EndpointKind) -> bool:
         """Return whether both kinds can have the part. If not, no note says that it is missing."""
@@ -143,7 +146,7 @@ class Parts:
         except JellyError as problem:
             if self.only:
                 raise
-            self.notes.append(problem.problem)
+            self.notes.append(str(problem) if isinstance(problem, Exhausted) else problem.problem)
             return None
 
 

@@ -39,6 +39,11 @@ class Endpoint:
     def is_far(self) -> bool:
         return self.model is not None and not isinstance(self.model.path, Path)
 
+    @property
+    def budget(self) -> Budget:
+        """Return that of its reader; the other kinds read no untrusted file."""
+        return self.model.budget if self.model else Budget.of_library()
+
     @contextmanager
     def commit(self) -> "Iterator[StoredCommit]":
         """Yield its code. Raises NoSnapshot, BadSnapshot, GitError, UsageError."""
