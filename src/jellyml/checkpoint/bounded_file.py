@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jellyml.budget import Budget
 from jellyml.errors import BadSnapshot, JellyError, NoSnapshot, pasteable
 from jellyml.formats.source import ByteSource, LocalFile, NotAFile, OpenFile, OverBudget
 from jellyml.remote.address import Location, Remote
@@ -22,19 +23,25 @@ class NotSearched(NoSnapshot):
 
 
 class Sources:
-    """The files that one reader has opened. What was fetched of a remote file is cached here."""
+    """The files that one reader has opened, and the budget of the command that reads them.
 
-    def __init__(self) -> None:
+    What was fetched of a remote file is cached here.
+    """
+
+    def __init__(self, budget: Budget | None = None) -> None:
+        self.budget = budget or Budget.of_library()
         self._remote: dict[Remote, RemoteFile] = {}
 
     def open(self, location: Location) -> ByteSource:
         """Return a file. Raises NoSnapshot, JellyError if a remote one cannot be read."""
-        return LocalFile(location) if isinstance(location, Path) else self.fetch(location)
+        if isinstance(location, Path):
+            return LocalFile(location, self.budget)
+        return self.fetch(location)
 
     def fetch(self, remote: Remote) -> RemoteFile:
         """Return a remote file; the first call makes a request."""
         if remote not in self._remote:
-            self._remote[remote] = RemoteFile(remote)
+            self._remote[remote] = RemoteFile(remote, budget=self.budget)
         return self._remote[remote]
 
     def exists(self, location: Location) -> bool:
@@ -67,7 +74,8 @@ class Sources:
         """
         with explain_errors(location, is_glance=glance is not None):
             source = self.open(location)
-            with source.open() as file:
+            self.budget.opened(source.size)
+            with self.budget.part(f"the search of {location}"), source.open() as file:
                 if glance is not None:
                     file.left, file.at_once = glance, _GLANCED_AT_ONCE
                 elif file.is_remote:

@@ -16,6 +16,7 @@ from jellyml.remote.file import ARRAYS, RemoteFile
 if TYPE_CHECKING:
     from os import PathLike
 
+    from jellyml.budget import Budget
     from jellyml.checkpoint.bounded_file import Sources
     from jellyml.checkpoint.checkpoint import Checkpoint
     from jellyml.quarantine.quarantine import Quarantine, VerifiedCode
@@ -80,7 +81,7 @@ class CheckpointReader:
     """One checkpoint. Its code is unpacked once, into a temporary folder.
 
     ``close``, or the end of a ``with`` block, removes that folder. ``sources`` has the files that
-    the caller has opened already.
+    the caller has opened already, and its budget.
     """
 
     def __init__(
@@ -89,9 +90,11 @@ class CheckpointReader:
         max_unpacked: int = MAX_UNPACKED,
         sources: "Sources | None" = None,
     ) -> None:
+        from jellyml.checkpoint.bounded_file import Sources
+
         self.path = path
         self._max_unpacked = max_unpacked
-        self._sources = sources
+        self._sources = sources or Sources()
         self._stack = ExitStack()
         self._finalizer = weakref.finalize(self, self._stack.close)
 
@@ -114,6 +117,10 @@ class CheckpointReader:
         self._stack.close()
         self.__dict__.pop("inside", None)
         self.__dict__.pop("files", None)
+
+    @property
+    def budget(self) -> "Budget":
+        return self._sources.budget
 
     @cached_property
     def checkpoint(self) -> "Checkpoint":
@@ -155,10 +162,10 @@ class CheckpointReader:
     def arrays(self) -> "Arrays":
         """Return the arrays by name, none of them read. Raises NoArrays, TooMuch."""
         if not isinstance(self.path, Path):
-            return arrays_at(self.path)
+            return arrays_at(self.path, self.budget)
         from jellyml.tensors.readers import arrays_of
 
-        return arrays_of(self.path)
+        return arrays_of(self.path, self.budget)
 
     def patch(self) -> Iterator[bytes]:
         """Yield the changes since the last commit, as ``git diff`` prints them.
@@ -230,12 +237,12 @@ class Files(Mapping[str, CodeFile]):
         return len(self._files)
 
 
-def arrays_at(remote: Remote) -> "Arrays":
+def arrays_at(remote: Remote, budget: "Budget") -> "Arrays":
     """Return the arrays of a remote file, not read yet. Raises NoArrays, TooMuch, JellyError."""
     from jellyml.formats.registry import format_of
     from jellyml.tensors.readers import NoArrays, arrays_of
 
-    source = RemoteFile(remote, ARRAYS)
+    source = RemoteFile(remote, ARRAYS, budget)
     if source.size > _TWICE:
         kind = format_of(source.open()).name
         if kind not in _NAMED_AT_THE_BEGINNING:
@@ -243,4 +250,4 @@ def arrays_at(remote: Remote) -> "Arrays":
                 f"The weights at {remote} cannot be named without fetching all of it ({kind}).",
                 "download it, then name the file.",
             )
-    return arrays_of(source)
+    return arrays_of(source, budget)

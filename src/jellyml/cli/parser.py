@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from jellyml.budget import Budget
 from jellyml.cli.terminal import Terminal, has_colour, is_terminal
 from jellyml.cli.views import art
 from jellyml.errors import UsageError
@@ -142,6 +143,20 @@ def add_max_unpacked(parser: argparse.ArgumentParser) -> None:
         metavar="SIZE",
         help="refuse a snapshot that unpacks to more than SIZE (default: 4GiB)",
     )
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Add the option of a command that reads checkpoints; ``budget_of`` returns its budget."""
+    parser.add_argument(
+        "--no-limits",
+        action="store_true",
+        help="for your own files: no limit of memory and time (default: 256 MiB, about a minute)",
+    )
+
+
+def budget_of(args: argparse.Namespace) -> Budget:
+    """Return the budget of the command."""
+    return Budget.unlimited() if args.no_limits else Budget()
 
 
 def size(text: str) -> int:

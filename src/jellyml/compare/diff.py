@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from jellyml.budget import Exhausted
 from jellyml.checkpoint.reader import MAX_UNPACKED
 from jellyml.compare.endpoints import Endpoint, EndpointKind, open_endpoints
 from jellyml.errors import JellyError, UsageError
 from jellyml.fs.paths import path_of
 
 if TYPE_CHECKING:
+    from jellyml.budget import Budget
     from jellyml.compare.code import ChangedFile, Code
     from jellyml.compare.environment import Environment
     from jellyml.compare.tensors import Weights
@@ -54,6 +56,7 @@ def diff(
     only: Part | None = None,
     folder: "str | PathLike[str]" = ".",
     max_unpacked: int = MAX_UNPACKED,
+    budget: "Budget | None" = None,
 ) -> Comparison:
     """Compare two checkpoints or commits; without ``other``, the working tree of ``folder``.
 
@@ -61,7 +64,8 @@ def diff(
     compared; without ``only``, the result's ``notes`` say why a part is missing.
     """
     names = fspath(one), None if other is None else fspath(other)
-    with open_endpoints(*names, path_of(folder, "folder"), max_unpacked) as (before, after):
+    place = path_of(folder, "folder")
+    with open_endpoints(*names, place, max_unpacked, budget) as (before, after):
         parts = Parts(before, after, only)
         with parts.code() as changed:
             difference = _read(changed) if changed else None
@@ -124,7 +128,9 @@ class Parts:
     def _weights(self) -> "Weights":
         from jellyml.compare.tensors import compare
 
-        return compare(_arrays(self.before), _arrays(self.after))
+        arrays = _arrays(self.before), _arrays(self.after)
+        with self.before.budget.part("the comparison of the weights"):
+            return compare(*arrays, budget=self.before.budget)
 
     def _has(self, *kinds: EndpointKind) -> bool:
         """Return whether both kinds can have the part. If not, no note says that it is missing."""
@@ -140,7 +146,7 @@ class Parts:
         except JellyError as problem:
             if self.only:
                 raise
-            self.notes.append(problem.problem)
+            self.notes.append(str(problem) if isinstance(problem, Exhausted) else problem.problem)
             return None
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from jellyml.budget import Budget
+from jellyml.checkpoint.bounded_file import Sources
 from jellyml.checkpoint.reader import MAX_UNPACKED, CheckpointReader
 from jellyml.errors import NotARepository, UsageError, pasteable
 from jellyml.formats import signatures
@@ -36,6 +38,11 @@ class Endpoint:
     @property
     def is_far(self) -> bool:
         return self.model is not None and not isinstance(self.model.path, Path)
+
+    @property
+    def budget(self) -> Budget:
+        """Return that of its reader; the other kinds read no untrusted file."""
+        return self.model.budget if self.model else Budget.of_library()
 
     @contextmanager
     def commit(self) -> "Iterator[StoredCommit]":
@@ -78,10 +85,15 @@ class Endpoint:
 
 @contextmanager
 def open_endpoints(
-    one: str, other: str | None, folder: Path, max_unpacked: int = MAX_UNPACKED
+    one: str,
+    other: str | None,
+    folder: Path,
+    max_unpacked: int = MAX_UNPACKED,
+    budget: Budget | None = None,
 ) -> Iterator[tuple[Endpoint, Endpoint]]:
     """Yield both endpoints. ``other`` = None is the working tree of ``folder``."""
-    sides = [_side(name, folder, max_unpacked) for name in (one, other)]
+    budget = budget or Budget.of_library()
+    sides = [_side(name, folder, max_unpacked, budget) for name in (one, other)]
     try:
         yield sides[0], sides[1]
     finally:
@@ -90,15 +102,16 @@ def open_endpoints(
                 side.model.close()
 
 
-def _side(name: str | None, folder: Path, max_unpacked: int) -> Endpoint:
+def _side(name: str | None, folder: Path, max_unpacked: int, budget: Budget) -> Endpoint:
     if name is None:
         return Endpoint("the working tree", "working tree", repository=_repository(folder, None))
     path = parse_location(name)
+    model = CheckpointReader(path, max_unpacked, Sources(budget))
     if not isinstance(path, Path):
-        return Endpoint(str(path), "checkpoint", model=CheckpointReader(path, max_unpacked))
+        return Endpoint(str(path), "checkpoint", model=model)
     mode = mode_of(path)
     if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and _is_checkpoint(path)):
-        return Endpoint(name, "checkpoint", model=CheckpointReader(path, max_unpacked))
+        return Endpoint(name, "checkpoint", model=model)
     from jellyml.compare import commits
 
     repository = _repository(folder, name)

@@ -4,8 +4,11 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Literal
 
+from jellyml.budget import Budget, Kept, kept
 from jellyml.compare.magnitude import Amount, amount, is_comparable
 from jellyml.tensors import to_numpy
 from jellyml.tensors.byte_range import Unreadable
@@ -21,6 +24,8 @@ DifferenceKind = Literal[
 _ROUNDS = 8
 # Names with the same ending are compared in pairs; this limits the pairs of a common ending.
 _MOST_ALIKE = 64
+# Bytes that one difference, and one pair of prefixes, take without their names.
+_DIFFERENCE, _PAIR = 500, 250
 
 Arrays = Mapping[str, LazyArray]
 Pair = tuple[str, str]
@@ -77,11 +82,25 @@ def compare(
     one: Mapping[str, LazyArray],
     other: Mapping[str, LazyArray],
     progress: Progress = lambda done, of: None,
+    budget: Budget | None = None,
 ) -> Weights:
-    """Compare all arrays. Each is read at most three times, and only if that is necessary."""
+    """Compare all arrays. Each is read at most three times, and only if that is necessary.
+
+    Raises Exhausted.
+    """
+    with kept(budget or Budget.of_library()) as results:
+        return _compared(one, other, progress, results)
+
+
+def _compared(
+    one: Mapping[str, LazyArray],
+    other: Mapping[str, LazyArray],
+    progress: Progress,
+    results: Kept,
+) -> Weights:
     removed = {name: each for name, each in one.items() if name not in other}
     added = {name: each for name, each in other.items() if name not in one}
-    old_names = {after: before for before, after in renamed(removed, added)}
+    old_names = {after: before for before, after in renamed(removed, added, results.budget)}
     total = sum(each.nbytes for each in other.values())
     if total > _LARGE:
         to_numpy.prepare()
@@ -90,11 +109,14 @@ def compare(
     sides = ((one.get(old_names.get(name, name)), array) for name, array in other.items())
     for array, difference in _in_order(sides):
         same += difference is None
+        results.budget.step()
         if difference:
+            results.add(_DIFFERENCE)
             differences.append(difference)
         done += array.nbytes
         progress(done, total)
     paired = set(old_names.values())
+    results.add(_DIFFERENCE * (len(removed) - len(paired)))
     differences += (_only(each, "removed") for name, each in removed.items() if name not in paired)
     return Weights(tuple(differences), same, len(one), len(other))
 
@@ -150,23 +172,24 @@ def _info(array: LazyArray) -> ArrayInfo:
     return ArrayInfo(array.name, array.shape, str(array.type), array.nbytes)
 
 
-def renamed(removed: Arrays, added: Arrays) -> list[Pair]:
+def renamed(removed: Arrays, added: Arrays, budget: Budget | None = None) -> list[Pair]:
     """Return old and new names of arrays that are equal, or have the same place in the model."""
+    budget = budget or Budget.of_library()
     gone, new = dict(removed), dict(added)
     pairs: list[Pair] = []
-    for find in (_by_prefix, _by_digest):
+    for find in (partial(_by_prefix, budget=budget), _by_digest):
         for before, after in find(gone, new):
             pairs.append((before, after))
             del gone[before], new[after]
     return pairs
 
 
-def _by_prefix(gone: Arrays, new: Arrays) -> list[Pair]:
+def _by_prefix(gone: Arrays, new: Arrays, budget: Budget) -> list[Pair]:
     """Pair ``a.x.weight`` with ``b.x.weight`` if most names in ``a`` are now in ``b``."""
     gone, new = dict(gone), dict(new)
     pairs: list[Pair] = []
     for _ in range(_ROUNDS):
-        counted = Counter(_prefixes(gone, new))
+        counted = _counted(_prefixes(gone, new), budget)
         (before, after), count = next(iter(counted.most_common(1)), (("", ""), 0))
         if count < max(2, min(len(gone), len(new)) / 2):
             break
@@ -178,14 +201,38 @@ def _by_prefix(gone: Arrays, new: Arrays) -> list[Pair]:
     return pairs
 
 
+def _counted(pairs: Iterator[Pair], budget: Budget) -> Counter[Pair]:
+    """Return how often there is each pair. Raises Exhausted: there may be millions."""
+    counted: Counter[Pair] = Counter()
+    with kept(budget) as entries:
+        for pair in pairs:
+            size = _PAIR + len(pair[0]) + len(pair[1])
+            budget.make(size)
+            if pair not in counted:
+                entries.add(size)
+            counted[pair] += 1
+    return counted
+
+
 def _prefixes(gone: Arrays, new: Arrays) -> Iterator[Pair]:
-    """Yield the prefixes before the longest shared ending, for all names that may be a pair."""
-    ending: dict[tuple[object, ...], list[str]] = defaultdict(list)
-    for name, array in new.items():
-        ending[_place(name, array)].append(name)
-    for name, array in gone.items():
-        for other in ending.get(_place(name, array), ())[:_MOST_ALIKE]:
+    """Yield the prefixes before the longest shared ending, for names that may be a pair.
+
+    Of each ending the first names are compared.
+    """
+    old_names, new_names = (_by_place(names) for names in (gone, new))
+    for place, alike in old_names.items():
+        for name, other in product(alike, new_names.get(place, ())):
             yield _split_shared(name, other)
+
+
+def _by_place(arrays: Arrays) -> dict[tuple[object, ...], list[str]]:
+    """Return the first names of each ending, shape and dtype."""
+    names: dict[tuple[object, ...], list[str]] = defaultdict(list)
+    for name, array in arrays.items():
+        alike = names[_place(name, array)]
+        if len(alike) < _MOST_ALIKE:
+            alike.append(name)
+    return names
 
 
 def _place(name: str, array: LazyArray) -> tuple[object, ...]:
@@ -210,14 +257,14 @@ def _one_kind(one: LazyArray, other: LazyArray) -> bool:
 def _by_digest(gone: Arrays, new: Arrays) -> list[Pair]:
     """Pair equal arrays with different names. Reads only arrays of a shape and dtype in both."""
     kinds = {_kind(array) for array in new.values()} & {_kind(array) for array in gone.values()}
-    waiting: dict[str, list[str]] = defaultdict(list)
+    waiting: dict[str, deque[str]] = defaultdict(deque)
     for name, array in gone.items():
         if array.size and _kind(array) in kinds and (digest := _digest(array)):
             waiting[digest].append(name)
     pairs: list[Pair] = []
     for name, array in new.items():
         if array.size and _kind(array) in kinds and (like := waiting.get(_digest(array))):
-            pairs.append((like.pop(0), name))
+            pairs.append((like.popleft(), name))
     return pairs
 
 

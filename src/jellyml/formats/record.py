@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal, TypeAlias
 
-from jellyml.formats.source import OpenFile
+from jellyml.formats.source import OpenFile, budget_of
 
 CHUNK = 1 << 20
 _QUADS = CHUNK // 3 * 4  # characters of base64 that give nearly 1 MiB
@@ -106,12 +106,14 @@ class Record:
 
     def _inflated(self, file: BinaryIO, wanted: int) -> Iterator[bytes]:
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        budget = budget_of(file)
         step = min(CHUNK, max(512, wanted))
         try:
             for start in range(0, self.size, step):
                 packed = read_at(file, self.offset + start, min(step, self.size - start))
                 while not inflate.eof:
                     chunk = inflate.decompress(packed, CHUNK)
+                    budget.make(len(chunk))
                     yield chunk
                     packed = inflate.unconsumed_tail
                     if len(chunk) < CHUNK:  # a full chunk: zlib may hold more

@@ -11,6 +11,7 @@ from jellyml.formats.containers.pickle import machine
 from jellyml.formats.containers.zip import Directory, Entry, read_directory
 from jellyml.formats.edit import Edit, Payload
 from jellyml.formats.record import Record, RecordKind, is_remote
+from jellyml.formats.source import budget_of
 
 name = signatures.TORCH_ZIP.name
 
@@ -49,7 +50,7 @@ def records(file: BinaryIO, kind: RecordKind) -> Iterator[Record]:
     if uses == 1 and not is_remote(file):
         yield from _located(directory, _last_numbered(directory))
     if uses:
-        yield from _keyed(directory, machine.tensors(pickle, kind.key))
+        yield from _keyed(directory, machine.tensors(pickle, kind.key, budget_of(file)))
     yield from unknown.inside(file, data_pkl, kind)  # saved as bytes, not as a tensor
     if is_remote(file):  # a request for each
         return

@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from jellyml.budget import Budget
 from jellyml.errors import JellyError
 from jellyml.formats.signatures import Use, suffixes
 from jellyml.formats.source import ByteSource, OpenFile, OverBudget
@@ -49,7 +50,10 @@ class RemoteFile:
     The first request is made at once. Raises NoSnapshot if there is no file, JellyError.
     """
 
-    def __init__(self, remote: Remote, policy: Policy = SEARCH) -> None:
+    def __init__(
+        self, remote: Remote, policy: Policy = SEARCH, budget: Budget | None = None
+    ) -> None:
+        self.budget = budget or Budget.of_library()
         self.remote = remote
         self.policy = policy
         self.lock = threading.Lock()
@@ -86,6 +90,7 @@ class RemoteFile:
         if len(data) != stop - start:
             raise JellyError("The server sent less than was requested.", "try again.")
         self.requests, self.fetched = self.requests + 1, self.fetched + len(data)
+        self.budget.read(len(data))
         self._pieces.append((start, data))
         while len(self._pieces) > 2 and sum(map(_size, self._pieces)) > self.policy.retained:
             del self._pieces[1]
@@ -99,6 +104,7 @@ class _OpenRemoteFile(OpenFile):
 
     def __init__(self, source: RemoteFile) -> None:
         self._source = source
+        self.budget = source.budget
         self._offset = 0
         self._expected = range(0)
 

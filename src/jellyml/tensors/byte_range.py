@@ -90,6 +90,7 @@ class ByteRange:
                 size = min(CHUNK, self.packed - start)
                 piece = inflate.decompress(self.read(file, start, size), CHUNK)
                 while piece:
+                    self.source.budget.make(len(piece))
                     yield piece
                     piece = inflate.decompress(inflate.unconsumed_tail, CHUNK)
         except zlib.error:

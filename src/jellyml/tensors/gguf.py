@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from math import prod
 from typing import BinaryIO
 
+from jellyml.budget import kept
 from jellyml.formats.containers.pickle.objects import MOST_ARRAYS, TooMuch
 from jellyml.formats.record import read_at, size_of
-from jellyml.formats.source import ByteSource
+from jellyml.formats.source import ByteSource, budget_of
 from jellyml.tensors.byte_range import ByteRange
 from jellyml.tensors.dtypes import DType, of_gguf
 from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
@@ -17,22 +18,25 @@ _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _TEXT, _ARRAY, _UINT32 = 8, 9, 4
 _MOST_STEPS = 5_000_000  # such as tokens of a vocabulary; takes some seconds
 _LONGEST_NAME = 1000
+_DESCRIPTION = 400  # bytes of memory
 _MOST_AXES = 8
 _DEFAULT_ALIGNMENT = 32
 
 
 def of_file(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
     """Yield the arrays. Raise TooMuch if their descriptions are damaged."""
-    try:
-        reader = _Reader(file)
-        reader.begin()
-        named = [reader.tensor() for _ in range(reader.arrays)]
-    except (struct.error, ValueError, UnicodeDecodeError):
-        raise TooMuch(f"The descriptions of the arrays in {source} are damaged.") from None
-    start = -(-reader.at // reader.alignment) * reader.alignment
-    length = size_of(file)
-    for name, shape, number, offset in named:
-        yield _array(name, shape, number, source, start + offset, length, reader)
+    with kept(source.budget) as descriptions:
+        try:
+            reader = _Reader(file)
+            reader.begin()
+            descriptions.add(_DESCRIPTION * reader.arrays)
+            named = [reader.tensor() for _ in range(reader.arrays)]
+        except (struct.error, ValueError, UnicodeDecodeError):
+            raise TooMuch(f"The descriptions of the arrays in {source} are damaged.") from None
+        start = -(-reader.at // reader.alignment) * reader.alignment
+        length = size_of(file)
+        for name, shape, number, offset in named:
+            yield _array(name, shape, number, source, start + offset, length, reader)
 
 
 class _Reader:
@@ -40,6 +44,7 @@ class _Reader:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._budget = budget_of(file)
         self._block, self._start = b"", 0
         self.at = 0
         self.order = "<"
@@ -83,6 +88,7 @@ class _Reader:
 
     def _pass(self, kind: int, depth: int = 0) -> None:
         self._steps += 1
+        self._budget.step()
         if self._steps > _MOST_STEPS or depth > 4:
             raise ValueError
         if kind == _TEXT:

@@ -69,10 +69,13 @@ class LazyArray:
         if self.strides is None:
             yield from stretch.chunks()
         elif stretch.packed is not None:
-            data = b"".join(stretch.chunks())
-            yield from pieces(
-                lambda at, size: data[at : at + size], self.type.size, self.shape, self.strides
-            )
+            budget = stretch.source.budget
+            with budget.held(2 * stretch.size):
+                data = b"".join(stretch.chunks())
+                yield from pieces(
+                    lambda at, size: data[at : at + size],
+                    *(self.type.size, self.shape, self.strides, budget),
+                )
         else:
             yield from self._strided(stretch, self.strides)
 
@@ -121,7 +124,8 @@ class LazyArray:
     def _strided(self, stretch: ByteRange, strides: tuple[int, ...]) -> Iterator[bytes]:
         with stretch.open() as file:
             for piece in pieces(
-                lambda at, size: stretch.read(file, at, size), self.type.size, self.shape, strides
+                lambda at, size: stretch.read(file, at, size),
+                *(self.type.size, self.shape, strides, stretch.source.budget),
             ):
                 yield swapped(piece, stretch.swap) if stretch.swap > 1 else piece
 

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from math import prod
 from typing import BinaryIO
 
@@ -16,6 +17,7 @@ from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
 
 _LONGEST_HEADER = 10_000  # bytes that NumPy reads by default
 _LARGEST = 1 << 48
+_MOST_AXES = 64  # that NumPy has at most
 _ENDING = b".npy"
 _MOST_UNFOLDING = 1032
 
@@ -28,10 +30,15 @@ def of_npz(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
     directory = read_directory(file)
     if not directory or len(directory) > MOST_ARRAYS:
         raise TooMuch(f"{source} is a damaged archive, or one of more than {MOST_ARRAYS:,} arrays.")
+    # Many entries may name one member: its header is parsed once.
+    known: dict[Record | None, LazyArray] = {}
     for entry in directory:
         if entry.name.endswith(_ENDING):
             name = entry.name.removesuffix(_ENDING).decode(errors="replace")
-            yield _array(name, directory.locate(entry), file, source)
+            member = directory.locate(entry)
+            if member not in known:
+                known[member] = _array("", member, file, source)
+            yield replace(known[member], name=name)
 
 
 def _array(name: str, member: Record | None, file: BinaryIO, source: ByteSource) -> LazyArray:
@@ -41,6 +48,7 @@ def _array(name: str, member: Record | None, file: BinaryIO, source: ByteSource)
     start = npy.data_offset(member.head(file, 12))
     if start is None or start > _LONGEST_HEADER:
         return LazyArray(name, (), unknown, None, flaw="its header is damaged")
+    source.budget.step(start)
     header = _header(member.head(file, start)[10:])
     if header is None:
         return LazyArray(name, (), unknown, None, flaw="its header is damaged")
@@ -70,6 +78,8 @@ def _header(text: bytes) -> tuple[object, tuple[int, ...], bool] | None:
         fields = ast.literal_eval(text[text.index(b"{") :].decode("latin-1").strip())
         shape = fields["shape"]
         if not all(type(size) is int and 0 <= size < _LARGEST for size in shape):
+            return None
+        if len(shape) > _MOST_AXES:
             return None
         return fields["descr"], tuple(shape), bool(fields["fortran_order"])
     except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):

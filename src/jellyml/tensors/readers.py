@@ -1,12 +1,13 @@
 """The arrays of a checkpoint by name, from a file or a folder of shards, without reading them."""
 
-import json
 import re
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from jellyml.budget import Budget, Kept, kept
 from jellyml.errors import JellyError
 from jellyml.formats import (
     gguf,
@@ -18,7 +19,8 @@ from jellyml.formats import (
     torch_zip,
     unknown,
 )
-from jellyml.formats.containers.pickle.objects import MOST_ARRAYS, TooMuch
+from jellyml.formats.containers import json
+from jellyml.formats.containers.pickle.objects import TooMuch
 from jellyml.formats.record import KEY, MANIFEST_KEY, read_at
 from jellyml.formats.registry import format_of
 from jellyml.formats.signatures import INDEX_SUFFIX, Use
@@ -36,11 +38,14 @@ _READERS: Mapping[str, Callable[[BinaryIO, ByteSource], Iterator[LazyArray]]] = 
     npz.name: numpy.of_npz,
     npy.name: numpy.of_npy,
 }
-_LARGEST_INDEX = 12 << 20
+_LARGEST_INDEX = 64 << 20
 _MOST_SHARDS = 10_000
+_MOST_IN_FOLDER = 1_000_000
 # Views may repeat the same bytes: the arrays may not be much larger than the file.
 _FREELY = 4 << 30
 _MOST_TIMES = 16
+# Bytes that an array and each of its axes take at most, as an entry of ``Arrays``.
+_ARRAY, _AXIS = 440, 40
 
 
 class NoArrays(JellyError):
@@ -50,14 +55,19 @@ class NoArrays(JellyError):
 class Arrays(Mapping[str, LazyArray]):
     """Name -> array of a checkpoint, in the order of the file.
 
-    An array with several names, such as tied weights, comes under each.
+    An array with several names, such as tied weights, comes under each. The budget is charged
+    for as long as this object exists.
     """
 
-    def __init__(self, arrays: Iterable[LazyArray]) -> None:
+    def __init__(self, arrays: Iterable[LazyArray], budget: Budget) -> None:
         self._arrays: dict[str, LazyArray] = {}
+        self._last_number: dict[str, int] = {}
+        entries = Kept(budget)
+        weakref.finalize(self, entries.drop)
         for array in arrays:
             if KEY in array.name or MANIFEST_KEY in array.name:
                 continue
+            entries.add(_ARRAY + _AXIS * len(array.shape) + len(array.name))
             name = self._free(array.name)
             self._arrays[name] = array if name == array.name else replace(array, name=name)
 
@@ -78,29 +88,33 @@ class Arrays(Mapping[str, LazyArray]):
 
         ``a.b`` may be one key with a point, or the key ``b`` below ``a``.
         """
-        if name not in self._arrays:
-            return name
-        return next(
-            new
-            for new in (f"{name} ({number})" for number in range(2, MOST_ARRAYS + 2))
-            if new not in self._arrays
-        )
+        free = name
+        while free in self._arrays:
+            # No number is tried twice, so that many arrays of one name take linear time.
+            number = self._last_number[name] = self._last_number.get(name, 1) + 1
+            free = f"{name} ({number})"
+        return free
 
 
-def arrays_of(path: Path | ByteSource) -> Arrays:
+def arrays_of(path: Path | ByteSource, budget: Budget | None = None) -> Arrays:
     """Return the arrays of a file or folder. Nothing is unpickled, and no array is read.
 
-    Raise NoArrays if it cannot be read or has no arrays, TooMuch if it is damaged.
+    ``budget`` is that of a local file; a ``ByteSource`` has its own. Raise NoArrays if it cannot
+    be read or has no arrays, TooMuch if it is damaged, Exhausted.
     """
-    if isinstance(path, Path) and path.is_dir():
-        return Arrays(_within(_folder(path), path))
-    source = LocalFile(path) if isinstance(path, Path) else path
-    return Arrays(_within(_file(source), source))
+    if isinstance(path, Path):
+        budget = budget or Budget.of_library()
+        arrays = _folder(path, budget) if path.is_dir() else _file(LocalFile(path, budget))
+    else:
+        budget, arrays = path.budget, _file(path)
+    with budget.part(f"the search for arrays in {path}"):
+        return Arrays(_within(arrays, path, budget), budget)
 
 
 def _file(source: ByteSource) -> Iterator[LazyArray]:
     try:
         with source.open() as file:
+            source.budget.opened(source.size)
             kind = format_of(file).name
             if kind not in _READERS:
                 raise _of_another_kind(source, kind)
@@ -125,8 +139,8 @@ def _of_another_kind(source: ByteSource, kind: str) -> NoArrays:
     )
 
 
-def _folder(folder: Path) -> Iterator[LazyArray]:
-    shards = _shards(folder)
+def _folder(folder: Path, budget: Budget) -> Iterator[LazyArray]:
+    shards = _shards(folder, budget)
     if not shards:
         raise NoArrays(
             f"The folder {folder} has no weights in a format that JellyML reads.",
@@ -134,15 +148,15 @@ def _folder(folder: Path) -> Iterator[LazyArray]:
         )
     several = len(shards) > 1
     for shard in shards:
-        for array in _file(LocalFile(shard)):
+        for array in _file(LocalFile(shard, budget)):
             # An array without a name, as in .npy, gets the name of the file.
             yield array if array.name or not several else replace(array, name=shard.name)
 
 
-def _shards(folder: Path) -> list[Path]:
+def _shards(folder: Path, budget: Budget) -> list[Path]:
     """Return the files in an index, else those with a suffix of weights, sorted by name."""
     for index in sorted(each for each in folder.glob(f"*{INDEX_SUFFIX}") if each.is_file()):
-        if names := _indexed(index):
+        if names := _indexed(LocalFile(index, budget)):
             return [folder / name for name in names]
     for suffix in signatures.suffixes(Use.SHARD):
         if files := sorted(each for each in folder.glob(f"*{suffix}") if each.is_file()):
@@ -150,23 +164,12 @@ def _shards(folder: Path) -> list[Path]:
     return []
 
 
-def _indexed(index: Path) -> list[str]:
+def _indexed(index: LocalFile) -> list[str]:
     """Return the names of the shards in an index.
 
     Raise TooMuch if it is damaged or too large, or names a path outside the folder.
     """
-    with index.open("rb") as file:
-        text = read_at(file, 0, _LARGEST_INDEX + 1)
-    if len(text) > _LARGEST_INDEX:
-        raise TooMuch(f"{index} is too large for an index.")
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        raise TooMuch(f"{index} is damaged.") from None
-    named = content.get("weight_map") if isinstance(content, dict) else None
-    if not isinstance(named, dict):
-        return []
-    names = sorted({str(name) for name in named.values()})
+    names = sorted(_values(index))
     for name in names:
         # A file name cannot contain a lone surrogate or NUL.
         odd = any(each in name for each in "\\:\0") or re.search("[\ud800-\udfff]", name)
@@ -175,13 +178,30 @@ def _indexed(index: Path) -> list[str]:
     return names[:_MOST_SHARDS]
 
 
-def _within(arrays: Iterator[LazyArray], path: Path | ByteSource) -> Iterator[LazyArray]:
+def _values(index: LocalFile) -> set[str]:
+    """Return the values of the index's map of names to shards. Raise TooMuch, Exhausted."""
+    if index.size > _LARGEST_INDEX:
+        raise TooMuch(f"{index} is too large for an index.")
+    with index.open() as file, kept(index.budget) as objects:
+        objects.add(index.size)
+        try:
+            content = json.loads(read_at(file, 0, _LARGEST_INDEX), objects)
+        except (ValueError, RecursionError):
+            raise TooMuch(f"{index} is damaged.") from None
+        named = content.get("weight_map") if isinstance(content, dict) else None
+        return {str(name) for name in named.values()} if isinstance(named, dict) else set()
+
+
+def _within(
+    arrays: Iterator[LazyArray], path: Path | ByteSource, budget: Budget
+) -> Iterator[LazyArray]:
     """Yield the arrays. Raise TooMuch if they are too many, or far larger than the files."""
     files: dict[ByteSource, int] = {}
     total = 0
     for count, array in enumerate(arrays):
-        if count == MOST_ARRAYS:
-            raise TooMuch(f"{path} names more than {MOST_ARRAYS:,} arrays.")
+        budget.step()
+        if count == _MOST_IN_FOLDER:
+            raise TooMuch(f"{path} names more than {_MOST_IN_FOLDER:,} arrays.")
         if array.stretch:
             source = array.stretch.source
             if source not in files:

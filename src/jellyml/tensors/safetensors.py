@@ -16,6 +16,7 @@ from jellyml.tensors.lazy_array import NOT_THERE, LazyArray
 _BLOCK = 1 << 16
 _LONGEST_ENTRY = 1 << 14
 _LARGEST = 1 << 48
+_ENTRY_STEPS = 10  # parsing an entry takes as long
 _METADATA = re.compile(rb'\s*(?:,\s*)?"__metadata__"\s*:\s*\{')
 _TEXT = re.compile(rb'\s*(?:,\s*)?(?:"[^"\\]*(?:\\.[^"\\]*)*"\s*:\s*)?"')
 _ENTRY = re.compile(rb'\s*(?:,\s*)?("(?:[^"\\]|\\.)*")\s*:\s*(\{[^{}]*\})', re.DOTALL)
@@ -29,6 +30,7 @@ def of_file(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
     start, length = 8 + size, size_of(file)
     try:
         for count, (name, entry) in enumerate(header.entries()):
+            source.budget.step(_ENTRY_STEPS)
             if count == MOST_ARRAYS:
                 raise TooMuch(f"{source} names more than {MOST_ARRAYS:,} arrays.")
             yield _array(name, entry, source, start, length - start)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
+from jellyml.budget import kept
 from jellyml.formats.containers.pickle import builder
 from jellyml.formats.containers.pickle.machine import Program
 from jellyml.formats.containers.pickle.objects import Storage, Tensor, TooMuch, tensors
@@ -33,26 +34,27 @@ def of_zip(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
         raise TooMuch(f"{source} is a damaged archive.")
     entries = _Entries(file, source, directory)
     names = ["data.pkl"] if "data.pkl" in entries else []
-    root, _ = builder.read(entries.program(names[0])) if names else (None, 0)
-    for name, tensor in tensors(root):
-        yield _array(name, tensor, entries.storage)
+    with kept(source.budget) as objects:
+        root, _ = builder.read(entries.program(names[0]), objects) if names else (None, 0)
+        for name, tensor in tensors(root):
+            yield _array(name, tensor, entries.storage)
 
 
 def of_legacy(file: BinaryIO, source: ByteSource) -> Iterator[LazyArray]:
     """Yield the arrays of a file before torch 1.6. Raise TooMuch if a pickle is damaged."""
     at = 0
     program = Window(file)
-    for _ in range(_LEGACY_PICKLES):
-        _, at = builder.read(program, at)
-    root, at = builder.read(program, at)
-    named = list(tensors(root))
-    claimed = {}
-    for _, each in named:
-        storage = each.storage if isinstance(each, Tensor) else each
-        claimed[storage.key] = storage
-    places = _legacy_places(file, source, claimed, *builder.texts(program, at))
-    for name, each in named:
-        yield _array(name, each, lambda storage: places.get(storage.key))
+    with kept(source.budget) as objects:
+        for _ in range(_LEGACY_PICKLES):
+            _, at = builder.read(program, objects, at)
+        root, at = builder.read(program, objects, at)
+        claimed = {}
+        for _, each in tensors(root):
+            storage = each.storage if isinstance(each, Tensor) else each
+            claimed[storage.key] = storage
+        places = _legacy_places(file, source, claimed, *builder.texts(program, objects, at))
+        for name, each in tensors(root):
+            yield _array(name, each, lambda storage: places.get(storage.key))
 
 
 def _legacy_places(

@@ -7,7 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jellyml.cli.parser import Parser, add_code_dir, add_force, add_json, add_max_unpacked
+from jellyml.cli.parser import (
+    Parser,
+    add_code_dir,
+    add_force,
+    add_json,
+    add_limits,
+    add_max_unpacked,
+    budget_of,
+)
 from jellyml.cli.terminal import Terminal, has_colour, is_terminal, shown
 from jellyml.cli.views import tensors
 from jellyml.compare.diff import PARTS, Comparison, Parts, diff
@@ -55,18 +63,26 @@ def add_arguments(parser: Parser) -> None:
     add_force(parser)
     add_code_dir(parser)
     add_max_unpacked(parser)
+    add_limits(parser)
 
 
 def run(args: Namespace, terminal: Terminal) -> None:
     target = _target(args.plot, force=args.force) if args.plot else None
+    budget = budget_of(args)
     if args.json:
         comparison = diff(
-            args.a, args.b, only=args.only, folder=args.code_dir, max_unpacked=args.max_unpacked
+            args.a,
+            args.b,
+            only=args.only,
+            folder=args.code_dir,
+            max_unpacked=args.max_unpacked,
+            budget=budget,
         )
         terminal.result(json.dumps(_as_json(comparison), indent=2))
         _plot(target, comparison.weights, comparison.before, comparison.after)
         return
-    with open_endpoints(args.a, args.b, args.code_dir, args.max_unpacked) as (before, after):
+    endpoints = open_endpoints(args.a, args.b, args.code_dir, args.max_unpacked, budget)
+    with endpoints as (before, after):
         parts = Parts(before, after, args.only)
         with parts.code() as code:
             environment, weights = parts.environment(), parts.weights()

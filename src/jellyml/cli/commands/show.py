@@ -14,7 +14,7 @@ from jellyml.checkpoint.bounded_file import Sources
 from jellyml.checkpoint.checkpoint import Checkpoint
 from jellyml.checkpoint.reader import CheckpointReader, CodeFile
 from jellyml.cli.console import Labelled
-from jellyml.cli.parser import Parser, add_json, add_max_unpacked
+from jellyml.cli.parser import Parser, add_json, add_limits, add_max_unpacked, budget_of
 from jellyml.cli.terminal import Terminal, has_colour, is_terminal, shown
 from jellyml.cli.views import code
 from jellyml.errors import UsageError, pasteable
@@ -58,10 +58,11 @@ def add_arguments(parser: Parser) -> None:
         "--patch", action="store_true", help="print the changes since the last commit"
     )
     add_max_unpacked(parser)
+    add_limits(parser)
 
 
 def run(args: Namespace, terminal: Terminal) -> None:
-    sources = Sources()
+    sources = Sources(budget_of(args))
     place, inside = split(args.model, sources)
     with CheckpointReader(place, args.max_unpacked, sources) as model:
         if inside is not None:

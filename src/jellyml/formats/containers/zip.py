@@ -10,12 +10,14 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, overload
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
+from jellyml.budget import Kept
 from jellyml.errors import CannotCarry
 from jellyml.formats import signatures
 from jellyml.formats.edit import Buffer, Edit, Payload, zeroed
 from jellyml.formats.record import Record, RecordKind, expect, may_begin_with, read_at, size_of
+from jellyml.formats.source import budget_of
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
@@ -29,6 +31,7 @@ _PADDING = 128  # torch pads a local header's extra field to align the data
 _TAIL = 64 << 10  # bytes that hold the end record, except with the longest comments
 # Bytes of a directory, about 500,000 entries. It is read whole, so it is bounded.
 _LARGEST = 32 << 20
+_NAME = 200  # bytes that an entry's name takes in a mapping
 
 _VERSION = 20  # the version of the format that stored members need; 45 with zip64
 _WIDE_VERSION = 45
@@ -136,8 +139,14 @@ def _known(file: BinaryIO, end: "_End") -> Directory:
     """Return the directory, from the cache if the file still has the same end record."""
     known = _READ.get(file)
     if not known or known[0] != end:
+        budget = budget_of(file)
+        taken = Kept(budget)
+        finalize(file, taken.drop)
+        # The directory, and the names that a reader keeps of it.
+        taken.add(2 * end.size + _NAME * min(end.entries, end.size // _ENTRY.size))
         data = read_at(file, end.start, end.size)
         known = _READ[file] = end, data, array("L", _places(data))
+        budget.step(len(known[2]))
     return Directory(file, *known)
 
 

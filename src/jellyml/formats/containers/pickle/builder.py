@@ -9,9 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from jellyml.budget import Kept
 from jellyml.formats.containers.pickle.machine import ACTIONS, PLAIN, STOP, Global, Machine, Program
 from jellyml.formats.containers.pickle.objects import (
+    ITEM,
     LONGEST_NAME,
+    NODE,
     Node,
     Row,
     Storage,
@@ -23,6 +26,9 @@ from jellyml.formats.containers.pickle.objects import (
 _MOST_REMEMBERED = 500_000
 _LARGEST_INDEX = 4_000_000
 _MOST_AXES = 64
+_MOST_ARGUMENTS = 64  # of a call that rebuilds a tensor
+# Bytes that a tensor with its shape takes, and a place in the memo.
+_TENSOR, _SLOT = 400, 9
 _LARGEST = 1 << 48
 _FLOAT = struct.Struct(">d")
 _REBUILDS = ("torch._utils _rebuild_tensor", "torch._utils _rebuild_qtensor")
@@ -30,19 +36,20 @@ _REBUILDS = ("torch._utils _rebuild_tensor", "torch._utils _rebuild_qtensor")
 _WRAPPERS = ("torch._utils _rebuild_parameter", "torch._utils _rebuild_parameter_with_state")
 
 
-def read(pickle: Program, start: int = 0) -> tuple[object, int]:
+def read(pickle: Program, kept: Kept, start: int = 0) -> tuple[object, int]:
     """Return the object of the pickle, and the offset after it.
 
-    Raise TooMuch if the pickle is damaged or exceeds the limits.
+    What the object takes in memory is added to ``kept``. Raise TooMuch if the pickle is damaged
+    or exceeds the limits, Exhausted.
     """
-    machine = _Builder(pickle, start)
+    machine = _Builder(pickle, kept, start)
     machine.run_to_end()
     return machine.stack[-1], machine.at
 
 
-def texts(pickle: Program, start: int) -> tuple[list[str], int]:
+def texts(pickle: Program, kept: Kept, start: int) -> tuple[list[str], int]:
     """Return the strings in a pickled list, and the offset after the pickle. Raise TooMuch."""
-    machine = _Texts(pickle, start)
+    machine = _Texts(pickle, kept, start)
     machine.run_to_end()
     return machine.strings, machine.at
 
@@ -53,8 +60,9 @@ class _Builder(Machine):
     longest_text: ClassVar[int] = LONGEST_NAME
     remembered_types: ClassVar[tuple[type, ...]] = (str, Global, Node, Tensor, Storage)
 
-    def __init__(self, pickle: Program, start: int) -> None:
-        super().__init__(pickle, "")
+    def __init__(self, pickle: Program, kept: Kept, start: int) -> None:
+        super().__init__(pickle, "", kept.budget)
+        self.kept = kept
         self.at = start
         self.remembered: list[object] = []  # by index, from 0
         self.count = 0
@@ -75,8 +83,7 @@ class _Builder(Machine):
         self.memorised += 1
         value = self.stack[-1]
         if isinstance(value, Row):
-            has_arrays = any(isinstance(item, Node | Tensor | Storage) for item in value)
-            worth = has_arrays and self.pickle[self.at] != ord("R")
+            worth = value.has_arrays and self.pickle[self.at] != ord("R")
         else:
             worth = isinstance(value, self.remembered_types)
         self.count += worth
@@ -84,6 +91,7 @@ class _Builder(Machine):
             raise ValueError("more than can be remembered")
         known = self.remembered
         if index >= len(known):
+            self.kept.add(_SLOT * (index + 1 - len(known)))
             known.extend([None] * (index + 1 - len(known)))
         known[index] = value if worth else None
 
@@ -96,12 +104,23 @@ class _Builder(Machine):
         self.push(row_of(items))
 
     def node(self) -> None:
-        self.push(Node())
+        self.push(self.new_node())
+
+    def new_node(self) -> Node:
+        self.kept.add(NODE)
+        return Node()
 
     def set_items(self, items: list[object]) -> None:
         if isinstance(target := self.stack[-1], Node):
             for name, value in zip(items[::2], items[1::2], strict=False):
-                target.put(name, value)
+                self.put_in(target, name, value)
+
+    def put_in(self, target: Node, name: object, value: object) -> None:
+        if isinstance(value, Row) and not value.has_node:
+            self.kept.add(NODE + ITEM * len(value))
+        if isinstance(value, Node | Tensor | Storage | Row):
+            self.kept.add(ITEM)
+        target.put(name, value)
 
     def dictionary(self) -> None:
         items = self.marked()
@@ -123,7 +142,7 @@ class _Builder(Machine):
     def add(self, items: list[object]) -> None:
         if isinstance(target := self.stack[-1], Node):
             for item in items:
-                target.add(item)
+                self.put_in(target, target.count, item)
 
     def build(self) -> None:
         """Add an object's attributes, which may be in two parts."""
@@ -131,13 +150,16 @@ class _Builder(Machine):
         target = self.stack[-1]
         if not isinstance(target, Node):
             return
-        for part in state if isinstance(state, Row) else (state,):
+        parts = state if isinstance(state, Row) else (state,)
+        self.budget.step(len(parts))  # the same tuple may be the state of many objects
+        for part in parts:
             # Referenced, not copied: a node that contains itself would double each time.
-            target.put("", part)
+            self.put_in(target, "", part)
 
     def new(self) -> None:
         arguments = self.stack.pop()
         self.stack.pop()
+        self.kept.add(NODE)
         self.push(_node_of(arguments))
 
     def new_with_words(self) -> None:
@@ -162,14 +184,16 @@ class _Builder(Machine):
     def call(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         name = function.name if isinstance(function, Global) else ""
-        self.push(_called(name, arguments))
+        result = _called(name, arguments)
+        self.kept.add(_TENSOR if isinstance(result, Tensor) else NODE)
+        self.push(result)
 
 
 class _Texts(_Builder):
     """Collects the strings of all lists."""
 
-    def __init__(self, pickle: Program, start: int) -> None:
-        super().__init__(pickle, start)
+    def __init__(self, pickle: Program, kept: Kept, start: int) -> None:
+        super().__init__(pickle, kept, start)
         self.strings: list[str] = []
 
     def add(self, items: list[object]) -> None:
@@ -177,6 +201,8 @@ class _Texts(_Builder):
 
 
 def _called(name: str, arguments: object) -> object:
+    if isinstance(arguments, Row) and len(arguments) > _MOST_ARGUMENTS:
+        return _node_of(arguments)
     match arguments:
         case (Storage() as storage, int(offset), tuple(shape), tuple(strides), *rest) if (
             name.startswith(_REBUILDS)
@@ -192,7 +218,7 @@ def _called(name: str, arguments: object) -> object:
         case (tuple(items),) if name == "torch Size":
             return items
         case (_, (Tensor(), Tensor(), *_) as parts, *_) if (
-            name == "torch._utils _rebuild_sparse_tensor"
+            name == "torch._utils _rebuild_sparse_tensor" and len(parts) <= _MOST_ARGUMENTS
         ):
             return _sparse(parts)
     return _node_of(arguments)
@@ -250,11 +276,11 @@ def _tensor(
     strides: tuple[object, ...],
     rest: list[object],
 ) -> Tensor | None:
+    if not len(shape) == len(strides) <= _MOST_AXES:
+        return None
     sizes = tuple(size for size in shape if isinstance(size, int) and 0 <= size < _LARGEST)
     steps = tuple(step for step in strides if isinstance(step, int) and 0 <= step < _LARGEST)
-    if not len(sizes) == len(steps) == len(shape) == len(strides) <= _MOST_AXES:
-        return None
-    if not 0 <= offset < _LARGEST:
+    if not len(sizes) == len(steps) == len(shape) or not 0 <= offset < _LARGEST:
         return None
     named = next((each.name for each in rest if isinstance(each, Global)), "")
     # A quantised tensor has its scheme, a tuple, in this position.

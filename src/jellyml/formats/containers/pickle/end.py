@@ -13,6 +13,7 @@ from typing import BinaryIO, ClassVar
 from jellyml.errors import CannotCarry
 from jellyml.formats.containers.pickle.machine import ACTIONS, PLAIN, STOP, Global, Machine
 from jellyml.formats.containers.pickle.window import Window
+from jellyml.formats.source import budget_of
 
 _WRAPPER = Global("joblib.numpy_pickle NumpyArrayWrapper")
 _DTYPE = Global("numpy dtype")
@@ -62,7 +63,7 @@ class _Walk(Machine):
     remembered_types: ClassVar[tuple[type, ...]] = (str, Global, tuple, _Type)
 
     def __init__(self, file: BinaryIO, start: int, nesting: int) -> None:
-        super().__init__(Window(file), "")
+        super().__init__(Window(file), "", budget_of(file))
         self.file = file
         self.nesting = nesting
         self.at = start

@@ -12,9 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, overload
 
+from jellyml.budget import Budget
+
 _MOST_REMEMBERED = 100_000
 _MOST_HITS = 1_000
 _LONGEST_TUPLE = 8
+_CHARGED = 1 << 10  # opcodes that are charged at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,13 @@ class Program(Protocol):
     def index(self, part: bytes, start: int, /) -> int: ...
 
 
-def tensors(pickle: bytes, key: str) -> list[Tensor]:
+def tensors(pickle: bytes, key: str, budget: Budget | None = None) -> list[Tensor]:
     """Return the tensors under ``key`` in any dictionary, the outermost first, then the last.
 
     A pickle that is cut off, or has an unknown opcode, returns the tensors before that point.
+    Raises Exhausted.
     """
-    machine = Machine(pickle, key)
+    machine = Machine(pickle, key, budget)
     with contextlib.suppress(IndexError, KeyError, ValueError):
         machine.run()
     last_first = reversed(machine.hits)
@@ -67,11 +71,12 @@ class Machine:
     # No pickle refers to a number or a tuple again.
     remembered_types: ClassVar[tuple[type, ...]] = (str, Global, Tensor)
 
-    def __init__(self, pickle: Program, key: str) -> None:
+    def __init__(self, pickle: Program, key: str, budget: Budget | None = None) -> None:
         self.plain: Mapping[int, tuple[int, int, int]] = PLAIN
         self.actions: Mapping[int, Callable[[Any], object]] = ACTIONS
         self.pickle = pickle
         self.key = key
+        self.budget = budget or Budget.of_library()
         self.at = 0
         self.stack: list[object] = []
         self.marks: list[int] = []
@@ -81,7 +86,9 @@ class Machine:
 
     def run(self) -> None:
         stack, plains, actions = self.stack, self.plain, self.actions
-        for _ in range(self.most_steps):
+        for step in range(self.most_steps):
+            if step % _CHARGED == 0:
+                self.budget.step(_CHARGED)
             opcode = self.pickle[self.at]
             self.at += 1
             if opcode == STOP or len(stack) + len(self.marks) > self.deepest:

@@ -13,6 +13,8 @@ MOST_ARRAYS: Final = 100_000
 _MOST_VISITS = 1_000_000
 _DEEPEST = 64
 LONGEST_NAME: Final = 1000
+NODE: Final = 80  #: bytes that an empty node takes
+ITEM: Final = 100  #: bytes that an item of a node takes
 # Attributes of a pickled module that are not part of its tensors' names.
 _UNNAMED = ("", "_parameters", "_buffers", "_modules")
 
@@ -73,6 +75,11 @@ class Row(tuple[object, ...]):
 
     _node: Node | None = None
     depth = 1
+    has_arrays = False
+
+    @property
+    def has_node(self) -> bool:
+        return self._node is not None
 
     def node(self) -> Node:
         if self._node is None:
@@ -85,6 +92,8 @@ class Row(tuple[object, ...]):
 def row_of(items: list[object]) -> Row | None:
     """Return a row; None if it is nested too deeply."""
     row = Row(items)
+    if any(isinstance(item, Node | Tensor | Storage) for item in items):
+        row.has_arrays = True
     deepest = max((item.depth for item in items if isinstance(item, Row)), default=0)
     if deepest:
         row.depth = deepest + 1

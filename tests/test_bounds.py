@@ -1,0 +1,22 @@
+"""Every command stays within its budget on small files that would take far more."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import large_arrays
+from limits import run_limited
+
+CASES = {**large_arrays.CASES}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured as Linux tells it")
+@pytest.mark.parametrize("name", CASES)
+def test_a_command_stays_within_its_budget(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    words = case.build(tmp_path)
+    used = run_limited(*words, cwd=tmp_path, timeout=10 * case.seconds)
+    assert case.says in used.text, used.text[-2000:]
+    assert used.mib < case.mib, used.text[-2000:]
+    assert used.seconds < case.seconds, used.text[-2000:]
