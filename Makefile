@@ -61,8 +61,8 @@ docs-example: .venv-bench/ready
 # Not in `make test`: the libraries fill gigabytes, and what they warn of is not ours.
 test-formats: .venv-formats/ready
 	rm -rf build/formats
-	.venv-formats/bin/python -m pytest -ra -n auto -c /dev/null --rootdir=. \
-	  -o pythonpath="src tests tests/support" -p no:cacheprovider \
+	PYTHONPATH=tests/support .venv-formats/bin/python -m pytest -ra -n auto -c /dev/null \
+	  --rootdir=. -p no:cacheprovider \
 	  tests/integrations $(wildcard tests/formats_real/every_*.py)
 	.venv-formats/bin/python tests/formats_real/table.py build/formats
 
