@@ -356,6 +356,20 @@ def test_force_does_not_replace_the_checkpoint(repo: Folder) -> None:
         assert (said.status, repo.read(name)) == (2, before)
 
 
+def test_a_bundle_of_another_commit_stays(repo: Folder) -> None:
+    """``git bundle create backup.bundle HEAD`` gives what could be JellyML's own."""
+    words = ("fix", "extract-bundle", "model.pth", "-o", "backup.bundle")
+    repo.write("train.py", "print('later')\n")
+    repo.commit("later")
+    repo.git("bundle", "create", "-q", "backup.bundle", "HEAD")
+    mine = repo.read("backup.bundle")
+    said = type_command(*words, cwd=repo.path)
+    assert (said.status, repo.read("backup.bundle")) == (2, mine)
+    assert "is not a bundle of the same commit" in said.err
+    assert type_command(*words, "--force", cwd=repo.path).status == 0
+    assert type_command(*words, cwd=repo.path).status == 0  # the same commit
+
+
 def test_create_snapshot_replaces_its_own_bundle_alone(repo: Folder) -> None:
     place = repo.path.parent / "out.bundle"
     first = jellyml.create_snapshot(repo.path, place)

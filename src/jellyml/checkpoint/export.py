@@ -11,11 +11,11 @@ from jellyml.checkpoint.checkpoint import Checkpoint
 from jellyml.errors import JellyWarning, UsageError, pasteable
 from jellyml.fs import tempdirs
 from jellyml.fs.atomic import replace
-from jellyml.fs.output import Output
+from jellyml.fs.output import Output, OutputKind
 from jellyml.fs.paths import mode_of
 from jellyml.quarantine.quarantine import quarantined
 from jellyml.remote.address import Location, Remote
-from jellyml.repo.bundle_header import BUNDLE
+from jellyml.repo.bundle_header import bundle_of
 from jellyml.repo.interactive import attached
 from jellyml.snapshot.serialization import SIDECAR
 
@@ -59,14 +59,15 @@ def write_bundle(model: Location, output: Path | None = None, *, force: bool | N
     if checkpoint.damaged:
         damaged = f"A damaged snapshot was passed over: {checkpoint.damaged}"
         warnings.warn(damaged, JellyWarning, stacklevel=3)
-    target = _target(model, output or Path(), force)
+    kind = bundle_of(checkpoint.header.commit)
+    target = _target(model, output or Path(), kind, force)
     _refuse_itself(target.path, (model, checkpoint.path))
     target.check()
     target.write(checkpoint.bundle())
     return target.path
 
 
-def _target(model: Location, path: Path, force: bool | None) -> Output:
+def _target(model: Location, path: Path, kind: OutputKind, force: bool | None) -> Output:
     is_folder = stat.S_ISDIR(mode_of(path))
     if is_folder and path.is_symlink():
         raise UsageError(
@@ -78,7 +79,7 @@ def _target(model: Location, path: Path, force: bool | None) -> Output:
         instead = f"jellyml fix extract-bundle {pasteable(model)} -o PATH"
     if is_folder:
         path /= f"{_name(model)}.bundle"
-    return Output(path, BUNDLE, instead, force, is_default=is_folder)
+    return Output(path, kind, instead, force, is_default=is_folder)
 
 
 def _name(model: Location) -> str:

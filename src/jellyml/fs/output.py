@@ -58,7 +58,7 @@ class Output:
             raise self._refused("exists already, and a default name replaces no file", "file")
         if not self.kind.is_own(_start(self.path)):
             raise self._refused(
-                f"exists already, and is not a {self.kind.name} of JellyML's", "file"
+                f"exists already, and is not a {self.kind.name} written by JellyML", "file"
             )
         return status
 

@@ -100,11 +100,25 @@ def _ref(line: bytes) -> tuple[bytes, bytes]:
     return ref[1], ref[2]
 
 
-def _is_own_bundle(start: bytes) -> bool:
+def _head_alone(start: bytes) -> str | None:
+    """Return the commit of a bundle whose only ref is HEAD, from its first bytes; else None."""
     try:
-        return read_header(iter([start]))[0].has_one_ref
+        header, _ = read_header(iter([start]))
     except BadSnapshot:
-        return False
+        return None
+    return header.head if header.has_one_ref else None
 
 
-BUNDLE = OutputKind("bundle", _is_own_bundle)
+# The file of ``out_git_bundle_path``: each run of the same program writes it again.
+BUNDLE = OutputKind("bundle", lambda start: _head_alone(start) is not None)
+
+
+def bundle_of(commit: str | None) -> OutputKind:
+    """Return the kind of output that replaces only a bundle of the same commit.
+
+    A bundle that a user made with ``git bundle create FILE HEAD`` looks like JellyML's.
+    """
+    return OutputKind(
+        "bundle of the same commit",
+        lambda start: commit is not None and _head_alone(start) == commit,
+    )
