@@ -22,7 +22,8 @@ STEPS_PER_BYTE = 1 / 100  # more, for each byte that is read
 _READINGS = 4  # more readings of the same bytes give no more time
 _STEPS_PER_LOOK = 1 << 12  # steps between two looks at the clock and the memory
 _MEMORY_FILE = Path("/proc/self/statm")
-_RESERVE = 32 << 20  # bytes that may be allocated between two looks
+# Bytes that may be allocated between two looks, and those of libraries that are loaded meanwhile.
+_RESERVE = 48 << 20
 _BYTES_PER_STEP = 1 << 10  # bytes read or made that count as one step
 
 
