@@ -25,6 +25,7 @@ from jellyml.working_tree.selection import (
     without_unreadable,
 )
 from jellyml.working_tree.status import PlainIndexes
+from jellyml.working_tree.storage import without_storage
 
 # Seconds: a newer file may change again without a new mtime, so its bytes are compared.
 _FRESH = 2.0
@@ -99,7 +100,8 @@ def read(
     Raise GitError, TookTooLong or WrongGuess.
     """
     plain = PlainIndexes(dict(indexes or {}))
-    selection = select(scan(repository, ignored=exact, plain=plain, meanwhile=meanwhile), limits)
+    scanned = scan(repository, ignored=exact, plain=plain, meanwhile=meanwhile)
+    selection = select(without_storage(scanned), limits)
     if not exact:
         selection = without_refused(without_promised(without_unreadable(selection)))
     return WorkingTree(selection, Contents(selection), _signatures(selection), plain.now)

@@ -17,6 +17,7 @@ from jellyml.fs.paths import is_folder
 from jellyml.repo import lfs
 from jellyml.repo.paths import at, odd_names, status
 from jellyml.repo.repository import Repository
+from jellyml.repo.storage import Storage
 from jellyml.working_tree.attributes import has_rules, is_off, lists_rules
 from jellyml.working_tree.status import PlainIndexes, StatusOutput, glance
 
@@ -61,6 +62,7 @@ class Scan:
     odd_names: tuple[bytes, ...]  # tracked paths that are another path on some systems
     attributes: bool  # some rule may change bytes between disk and blob
     plain: bool = False  # a folder without a repository, in place of a submodule
+    storage: Storage = field(default_factory=Storage)  # git's own folders, left out of the scan
 
     def layers(self, prefix: bytes = b"") -> Iterator[tuple[bytes, "Scan"]]:
         """Yield this scan and all below it, outermost first, each with its path and a slash."""

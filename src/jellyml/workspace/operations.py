@@ -17,7 +17,7 @@ from jellyml.workspace import recovery, results, set_aside, staging
 from jellyml.workspace.doctor import examine
 from jellyml.workspace.on_disk import LeftInPlace
 from jellyml.workspace.operation_log import Move, Operation, Verb, stacks
-from jellyml.workspace.plan import Plan, holds, in_the_way, is_there, to_state
+from jellyml.workspace.plan import Plan, holds, in_the_way, is_there, to_state, without_storage
 from jellyml.workspace.recovery import Repair
 from jellyml.workspace.results import Change, Entry, Finding, Outcome
 from jellyml.workspace.session import Drafted, Session, Wanted, can_be_written, hold
@@ -189,7 +189,9 @@ def _load(
     with session.draft(stale, objects, keep=(*target.existing, *parts)) as drafted:
         session.mover.prepare()
         incoming.check_fits(session)
-        moves = incoming.moves(drafted)
+        wanted_moves = tuple(incoming.moves(drafted))
+        moves = without_storage(Plan(wanted_moves), drafted.draft.scan.storage).moves
+        incoming.warnings.extend(results.storage_stays(_left_out(wanted_moves, moves)))
         if not unrelated:
             _refuse_unrelated(session, incoming, drafted, moves, dry_run=dry_run)
         staged = incoming.stage(session, drafted, moves)
@@ -260,10 +262,17 @@ def _go(
         now = drafted.draft.state
         object_format = session.repository.object_format
         operation = session.journal.next(verb)
-        things = set_aside.coming_back(session.private, number)
+        storage = drafted.draft.scan.storage
+        things = {
+            name: place
+            for name, place in set_aside.coming_back(session.private, number).items()
+            if not storage.touches(os.fsencode(name))
+        }
         git = drafted.place.git
         nested = [prefix for prefix, one in drafted.draft.scan.layers() if prefix and not one.plain]
-        plan = to_state(git, now, target, LeftInPlace(map(os.fsencode, things)), nested)
+        whole = to_state(git, now, target, LeftInPlace(map(os.fsencode, things)), nested)
+        plan = without_storage(whole, storage)
+        notes = results.storage_stays(_left_out(whole.moves, plan.moves))
         plan = in_the_way(root, plan, operation.number, object_format=object_format)
         contains = partial(holds, git, target.files)
         plan = set_aside.returning(root, session.private, things, plan, operation.number, contains)
@@ -273,7 +282,7 @@ def _go(
         )
         plan = replace(plan, moves=staged.moves)
         atomic.sync_tree(session.mover.stage)
-        head, notes = _reachable(session, target)
+        head, about_head = _reachable(session, target)
         if head.commit:
             session.store.lend_snapshot(head.commit)
         session.store.lend_objects(target.staged)
@@ -288,10 +297,15 @@ def _go(
             model=entry.model if entry else None,
             commit=head.commit,
         )
-        notes += results.pointers(staged.pointers)
+        notes += (*about_head, *results.pointers(staged.pointers))
         notes += perform(session, drafted, Ready(operation, plan, wanted), after=number)
     message = results.moved(verb, root, head, entry)
     return Outcome(verb, root, message, tuple(notes), _changes(plan), head.commit)
+
+
+def _left_out(every: Iterable[Move], kept: Iterable[Move]) -> list[bytes]:
+    """Return the paths of the moves that were dropped from a plan."""
+    return sorted({move.path for move in every} - {move.path for move in kept})
 
 
 def _reachable(session: Session, target: State) -> tuple[Head, list[str]]:

@@ -14,6 +14,7 @@ from jellyml.fs import atomic
 from jellyml.fs.paths import is_folder
 from jellyml.repo.git import Git
 from jellyml.repo.paths import at, parents
+from jellyml.repo.storage import Storage
 from jellyml.working_tree.scan import GITLINK, SYMLINK
 from jellyml.workspace import on_disk
 from jellyml.workspace.mover import SideEffects
@@ -121,6 +122,22 @@ def _contents(git: Git, target: State) -> tuple[set[bytes], set[bytes]]:
     listed = [row.split(b"\t", 1)[1] for row in rows if not row.startswith(SYMLINK)]
     every = (row.split(b"\t", 1)[1] for row in rows)
     return set(listed), {*(parent for path in every for parent in parents(path)), *target.empty}
+
+
+def without_storage(plan: Plan, storage: Storage) -> Plan:
+    """Return the plan without what would change or move git's own storage."""
+    if not storage:
+        return plan
+    effects = plan.effects
+    return Plan(
+        tuple(move for move in plan.moves if not storage.touches(move.path)),
+        replace(
+            effects,
+            modes={path: mode for path, mode in effects.modes.items() if not storage.holds(path)},
+            make=tuple(path for path in effects.make if not storage.holds(path)),
+            unmake=tuple(path for path in effects.unmake if not storage.touches(path)),
+        ),
+    )
 
 
 def in_the_way(

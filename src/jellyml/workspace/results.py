@@ -225,6 +225,16 @@ def parts_that_stay(model: "Location", paths: Sequence[bytes]) -> list[str]:
     return warnings + [f"So were {more} more files of the checkpoint."] * (more > 0)
 
 
+def storage_stays(paths: Sequence[bytes]) -> list[str]:
+    """Warn about files that were not written, because git stores a repository at their paths."""
+    warnings = [
+        f"{os.fsdecode(path)} was left as it is: git stores a repository there."
+        for path in paths[:_FEW]
+    ]
+    more = len(paths) - _FEW
+    return warnings + [f"So were {more} more paths."] * (more > 0)
+
+
 def set_aside(private: Path, aside: Mapping[str, str]) -> list[str]:
     """Report the files that were set aside, and where they are."""
     return [
