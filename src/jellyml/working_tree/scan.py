@@ -116,6 +116,7 @@ def scan(
     rules = _index(output, rows, known) or has_rules(repository, config, rows.overlay)
     if rules:
         _drop_unchanged(repository, rows)
+    _replaced(rows, repository.root)
     nested = _nested(repository, rows.nested, ignored, known)
     rows.unreadable |= {folder or file for folder, file in _CLOSED.findall(output.errors)}
     return Scan(
@@ -210,6 +211,20 @@ def _tracked(rest: bytes, unmerged: bool, rows: _Rows, root: Path) -> None:
         rows.overlay[path] = staged if not changed else on_disk(root, path) and Entry(mode)
         if changed and oid.strip(b"0"):
             rows.indexed[path] = oid
+
+
+def _replaced(rows: _Rows, root: Path) -> None:
+    """Take a file or link in the place of a submodule as such; anything else is a deletion."""
+    for path in [path for path in rows.nested if _is_replaced(root, path)]:
+        rows.nested.remove(path)
+        rows.overlay[path] = on_disk(root, path)
+
+
+def _is_replaced(root: Path, path: bytes) -> bool:
+    try:
+        return not stat.S_ISDIR(status(root, path).st_mode)
+    except OSError:
+        return False
 
 
 def _drop_unchanged(repository: Repository, rows: _Rows) -> None:

@@ -24,6 +24,7 @@ from jellyml.workspace.session import Drafted, Session, Wanted, can_be_written, 
 from jellyml.workspace.state import Head, State
 from jellyml.workspace.store import Store
 from jellyml.workspace.transaction import Ready, StaleStat, perform
+from jellyml.workspace.verify import differing
 
 if TYPE_CHECKING:
     from jellyml.workspace.load import IncomingSnapshot, Target
@@ -299,7 +300,9 @@ def _go(
         )
         notes += (*about_head, *results.pointers(staged.pointers))
         notes += perform(session, drafted, Ready(operation, plan, wanted), after=number)
-    message = results.moved(verb, root, head, entry)
+        differs = differing(session, plan, target, number)
+        notes += results.differing(differs)
+    message = results.moved(verb, root, head, entry, exact=not differs)
     return Outcome(verb, root, message, tuple(notes), _changes(plan), head.commit)
 
 

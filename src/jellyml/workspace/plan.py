@@ -178,17 +178,22 @@ def place_aside(number: int, count: int) -> str:
 
 def is_there(root: Path, move: Move, object_format: str) -> bool:
     """Return whether exactly this file is already there, although no state contains it."""
-    if any(at(root, parent).is_symlink() for parent in parents(move.path)):
+    if is_below_link(root, move.path):
         return False
     there = on_disk.identity(root, move.path, object_format)
     return there is not None and (there[0].decode(), there[1].decode()) == move.after
+
+
+def is_below_link(root: Path, path: bytes) -> bool:
+    """Return whether a folder above a path is a link: then nothing at the path is in the tree."""
+    return any(at(root, parent).is_symlink() for parent in parents(path))
 
 
 def obstacles(root: Path, path: bytes, gone: Container[bytes]) -> Iterator[bytes]:
     """Yield parents that are not folders, and the path itself if it will not be free."""
     yield from not_folders(root, parents(path), gone)
     place = at(root, path)
-    if path in gone or not os.path.lexists(place):
+    if path in gone or not os.path.lexists(place) or is_below_link(root, path):
         return
     if not is_folder(place) or holds_more(root, place, gone):
         yield path

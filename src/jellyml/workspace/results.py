@@ -129,8 +129,13 @@ def would_ask(root: Path, count: int) -> str:
     )
 
 
-def moved(verb: str, root: Path, head: "Head", entry: "Operation | None") -> tuple[str, ...]:
-    """Describe where the user is after an undo, redo or restore."""
+def moved(
+    verb: str, root: Path, head: "Head", entry: "Operation | None", *, exact: bool
+) -> tuple[str, ...]:
+    """Describe where the user is after an undo, redo or restore.
+
+    ``exact`` says that the working tree was compared with the state, and is equal.
+    """
     done = {
         "undo": f"The {entry.verb if entry else ''} is undone",
         "redo": "The undo is undone",
@@ -141,8 +146,9 @@ def moved(verb: str, root: Path, head: "Head", entry: "Operation | None") -> tup
     else:
         where = f"HEAD is detached at {(head.commit or '')[:_SHORT]}"
     back = {"undo": "jellyml redo", "redo": "jellyml undo", "restore": "jellyml undo"}[verb]
+    as_it_was = "is as it was" if exact else "is as it was but for some paths"
     lines = [
-        f"{done}: {root} is as it was, {where}.",
+        f"{done}: {root} {as_it_was}, {where}.",
         f"To go back: {back}{_there(root, '-c')}",
     ]
     if verb == "undo" and entry and entry.made_repository:
@@ -223,6 +229,13 @@ def parts_that_stay(model: "Location", paths: Sequence[bytes]) -> list[str]:
     ]
     more = len(paths) - _FEW
     return warnings + [f"So were {more} more files of the checkpoint."] * (more > 0)
+
+
+def differing(paths: Sequence[str]) -> list[str]:
+    """Warn about paths that are not as in the state that was restored."""
+    warnings = [f"{path} is not as it was in that state." for path in paths[:_FEW]]
+    more = len(paths) - _FEW
+    return warnings + [f"Nor are {more} more paths."] * (more > 0)
 
 
 def storage_stays(paths: Sequence[bytes]) -> list[str]:
