@@ -271,9 +271,12 @@ def _go(
         }
         git = drafted.place.git
         nested = [prefix for prefix, one in drafted.draft.scan.layers() if prefix and not one.plain]
-        whole = to_state(git, now, target, LeftInPlace(map(os.fsencode, things)), nested)
+        returning = LeftInPlace(map(os.fsencode, things))
+        created = session.journal.created_since(number)
+        whole = to_state(git, now, target, returning, nested, created)
         plan = without_storage(whole, storage)
         notes = results.storage_stays(_left_out(whole.moves, plan.moves))
+        notes += results.tracked_stays(plan.stays)
         plan = in_the_way(root, plan, operation.number, object_format=object_format)
         contains = partial(holds, git, target.files)
         plan = set_aside.returning(root, session.private, things, plan, operation.number, contains)

@@ -31,6 +31,7 @@ class Plan:
 
     moves: tuple[Move, ...]
     effects: SideEffects = field(default_factory=SideEffects)
+    stays: tuple[bytes, ...] = ()  # tracked files that the target state neither has nor removes
 
 
 def differences(git: Git, one: str, other: str, *within: str) -> Iterator[Move]:
@@ -53,39 +54,57 @@ def _side(mode: str, oid: str) -> BlobRef:
 
 
 def unknown_to(git: Git, tree: str, nested: Iterable[bytes]) -> tuple[bytes, ...]:
-    """Return the nested repositories (with a trailing slash) that a tree has no path in."""
-    return tuple(one for one in nested if not holds(git, tree, one))
+    """Return the nested repositories (with a trailing slash) that a tree has no files in."""
+    return tuple(one for one in nested if not _holds_files(git, tree, one))
 
 
 def to_state(
-    git: Git, now: State, target: State, set_aside: LeftInPlace, nested: Iterable[bytes]
+    git: Git,
+    now: State,
+    target: State,
+    set_aside: LeftInPlace,
+    nested: Iterable[bytes],
+    created: Container[bytes],
 ) -> Plan:
     """Return the plan from the captured state to a state in the store.
 
     Three things are not removed: what the target leaves in place, unless set-aside files return
-    there; ``nested`` repositories that the target does not contain; and folders that contained
-    such paths.
+    there or an operation ``created`` it since; ``nested`` repositories that the target does not
+    contain; and folders that contained such paths.
     """
     spared = unknown_to(git, target.files, nested)
-    moves = tuple(
-        move
-        for move in differences(git, now.files, target.files)
-        if not move.path.startswith(spared)
-        if move.after or move.path not in target.left or move.path in set_aside
-    )
+    moves: list[Move] = []
+    stays: list[bytes] = []
+    for move in differences(git, now.files, target.files):
+        if move.path.startswith(spared):
+            continue
+        is_removed = move.path in set_aside or move.path in created
+        if move.after or is_removed or move.path not in target.left:
+            moves.append(move)
+        else:
+            stays.append(move.path)
+    # A folder that was left in place was there, even if it is empty without the files removed now.
+    there = {one for move in moves if not move.after for one in parents(move.path)}
     hollow = now.empty - target.empty
     if hollow:
         filled = (move.path for move in moves if move.after)
         hollow -= {one for path in (*filled, *target.left.paths) for one in parents(path)}
     return Plan(
-        moves,
+        tuple(moves),
         SideEffects(
             modes=_chmods(git, now, target, {move.path for move in moves}),
-            make=tuple(sorted(target.empty - now.empty)),
+            make=tuple(sorted((target.empty - now.empty) | (there & target.left.paths))),
             unmake=tuple(path for path in sorted(hollow) if not path.startswith(spared)),
             folders=target.modes,
         ),
+        tuple(stays),
     )
+
+
+def _holds_files(git: Git, tree: str, folder: bytes) -> bool:
+    """Return whether a tree has files in a folder (with a slash); a gitlink has none."""
+    rows = git.run("ls-tree", "-z", tree, b":(literal)" + folder).split(b"\0")[:-1]
+    return not all(row.startswith(GITLINK) for row in rows)
 
 
 def holds(git: Git, tree: str, path: bytes) -> bool:
@@ -129,9 +148,10 @@ def without_storage(plan: Plan, storage: Storage) -> Plan:
     if not storage:
         return plan
     effects = plan.effects
-    return Plan(
-        tuple(move for move in plan.moves if not storage.touches(move.path)),
-        replace(
+    return replace(
+        plan,
+        moves=tuple(move for move in plan.moves if not storage.touches(move.path)),
+        effects=replace(
             effects,
             modes={path: mode for path, mode in effects.modes.items() if not storage.holds(path)},
             make=tuple(path for path in effects.make if not storage.holds(path)),

@@ -238,6 +238,16 @@ def differing(paths: Sequence[str]) -> list[str]:
     return warnings + [f"Nor are {more} more paths."] * (more > 0)
 
 
+def tracked_stays(paths: Sequence[bytes]) -> list[str]:
+    """Warn about tracked files at paths that a state leaves in place: they may have been there."""
+    warnings = [
+        f"{os.fsdecode(path)} stays: git tracks it by now, and that state left it in place."
+        for path in paths[:_FEW]
+    ]
+    more = len(paths) - _FEW
+    return warnings + [f"So do {more} more files."] * (more > 0)
+
+
 def storage_stays(paths: Sequence[bytes]) -> list[str]:
     """Warn about files that were not written, because git stores a repository at their paths."""
     warnings = [
