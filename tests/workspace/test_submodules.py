@@ -137,3 +137,59 @@ def test_undo_names_what_it_did_not_bring_back(
     names = ("added.py", "content.py", "hollow", "kind.py", "mode.py", "train.py")
     assert outcome.warnings == tuple(f"{name} is not as it was in that state." for name in names)
     assert "is as it was," not in outcome.message[0]
+
+
+def empty_index(inner: Folder) -> None:
+    inner.write(".git/index", b"")
+
+
+def lost_commit(inner: Folder) -> None:
+    for folder in (inner.path / ".git/objects").glob("??"):
+        shutil.rmtree(folder)
+
+
+def newer_format(inner: Folder) -> None:
+    inner.git("config", "core.repositoryformatversion", "1")
+    inner.git("config", "extensions.refstorage", "new")
+
+
+def of_another_user(inner: Folder) -> None:
+    if os.getuid():
+        pytest.skip("only root can give a folder away")
+    for path in (inner.path, *inner.path.rglob("*")):
+        os.chown(path, 12345, 12345, follow_symlinks=False)
+
+
+Spoil = Callable[[Folder], None]
+
+
+@pytest.mark.parametrize("since", [False, True])
+@pytest.mark.parametrize("spoil", [empty_index, lost_commit, newer_format, of_another_user])
+def test_a_nested_repository_that_git_cannot_read_stops_nothing(
+    repo: Folder, tmp_path: Path, spoil: Spoil, since: bool
+) -> None:
+    save(repo, tmp_path / "plain.pth")
+    inner = Folder(repo.path / "inner")
+
+    def make() -> dict[str, object]:
+        inner.path.mkdir()
+        inner.git("init", "-q", "-b", "main")
+        inner.write("code.py", "of the inner\n")
+        inner.commit()
+        spoil(inner)
+        return fingerprint.files(inner.path)
+
+    repo.write("train.py", "edited\n")
+    was = {} if since else make()
+    loaded = Workspace(repo.path).load(tmp_path / "plain.pth")
+    was = make() if since else was
+    undone = Workspace(repo.path).undo()
+
+    named = undone if since else loaded
+    assert [one for one in named.warnings if "inner stays as it is" in one]
+    assert repo.read("train.py") == b"edited\n"
+    assert fingerprint.files(inner.path) == was
+    Workspace(repo.path).redo()
+    assert fingerprint.files(inner.path) == was
+    save(repo, tmp_path / "with.pth")
+    assert "inner/code.py" in jellyml.open(tmp_path / "with.pth").files

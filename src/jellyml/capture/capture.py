@@ -12,16 +12,18 @@ from functools import partial
 from pathlib import Path
 
 from jellyml.capture import cache
-from jellyml.capture.bundle import Budget, History, credentials, pack
+from jellyml.capture.bundle import Budget, History, Packed, credentials, pack
 from jellyml.capture.cache import Built, Cache
+from jellyml.errors import GitError, TookTooLong
 from jellyml.repo.repository import Repository, WrongGuess, guess
 from jellyml.repo.worktrees import is_interrupted
 from jellyml.snapshot.facts import CodeFacts
 from jellyml.working_tree import reader
 from jellyml.working_tree.commit import commit_of
+from jellyml.working_tree.contents import Contents
 from jellyml.working_tree.reader import WorkingTree
-from jellyml.working_tree.scratch import ChangedMeanwhile, scratch
-from jellyml.working_tree.selection import Limits
+from jellyml.working_tree.scratch import ChangedMeanwhile, Scratch, scratch
+from jellyml.working_tree.selection import Limits, Selection, with_promised
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,15 @@ def _build(tree: WorkingTree, options: Options) -> Built:
     """Commit the working tree in a scratch directory, pack it, search it for credentials."""
     selection, contents = tree.selection, tree.contents
     with scratch(selection.scan) as place:
-        commit = commit_of(place, selection, contents)
-        packed = pack(place, selection.scan, commit, options.history, options.budget)
+        try:
+            commit, packed = _packed(place, selection, contents, options)
+        except TookTooLong:
+            raise
+        except GitError:
+            completed = with_promised(selection)
+            if not completed.promised:
+                raise
+            commit, packed = _packed(place, completed, Contents(completed), options)
     return Built(
         filling=packed.bundle.finished(
             commit=packed.commit,
@@ -114,6 +123,14 @@ def _build(tree: WorkingTree, options: Options) -> Built:
         raw=tuple(map(os.fsdecode, contents.raw)),
         secrets=tuple(credentials(selection, contents)),
     )
+
+
+def _packed(
+    place: Scratch, selection: Selection, contents: Contents, options: Options
+) -> tuple[str, Packed]:
+    """Return the id of the working tree's commit, and its bundle."""
+    commit = commit_of(place, selection, contents)
+    return commit, pack(place, selection.scan, commit, options.history, options.budget)
 
 
 def _facts(tree: WorkingTree, built: Built) -> CodeFacts:

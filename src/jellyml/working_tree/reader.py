@@ -20,6 +20,7 @@ from jellyml.working_tree.selection import (
     Limits,
     Selection,
     select,
+    with_promised,
     without_promised,
     without_refused,
     without_unreadable,
@@ -102,7 +103,9 @@ def read(
     plain = PlainIndexes(dict(indexes or {}))
     scanned = scan(repository, ignored=exact, plain=plain, meanwhile=meanwhile)
     selection = select(without_storage(scanned), limits)
-    if not exact:
+    if exact:
+        selection = with_promised(selection)
+    else:
         selection = without_refused(without_promised(without_unreadable(selection)))
     return WorkingTree(selection, Contents(selection), _signatures(selection), plain.now)
 

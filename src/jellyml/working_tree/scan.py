@@ -300,29 +300,40 @@ def _mode_of(mode: bytes, known: bytes, config: dict[str, str]) -> bytes:
 def _nested(
     outer: Repository, paths: set[bytes], ignored: bool, plain: PlainIndexes
 ) -> dict[bytes, Scan | None]:
-    """Return path -> scan of each nested repository; None if git refuses to read it."""
+    """Return path -> scan of each nested repository.
+
+    If git cannot read it, its files are plain files, and with ``ignored`` it is None.
+    """
     scans: dict[bytes, Scan | None] = {}
     for path in sorted(paths):
         root = at(outer.root, path)
         if not is_folder(root):
             continue
         try:
-            inner = Repository.find(root, outer.deadline) if (root / ".git").exists() else None
-            if inner and inner.root == root.resolve() and _alike(inner, outer):
+            inner = _repository(outer, root)
+            if inner:
                 scans[path] = scan(inner, ignored=ignored, plain=plain)
                 continue
-        except (NotARepository, ForeignRepository):
-            pass  # its .git is broken or leads elsewhere: the files are still the user's code
         except TookTooLong:
             raise
-        except GitError:
-            scans[path] = None
-            continue
+        except (GitError, NotARepository):
+            if ignored:  # an exact scan: what is ignored in it is unknown, so it stays whole
+                scans[path] = None
+                continue
         closed: list[OSError] = []
         files = dict(_walk(root, closed))
         if files or closed:
             scans[path] = _folder(outer, root, files, closed)
     return scans
+
+
+def _repository(outer: Repository, root: Path) -> Repository | None:
+    """Return the repository of a folder; None if its ``.git`` is broken or leads elsewhere."""
+    try:
+        inner = Repository.find(root, outer.deadline) if (root / ".git").exists() else None
+    except (NotARepository, ForeignRepository):
+        return None
+    return inner if inner and inner.root == root.resolve() and _alike(inner, outer) else None
 
 
 def _walk(root: Path, closed: list[OSError]) -> Iterator[tuple[bytes, Entry]]:

@@ -12,8 +12,8 @@ from jellyml.fs import atomic, paths
 from jellyml.repo import worktrees
 from jellyml.repo.repository import Repository
 from jellyml.repo.work_tree import embedded
+from jellyml.workspace import gitdir, recovery, results, set_aside, staging
 from jellyml.workspace import history as workspace_history
-from jellyml.workspace import recovery, results, set_aside, staging
 from jellyml.workspace.doctor import examine
 from jellyml.workspace.on_disk import LeftInPlace
 from jellyml.workspace.operation_log import Move, Operation, Verb, stacks
@@ -22,6 +22,7 @@ from jellyml.workspace.recovery import Repair
 from jellyml.workspace.results import Change, Entry, Finding, Outcome
 from jellyml.workspace.session import Drafted, Session, Wanted, can_be_written, hold
 from jellyml.workspace.state import Head, State
+from jellyml.workspace.state_builder import closed_repositories
 from jellyml.workspace.store import Store
 from jellyml.workspace.transaction import Ready, StaleStat, perform
 from jellyml.workspace.verify import differing
@@ -140,6 +141,7 @@ def _session(
 
     A store that did not exist before is removed if ``leave_nothing``, or if no operation began.
     """
+    worktrees.check_access(repository)
     fresh = not Store(repository).base.exists()
     with hold(repository) as session:
         try:
@@ -193,6 +195,8 @@ def _load(
         wanted_moves = tuple(incoming.moves(drafted))
         moves = without_storage(Plan(wanted_moves), drafted.draft.scan.storage).moves
         incoming.warnings.extend(results.storage_stays(_left_out(wanted_moves, moves)))
+        closed = closed_repositories(drafted.draft.scan)
+        incoming.warnings.extend(results.repositories_stay(closed))
         if not unrelated:
             _refuse_unrelated(session, incoming, drafted, moves, dry_run=dry_run)
         staged = incoming.stage(session, drafted, moves)
@@ -275,7 +279,8 @@ def _go(
         created = session.journal.created_since(number)
         whole = to_state(git, now, target, returning, nested, created)
         plan = without_storage(whole, storage)
-        notes = results.storage_stays(_left_out(whole.moves, plan.moves))
+        notes = results.repositories_stay(closed_repositories(drafted.draft.scan))
+        notes += results.storage_stays(_left_out(whole.moves, plan.moves))
         notes += results.tracked_stays(plan.stays)
         plan = in_the_way(root, plan, operation.number, object_format=object_format)
         contains = partial(holds, git, target.files)
@@ -294,6 +299,7 @@ def _go(
             head,
             session.operation_of(target),
             lambda to: session.saved_index(target, to),
+            target.operation_modes,
         )
         operation = replace(
             operation,
@@ -305,7 +311,9 @@ def _go(
         notes += perform(session, drafted, Ready(operation, plan, wanted), after=number)
         differs = differing(session, plan, target, number)
         notes += results.differing(differs)
+        dropped = _drop_branches(session, head)
     message = results.moved(verb, root, head, entry, exact=not differs)
+    message += results.branches_dropped(dropped)
     return Outcome(verb, root, message, tuple(notes), _changes(plan), head.commit)
 
 
@@ -334,6 +342,25 @@ def _reachable(session: Session, target: State) -> tuple[Head, list[str]]:
     if head.commit is None:
         return head, [results.branch_is_elsewhere(head.ref, other)]
     return Head(None, head.commit), [results.branch_taken(head.ref, head.commit, other)]
+
+
+def _drop_branches(session: Session, head: Head) -> list[str]:
+    """Delete the branches that a load made for commits which HEAD holds again; return them.
+
+    A branch that was moved, packed, or checked out in another worktree stays.
+    """
+    if head.ref or not head.commit:
+        return []
+    dropped = []
+    for operation in session.journal.operations():
+        name = operation.facts.get("branch")
+        if operation.status != "done" or not isinstance(name, str):
+            continue
+        if worktrees.holder(session.repository, f"refs/heads/{name}") is None and (
+            gitdir.drop_branch(session.repository, name, head.commit)
+        ):
+            dropped.append(name)
+    return dropped
 
 
 def _rebased_elsewhere(session: Session, target: State) -> list[str]:

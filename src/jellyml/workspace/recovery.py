@@ -278,7 +278,9 @@ def _restore_operation(session: Session, operation: Operation, before: State) ->
         for name, content in now.items()
         if content != was.get(name) and gitdir.digest(content) != digests.get(name)
     ]
-    gitdir.put_operation(git_dir, was | {name: now[name] for name in foreign})
+    modes = {name: mode for name, mode in before.operation_modes.items() if name not in foreign}
+    both = was | {name: now[name] for name in foreign}
+    gitdir.put_operation(git_dir, both, modes, session.sharing)
     return [str(git_dir / name) for name in foreign]
 
 
@@ -286,7 +288,8 @@ def _restore_head(session: Session, operation: Operation, before: Head) -> list[
     now = head_of(session.repository)
     wanted = operation.facts.get("head")
     if isinstance(wanted, list) and now == Head(*wanted):
-        gitdir.move_head(session.repository, session.private, before, "jellyml: rolled back")
+        reason = "jellyml: rolled back"
+        gitdir.move_head(session.repository, session.private, before, reason, session.sharing)
     elif now != before:
         return [str(session.repository.git_dir / "HEAD")]
     branch = operation.facts.get("branch")
@@ -306,5 +309,5 @@ def _restore_index(session: Session, operation: Operation, before: State) -> lis
         new.unlink(missing_ok=True)
         return [] if now == as_it_was else [str(index)]
     session.store.lend_objects(before.staged)
-    gitdir.put_index(session.repository, new if there else None)
+    gitdir.put_index(session.repository, new if there else None, session.sharing)
     return []

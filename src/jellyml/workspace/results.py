@@ -248,6 +248,17 @@ def tracked_stays(paths: Sequence[bytes]) -> list[str]:
     return warnings + [f"So do {more} more files."] * (more > 0)
 
 
+def repositories_stay(folders: Sequence[bytes]) -> list[str]:
+    """Warn about nested repositories that git cannot read."""
+    warnings = [
+        f"{os.fsdecode(folder)} stays as it is: it is a repository that git cannot read"
+        f" (git -C {pasteable(os.fsdecode(folder))} status tells why)."
+        for folder in folders[:_FEW]
+    ]
+    more = len(folders) - _FEW
+    return warnings + [f"So do {more} more repositories."] * (more > 0)
+
+
 def storage_stays(paths: Sequence[bytes]) -> list[str]:
     """Warn about files that were not written, because git stores a repository at their paths."""
     warnings = [
@@ -276,6 +287,10 @@ def typed_meanwhile(path: str) -> str:
 
 def commits_saved(branch: str) -> str:
     return f"Your commits were on no branch; they are now on branch {branch}."
+
+
+def branches_dropped(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"The branch {name} is deleted: HEAD holds its commits again." for name in names)
 
 
 def branch_moved(ref: str, commit: str | None, *, gone: bool) -> str:
