@@ -12,18 +12,18 @@ from functools import partial
 from pathlib import Path
 
 from jellyml.capture import cache
-from jellyml.capture.bundle import History, pack
+from jellyml.capture.bundle import History, Packed, pack
 from jellyml.capture.cache import Built, Cache
-from jellyml.capture.credentials import MOST, SEARCH, in_changes, searching
-from jellyml.capture.history_limits import HistoryLimits
+from jellyml.errors import GitError, TookTooLong
 from jellyml.repo.repository import Repository, WrongGuess, guess
 from jellyml.repo.worktrees import is_interrupted
 from jellyml.snapshot.facts import CodeFacts, Credential
 from jellyml.working_tree import reader
 from jellyml.working_tree.commit import commit_of
+from jellyml.working_tree.contents import Contents
 from jellyml.working_tree.reader import WorkingTree
-from jellyml.working_tree.scratch import ChangedMeanwhile, scratch
-from jellyml.working_tree.selection import Limits
+from jellyml.working_tree.scratch import ChangedMeanwhile, Scratch, scratch
+from jellyml.working_tree.selection import Limits, Selection, with_promised
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +102,15 @@ def _build(tree: WorkingTree, options: Options) -> Built:
     """Commit the working tree in a scratch directory, pack it, search it for credentials."""
     selection, contents = tree.selection, tree.contents
     with scratch(selection.scan) as place:
-        commit = commit_of(place, selection, contents)
-        whole = options.history in ("auto", "full")
-        with searching(place.git, commit, whole=whole) as search:
-            packed = pack(place, selection.scan, commit, options.history, options.history_limits)
-            further = [Credential(*each) for each in search(packed.commit)]
+        try:
+            commit, packed, further = _packed(place, selection, contents, options)
+        except TookTooLong:
+            raise
+        except GitError:
+            completed = with_promised(selection)
+            if not completed.promised:
+                raise
+            commit, packed, further = _packed(place, completed, Contents(completed), options)
     return Built(
         filling=packed.bundle.finished(
             commit=packed.commit,
@@ -119,6 +123,17 @@ def _build(tree: WorkingTree, options: Options) -> Built:
         raw=tuple(map(os.fsdecode, contents.raw)),
         secrets=tuple([*in_changes(selection, contents), *further][:MOST]),
     )
+
+
+def _packed(
+    place: Scratch, selection: Selection, contents: Contents, options: Options
+) -> tuple[str, Packed, list[Credential]]:
+    """Return the id of the working tree's commit, its bundle, and the credentials around files."""
+    commit = commit_of(place, selection, contents)
+    whole = options.history in ("auto", "full")
+    with searching(place.git, commit, whole=whole) as search:
+        packed = pack(place, selection.scan, commit, options.history, options.history_limits)
+        return commit, packed, [Credential(*each) for each in search(packed.commit)]
 
 
 def _facts(tree: WorkingTree, built: Built) -> CodeFacts:

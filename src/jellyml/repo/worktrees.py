@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from jellyml.errors import UnsafeToContinue, pasteable
 from jellyml.fs import atomic
 from jellyml.repo.repository import Repository
 
@@ -57,8 +58,24 @@ def removed_of(repository: Repository) -> Path:
     return repository.common_dir / "jellyml-removed"
 
 
+def check_access(repository: Repository) -> None:
+    """Raise UnsafeToContinue if JellyML's folder is closed, as one of another user is."""
+    base = base_of(repository)
+    if base.exists() and not os.access(base, os.R_OK | os.X_OK):
+        raise UnsafeToContinue(
+            f"{base} cannot be read: the user who loaded code here keeps the states private."
+            " Nothing was changed.",
+            f"have that user run: jellyml undo - or work in a clone: git clone"
+            f" {pasteable(repository.root)} NEW-FOLDER",
+        )
+
+
 def has_any(repository: Repository) -> bool:
-    """Return whether an operation was ever begun here, without creating a folder."""
+    """Return whether an operation was ever begun here, without creating a folder.
+
+    Raises UnsafeToContinue as ``check_access`` does.
+    """
+    check_access(repository)
     if not base_of(repository).exists():
         atomic.remove_tree(removed_of(repository))  # left by a killed removal
     return folder_of(repository).is_dir()

@@ -20,11 +20,13 @@ from jellyml.working_tree.selection import (
     Limits,
     Selection,
     select,
+    with_promised,
     without_promised,
     without_refused,
     without_unreadable,
 )
 from jellyml.working_tree.status import PlainIndexes
+from jellyml.working_tree.storage import without_storage
 
 # Seconds: a newer file may change again without a new mtime, so its bytes are compared.
 _FRESH = 2.0
@@ -99,8 +101,11 @@ def read(
     Raise GitError, TookTooLong or WrongGuess.
     """
     plain = PlainIndexes(dict(indexes or {}))
-    selection = select(scan(repository, ignored=exact, plain=plain, meanwhile=meanwhile), limits)
-    if not exact:
+    scanned = scan(repository, ignored=exact, plain=plain, meanwhile=meanwhile)
+    selection = select(without_storage(scanned), limits)
+    if exact:
+        selection = with_promised(selection)
+    else:
         selection = without_refused(without_promised(without_unreadable(selection)))
     return WorkingTree(selection, Contents(selection), _signatures(selection), plain.now)
 

@@ -17,6 +17,7 @@ from jellyml.fs.paths import is_folder
 from jellyml.repo import lfs
 from jellyml.repo.paths import at, odd_names, status
 from jellyml.repo.repository import Repository
+from jellyml.repo.storage import Storage
 from jellyml.working_tree.attributes import has_rules, is_off, lists_rules
 from jellyml.working_tree.status import PlainIndexes, StatusOutput, glance
 
@@ -61,6 +62,7 @@ class Scan:
     odd_names: tuple[bytes, ...]  # tracked paths that are another path on some systems
     attributes: bool  # some rule may change bytes between disk and blob
     plain: bool = False  # a folder without a repository, in place of a submodule
+    storage: Storage = field(default_factory=Storage)  # git's own folders, left out of the scan
 
     def layers(self, prefix: bytes = b"") -> Iterator[tuple[bytes, "Scan"]]:
         """Yield this scan and all below it, outermost first, each with its path and a slash."""
@@ -114,6 +116,7 @@ def scan(
     rules = _index(output, rows, known) or has_rules(repository, config, rows.overlay)
     if rules:
         _drop_unchanged(repository, rows)
+    _replaced(rows, repository.root)
     nested = _nested(repository, rows.nested, ignored, known)
     rows.unreadable |= {folder or file for folder, file in _CLOSED.findall(output.errors)}
     return Scan(
@@ -210,6 +213,20 @@ def _tracked(rest: bytes, unmerged: bool, rows: _Rows, root: Path) -> None:
             rows.indexed[path] = oid
 
 
+def _replaced(rows: _Rows, root: Path) -> None:
+    """Take a file or link in the place of a submodule as such; anything else is a deletion."""
+    for path in [path for path in rows.nested if _is_replaced(root, path)]:
+        rows.nested.remove(path)
+        rows.overlay[path] = on_disk(root, path)
+
+
+def _is_replaced(root: Path, path: bytes) -> bool:
+    try:
+        return not stat.S_ISDIR(status(root, path).st_mode)
+    except OSError:
+        return False
+
+
 def _drop_unchanged(repository: Repository, rows: _Rows) -> None:
     """Drop large files whose git-lfs pointer is the one in HEAD."""
     modified = {path: oid for path, oid in rows.indexed.items() if path in rows.only_bytes}
@@ -283,29 +300,40 @@ def _mode_of(mode: bytes, known: bytes, config: dict[str, str]) -> bytes:
 def _nested(
     outer: Repository, paths: set[bytes], ignored: bool, plain: PlainIndexes
 ) -> dict[bytes, Scan | None]:
-    """Return path -> scan of each nested repository; None if git refuses to read it."""
+    """Return path -> scan of each nested repository.
+
+    If git cannot read it, its files are plain files, and with ``ignored`` it is None.
+    """
     scans: dict[bytes, Scan | None] = {}
     for path in sorted(paths):
         root = at(outer.root, path)
         if not is_folder(root):
             continue
         try:
-            inner = Repository.find(root, outer.deadline) if (root / ".git").exists() else None
-            if inner and inner.root == root.resolve() and _alike(inner, outer):
+            inner = _repository(outer, root)
+            if inner:
                 scans[path] = scan(inner, ignored=ignored, plain=plain)
                 continue
-        except (NotARepository, ForeignRepository):
-            pass  # its .git is broken or leads elsewhere: the files are still the user's code
         except TookTooLong:
             raise
-        except GitError:
-            scans[path] = None
-            continue
+        except (GitError, NotARepository):
+            if ignored:  # an exact scan: what is ignored in it is unknown, so it stays whole
+                scans[path] = None
+                continue
         closed: list[OSError] = []
         files = dict(_walk(root, closed))
         if files or closed:
             scans[path] = _folder(outer, root, files, closed)
     return scans
+
+
+def _repository(outer: Repository, root: Path) -> Repository | None:
+    """Return the repository of a folder; None if its ``.git`` is broken or leads elsewhere."""
+    try:
+        inner = Repository.find(root, outer.deadline) if (root / ".git").exists() else None
+    except (NotARepository, ForeignRepository):
+        return None
+    return inner if inner and inner.root == root.resolve() and _alike(inner, outer) else None
 
 
 def _walk(root: Path, closed: list[OSError]) -> Iterator[tuple[bytes, Entry]]:

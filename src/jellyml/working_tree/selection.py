@@ -12,7 +12,7 @@ from jellyml.repo.paths import check_name, is_dot_git, status
 from jellyml.snapshot.facts import Data, LeftOut
 from jellyml.working_tree import exclude
 from jellyml.working_tree.exclude import data_among
-from jellyml.working_tree.scan import SYMLINK, Entry, Scan
+from jellyml.working_tree.scan import GITLINK, SYMLINK, Entry, Scan, on_disk
 from jellyml.working_tree.scratch import Scratch, scratch
 
 MAX_FILE_SIZE = 50_000_000
@@ -39,6 +39,7 @@ class Selection:
     overlay: dict[bytes, Entry | None]  # paths from the outermost root
     left_out: tuple[LeftOut, ...]
     data: tuple[Data, ...] = ()  # untracked files only
+    promised: frozenset[bytes] = frozenset()  # clean files on disk whose blobs git lacks
 
     @property
     def root(self) -> Path:
@@ -108,40 +109,61 @@ def without_unreadable(selection: Selection) -> Selection:
     return replace(selection, overlay=selection.overlay | dict.fromkeys(paths, None))
 
 
+def with_promised(selection: Selection) -> Selection:
+    """Return the selection with the bytes on disk of files whose blobs a partial clone lacks."""
+    partial = _partial(selection.scan)
+    if not partial:
+        return selection
+    overlay = dict(selection.overlay)
+    with scratch(selection.scan) as place:
+        for prefix, layer in partial:
+            blobs = _blobs(layer, place)
+            clean = blobs.keys() - layer.overlay.keys() - layer.hidden
+            for path in _lacking(place, blobs, clean):
+                overlay[prefix + path] = on_disk(layer.repository.root, path)
+    promised = frozenset(overlay.keys() - selection.overlay.keys())
+    return replace(selection, overlay=overlay, promised=promised)
+
+
 def without_promised(selection: Selection) -> Selection:
     """Return the selection without files of a partial clone that have neither a file nor a blob."""
-    partial = [(prefix, layer) for prefix, layer in selection.scan.layers() if _is_partial(layer)]
+    partial = [(prefix, layer) for prefix, layer in _partial(selection.scan) if layer.hidden]
     if not partial:
         return selection
     overlay, left_out = dict(selection.overlay), list(selection.left_out)
     with scratch(selection.scan) as place:
         for prefix, layer in partial:
             blobs = _blobs(layer, place)
-            lacking = _lacking(layer, place, blobs)
+            lacking = _lacking(place, blobs, layer.hidden - layer.overlay.keys())
             overlay |= dict.fromkeys((prefix + path for path in lacking), None)
             named = _named(lacking, blobs.keys() - lacking)
             left_out += (LeftOut(os.fsdecode(prefix + name), "promised") for name in named)
     return replace(selection, overlay=overlay, left_out=tuple(left_out))
 
 
-def _is_partial(layer: Scan) -> bool:
-    return bool(layer.hidden and layer.head) and any(
-        name.startswith("remote.") and name.endswith(".promisor") for name in layer.config
-    )
+def _partial(scan: Scan) -> list[tuple[bytes, Scan]]:
+    """Return the repositories that are partial clones."""
+    return [
+        (prefix, layer)
+        for prefix, layer in scan.layers()
+        if layer.head
+        if any(one.startswith("remote.") and one.endswith(".promisor") for one in layer.config)
+    ]
 
 
 def _blobs(layer: Scan, place: Scratch) -> dict[bytes, bytes]:
     """Return HEAD's path -> blob id. The scratch git has no remote, so it fetches nothing."""
     listed = place.git.run("ls-tree", "-r", "-z", layer.head or "").split(b"\0")[:-1]
     rows = (row.partition(b"\t") for row in listed)
-    return {path: fields.split()[2] for fields, _, path in rows}
+    return {path: f.split()[2] for f, _, path in rows if not f.startswith(GITLINK)}
 
 
-def _lacking(layer: Scan, place: Scratch, blobs: dict[bytes, bytes]) -> set[bytes]:
-    hidden = [path for path in layer.hidden & blobs.keys() if path not in layer.overlay]
-    request = b"".join(blobs[path] + b"\n" for path in hidden)
+def _lacking(place: Scratch, blobs: dict[bytes, bytes], paths: Iterable[bytes]) -> set[bytes]:
+    """Return those of the paths in HEAD whose blobs are missing."""
+    asked = [path for path in paths if path in blobs]
+    request = b"".join(blobs[path] + b"\n" for path in asked)
     answer = place.git.run("cat-file", "--batch-check", stdin=request).splitlines()
-    return {path for path, one in zip(hidden, answer, strict=True) if one.endswith(b" missing")}
+    return {path for path, one in zip(asked, answer, strict=True) if one.endswith(b" missing")}
 
 
 def _named(lacking: Iterable[bytes], there: Iterable[bytes]) -> list[bytes]:

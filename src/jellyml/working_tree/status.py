@@ -156,7 +156,10 @@ def _is_sparse(repository: Repository) -> bool:
     """Return True if the index may hold folders; a wrong True only costs time."""
     if not (repository.git_dir / "info" / "sparse-checkout").exists():
         return False
-    return b"sdir" in repository.index.read_bytes()
+    try:
+        return b"sdir" in repository.index.read_bytes()
+    except FileNotFoundError:  # nothing was checked out yet
+        return False
 
 
 def _trees(git: Git, place: Path) -> Path:

@@ -1,6 +1,7 @@
 """Read, lock and write HEAD, the index, and the files of a merge or rebase in progress."""
 
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,15 +11,19 @@ from jellyml.errors import GitError, UnsafeToContinue, pasteable
 from jellyml.fs import atomic
 from jellyml.repo.git import Git
 from jellyml.repo.repository import Repository
+from jellyml.repo.sharing import share
 from jellyml.workspace import state
 from jellyml.workspace.state import Head
 
 LOCK_WAIT = 3.0  # seconds for a git command to drop its lock
 
 
-def move_head(repository: Repository, private: Path, wanted: Head, reason: str) -> None:
+def move_head(
+    repository: Repository, private: Path, wanted: Head, reason: str, sharing: str = ""
+) -> None:
     """Move HEAD as git would, and write its reflog. Does nothing if HEAD is already there.
 
+    ``sharing`` is the value of core.sharedRepository, here and below.
     Git is not used: if killed, it would leave a HEAD.lock that cannot be told from another git's.
     """
     now = state.head_of(repository)
@@ -28,10 +33,11 @@ def move_head(repository: Repository, private: Path, wanted: Head, reason: str) 
         _move_by_git(repository, wanted, reason)
         return
     with lock(repository.git_dir / "HEAD.lock", private):
-        _note_in_reflog(repository, now, wanted, reason)
+        _note_in_reflog(repository, now, wanted, reason, sharing)
         new = private / "HEAD"
         text = f"ref: {wanted.ref}\n" if wanted.ref else f"{wanted.commit}\n"
         atomic.replace(new, [os.fsencode(text)], mode=0o666)
+        share(new, sharing)
         new.replace(repository.git_dir / "HEAD")
         atomic.sync_folder(repository.git_dir)
 
@@ -42,15 +48,17 @@ def make_branch(git: Git, name: str) -> None:
     git.run("update-ref", f"refs/heads/{name}", commit, "0" * len(commit))
 
 
-def drop_branch(repository: Repository, name: str, commit: str) -> None:
+def drop_branch(repository: Repository, name: str, commit: str) -> bool:
     """Delete a branch made by ``make_branch``, if it is still at that commit.
 
     Git is not used, because it would lock all packed refs.
     """
     ref = repository.common_dir / "refs" / "heads" / name
-    if content_of(ref) == f"{commit}\n".encode():
-        ref.unlink()
-        (repository.common_dir / "logs" / "refs" / "heads" / name).unlink(missing_ok=True)
+    if content_of(ref) != f"{commit}\n".encode():
+        return False
+    ref.unlink()
+    (repository.common_dir / "logs" / "refs" / "heads" / name).unlink(missing_ok=True)
+    return True
 
 
 def _move_by_git(repository: Repository, wanted: Head, reason: str) -> None:
@@ -60,7 +68,9 @@ def _move_by_git(repository: Repository, wanted: Head, reason: str) -> None:
         repository.git.run("update-ref", "--no-deref", "-m", reason, "HEAD", wanted.commit)
 
 
-def _note_in_reflog(repository: Repository, now: Head, wanted: Head, reason: str) -> None:
+def _note_in_reflog(
+    repository: Repository, now: Head, wanted: Head, reason: str, sharing: str
+) -> None:
     log = repository.git_dir / "logs" / "HEAD"
     command = ("config", "--default", "true", "core.logAllRefUpdates")
     if wanted.commit is None or (
@@ -73,6 +83,9 @@ def _note_in_reflog(repository: Repository, now: Head, wanted: Head, reason: str
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     with os.fdopen(os.open(log, flags, 0o666), "ab") as file:
         file.write(os.fsencode(line))
+    if sharing:
+        with suppress(PermissionError):  # it belongs to another user of the repository
+            share(log, sharing)
 
 
 def _who(git: Git) -> str:
@@ -83,19 +96,25 @@ def _who(git: Git) -> str:
         return f"JellyML <jellyml@localhost> {int(time.time())} +0000"
 
 
-def put_index(repository: Repository, new: Path | None) -> None:
+def put_index(repository: Repository, new: Path | None, sharing: str = "") -> None:
     """Replace the index atomically, or delete it. The caller holds index.lock."""
     if new is None:
         repository.index.unlink(missing_ok=True)
     else:
         with new.open("rb+") as file:
             os.fsync(file.fileno())
+        share(new, sharing)
         new.replace(repository.index)
     atomic.sync_folder(repository.git_dir)
 
 
-def put_operation(git_dir: Path, wanted: Mapping[str, bytes]) -> None:
-    """Write the files of a merge, rebase or similar operation, and delete all others."""
+def put_operation(
+    git_dir: Path, wanted: Mapping[str, bytes], modes: Mapping[str, int], sharing: str = ""
+) -> None:
+    """Write the files of a merge, rebase or similar operation, and delete all others.
+
+    A file that is not in ``modes`` gets the mode that git would give it.
+    """
     for name, content in state.operation_files(git_dir):
         if name not in wanted or wanted[name] != content:
             (git_dir / name).unlink(missing_ok=True)
@@ -108,6 +127,9 @@ def put_operation(git_dir: Path, wanted: Mapping[str, bytes]) -> None:
         if not os.path.lexists(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic.replace(path, [content], mode=0o666)
+            share(path, sharing)
+        if name in modes and stat.S_IMODE(path.lstat().st_mode) != modes[name]:
+            path.chmod(modes[name])
 
 
 def digest(content: bytes | None) -> str | None:

@@ -57,6 +57,7 @@ class Operation:
     facts: Mapping[str, object] = field(
         default_factory=dict
     )  # HEAD, index and operation files of the result
+    created: Sequence[str] = ()  # tracked files written into folders that the state left in place
 
     @property
     def open(self) -> bool:
@@ -132,6 +133,11 @@ class Journal:
     def unfinished(self) -> Operation | None:
         """Return the operation that was begun and not completed."""
         return next((one for one in reversed(self.operations()) if one.open), None)
+
+    def created_since(self, state: int) -> frozenset[bytes]:
+        """Return the tracked files that were written, since a state, where it left files alone."""
+        since = (one for one in self.operations() if one.status == "done" and one.before >= state)
+        return frozenset(os.fsencode(path) for one in since for path in one.created)
 
     def is_done(self, number: int) -> bool:
         """Return whether an operation is done; from then on it is not rolled back."""
@@ -263,6 +269,7 @@ def _check(operation: Operation) -> None:
     modes = _mapping(one, "modes")
     head = one.facts.get("head") or [None, None]
     paths = [*(os.fsdecode(move.path) for move in one.moves), *places, *modes, *_folders(one)]
+    paths += one.created
     wrong = (
         not all(type(number) is int and 0 <= number < _LARGEST for number in numbers)
         or not {str(one.verb), str(one.status)} <= _WORDS

@@ -12,18 +12,20 @@ from jellyml.fs import atomic, paths
 from jellyml.repo import worktrees
 from jellyml.repo.repository import Repository
 from jellyml.repo.work_tree import embedded
+from jellyml.workspace import gitdir, recovery, results, set_aside, staging
 from jellyml.workspace import history as workspace_history
-from jellyml.workspace import recovery, results, set_aside, staging
 from jellyml.workspace.doctor import examine
 from jellyml.workspace.on_disk import LeftInPlace
 from jellyml.workspace.operation_log import Move, Operation, Verb, stacks
-from jellyml.workspace.plan import Plan, holds, in_the_way, is_there, to_state
+from jellyml.workspace.plan import Plan, holds, in_the_way, is_there, to_state, without_storage
 from jellyml.workspace.recovery import Repair
 from jellyml.workspace.results import Change, Entry, Finding, Outcome
 from jellyml.workspace.session import Drafted, Session, Wanted, can_be_written, hold
 from jellyml.workspace.state import Head, State
+from jellyml.workspace.state_builder import closed_repositories
 from jellyml.workspace.store import Store
 from jellyml.workspace.transaction import Ready, StaleStat, perform
+from jellyml.workspace.verify import differing
 
 if TYPE_CHECKING:
     from jellyml.workspace.load import IncomingSnapshot, Target
@@ -139,6 +141,7 @@ def _session(
 
     A store that did not exist before is removed if ``leave_nothing``, or if no operation began.
     """
+    worktrees.check_access(repository)
     fresh = not Store(repository).base.exists()
     with hold(repository) as session:
         try:
@@ -189,7 +192,11 @@ def _load(
     with session.draft(stale, objects, keep=(*target.existing, *parts)) as drafted:
         session.mover.prepare()
         incoming.check_fits(session)
-        moves = incoming.moves(drafted)
+        wanted_moves = tuple(incoming.moves(drafted))
+        moves = without_storage(Plan(wanted_moves), drafted.draft.scan.storage).moves
+        incoming.warnings.extend(results.storage_stays(_left_out(wanted_moves, moves)))
+        closed = closed_repositories(drafted.draft.scan)
+        incoming.warnings.extend(results.repositories_stay(closed))
         if not unrelated:
             _refuse_unrelated(session, incoming, drafted, moves, dry_run=dry_run)
         staged = incoming.stage(session, drafted, moves)
@@ -260,10 +267,21 @@ def _go(
         now = drafted.draft.state
         object_format = session.repository.object_format
         operation = session.journal.next(verb)
-        things = set_aside.coming_back(session.private, number)
+        storage = drafted.draft.scan.storage
+        things = {
+            name: place
+            for name, place in set_aside.coming_back(session.private, number).items()
+            if not storage.touches(os.fsencode(name))
+        }
         git = drafted.place.git
         nested = [prefix for prefix, one in drafted.draft.scan.layers() if prefix and not one.plain]
-        plan = to_state(git, now, target, LeftInPlace(map(os.fsencode, things)), nested)
+        returning = LeftInPlace(map(os.fsencode, things))
+        created = session.journal.created_since(number)
+        whole = to_state(git, now, target, returning, nested, created)
+        plan = without_storage(whole, storage)
+        notes = results.repositories_stay(closed_repositories(drafted.draft.scan))
+        notes += results.storage_stays(_left_out(whole.moves, plan.moves))
+        notes += results.tracked_stays(plan.stays)
         plan = in_the_way(root, plan, operation.number, object_format=object_format)
         contains = partial(holds, git, target.files)
         plan = set_aside.returning(root, session.private, things, plan, operation.number, contains)
@@ -273,7 +291,7 @@ def _go(
         )
         plan = replace(plan, moves=staged.moves)
         atomic.sync_tree(session.mover.stage)
-        head, notes = _reachable(session, target)
+        head, about_head = _reachable(session, target)
         if head.commit:
             session.store.lend_snapshot(head.commit)
         session.store.lend_objects(target.staged)
@@ -281,6 +299,7 @@ def _go(
             head,
             session.operation_of(target),
             lambda to: session.saved_index(target, to),
+            target.operation_modes,
         )
         operation = replace(
             operation,
@@ -288,10 +307,19 @@ def _go(
             model=entry.model if entry else None,
             commit=head.commit,
         )
-        notes += results.pointers(staged.pointers)
+        notes += (*about_head, *results.pointers(staged.pointers))
         notes += perform(session, drafted, Ready(operation, plan, wanted), after=number)
-    message = results.moved(verb, root, head, entry)
+        differs = differing(session, plan, target, number)
+        notes += results.differing(differs)
+        dropped = _drop_branches(session, head)
+    message = results.moved(verb, root, head, entry, exact=not differs)
+    message += results.branches_dropped(dropped)
     return Outcome(verb, root, message, tuple(notes), _changes(plan), head.commit)
+
+
+def _left_out(every: Iterable[Move], kept: Iterable[Move]) -> list[bytes]:
+    """Return the paths of the moves that were dropped from a plan."""
+    return sorted({move.path for move in every} - {move.path for move in kept})
 
 
 def _reachable(session: Session, target: State) -> tuple[Head, list[str]]:
@@ -314,6 +342,25 @@ def _reachable(session: Session, target: State) -> tuple[Head, list[str]]:
     if head.commit is None:
         return head, [results.branch_is_elsewhere(head.ref, other)]
     return Head(None, head.commit), [results.branch_taken(head.ref, head.commit, other)]
+
+
+def _drop_branches(session: Session, head: Head) -> list[str]:
+    """Delete the branches that a load made for commits which HEAD holds again; return them.
+
+    A branch that was moved, packed, or checked out in another worktree stays.
+    """
+    if head.ref or not head.commit:
+        return []
+    dropped = []
+    for operation in session.journal.operations():
+        name = operation.facts.get("branch")
+        if operation.status != "done" or not isinstance(name, str):
+            continue
+        if worktrees.holder(session.repository, f"refs/heads/{name}") is None and (
+            gitdir.drop_branch(session.repository, name, head.commit)
+        ):
+            dropped.append(name)
+    return dropped
 
 
 def _rebased_elsewhere(session: Session, target: State) -> list[str]:

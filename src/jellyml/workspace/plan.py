@@ -14,6 +14,7 @@ from jellyml.fs import atomic
 from jellyml.fs.paths import is_folder
 from jellyml.repo.git import Git
 from jellyml.repo.paths import at, parents
+from jellyml.repo.storage import Storage
 from jellyml.working_tree.scan import GITLINK, SYMLINK
 from jellyml.workspace import on_disk
 from jellyml.workspace.mover import SideEffects
@@ -30,6 +31,7 @@ class Plan:
 
     moves: tuple[Move, ...]
     effects: SideEffects = field(default_factory=SideEffects)
+    stays: tuple[bytes, ...] = ()  # tracked files that the target state neither has nor removes
 
 
 def differences(git: Git, one: str, other: str, *within: str) -> Iterator[Move]:
@@ -52,39 +54,57 @@ def _side(mode: str, oid: str) -> BlobRef:
 
 
 def unknown_to(git: Git, tree: str, nested: Iterable[bytes]) -> tuple[bytes, ...]:
-    """Return the nested repositories (with a trailing slash) that a tree has no path in."""
-    return tuple(one for one in nested if not holds(git, tree, one))
+    """Return the nested repositories (with a trailing slash) that a tree has no files in."""
+    return tuple(one for one in nested if not _holds_files(git, tree, one))
 
 
 def to_state(
-    git: Git, now: State, target: State, set_aside: LeftInPlace, nested: Iterable[bytes]
+    git: Git,
+    now: State,
+    target: State,
+    set_aside: LeftInPlace,
+    nested: Iterable[bytes],
+    created: Container[bytes],
 ) -> Plan:
     """Return the plan from the captured state to a state in the store.
 
     Three things are not removed: what the target leaves in place, unless set-aside files return
-    there; ``nested`` repositories that the target does not contain; and folders that contained
-    such paths.
+    there or an operation ``created`` it since; ``nested`` repositories that the target does not
+    contain; and folders that contained such paths.
     """
     spared = unknown_to(git, target.files, nested)
-    moves = tuple(
-        move
-        for move in differences(git, now.files, target.files)
-        if not move.path.startswith(spared)
-        if move.after or move.path not in target.left or move.path in set_aside
-    )
+    moves: list[Move] = []
+    stays: list[bytes] = []
+    for move in differences(git, now.files, target.files):
+        if move.path.startswith(spared):
+            continue
+        is_removed = move.path in set_aside or move.path in created
+        if move.after or is_removed or move.path not in target.left:
+            moves.append(move)
+        else:
+            stays.append(move.path)
+    # A folder that was left in place was there, even if it is empty without the files removed now.
+    there = {one for move in moves if not move.after for one in parents(move.path)}
     hollow = now.empty - target.empty
     if hollow:
         filled = (move.path for move in moves if move.after)
         hollow -= {one for path in (*filled, *target.left.paths) for one in parents(path)}
     return Plan(
-        moves,
+        tuple(moves),
         SideEffects(
             modes=_chmods(git, now, target, {move.path for move in moves}),
-            make=tuple(sorted(target.empty - now.empty)),
+            make=tuple(sorted((target.empty - now.empty) | (there & target.left.paths))),
             unmake=tuple(path for path in sorted(hollow) if not path.startswith(spared)),
             folders=target.modes,
         ),
+        tuple(stays),
     )
+
+
+def _holds_files(git: Git, tree: str, folder: bytes) -> bool:
+    """Return whether a tree has files in a folder (with a slash); a gitlink has none."""
+    rows = git.run("ls-tree", "-z", tree, b":(literal)" + folder).split(b"\0")[:-1]
+    return not all(row.startswith(GITLINK) for row in rows)
 
 
 def holds(git: Git, tree: str, path: bytes) -> bool:
@@ -121,6 +141,23 @@ def _contents(git: Git, target: State) -> tuple[set[bytes], set[bytes]]:
     listed = [row.split(b"\t", 1)[1] for row in rows if not row.startswith(SYMLINK)]
     every = (row.split(b"\t", 1)[1] for row in rows)
     return set(listed), {*(parent for path in every for parent in parents(path)), *target.empty}
+
+
+def without_storage(plan: Plan, storage: Storage) -> Plan:
+    """Return the plan without what would change or move git's own storage."""
+    if not storage:
+        return plan
+    effects = plan.effects
+    return replace(
+        plan,
+        moves=tuple(move for move in plan.moves if not storage.touches(move.path)),
+        effects=replace(
+            effects,
+            modes={path: mode for path, mode in effects.modes.items() if not storage.holds(path)},
+            make=tuple(path for path in effects.make if not storage.holds(path)),
+            unmake=tuple(path for path in effects.unmake if not storage.touches(path)),
+        ),
+    )
 
 
 def in_the_way(
@@ -161,17 +198,22 @@ def place_aside(number: int, count: int) -> str:
 
 def is_there(root: Path, move: Move, object_format: str) -> bool:
     """Return whether exactly this file is already there, although no state contains it."""
-    if any(at(root, parent).is_symlink() for parent in parents(move.path)):
+    if is_below_link(root, move.path):
         return False
     there = on_disk.identity(root, move.path, object_format)
     return there is not None and (there[0].decode(), there[1].decode()) == move.after
+
+
+def is_below_link(root: Path, path: bytes) -> bool:
+    """Return whether a folder above a path is a link: then nothing at the path is in the tree."""
+    return any(at(root, parent).is_symlink() for parent in parents(path))
 
 
 def obstacles(root: Path, path: bytes, gone: Container[bytes]) -> Iterator[bytes]:
     """Yield parents that are not folders, and the path itself if it will not be free."""
     yield from not_folders(root, parents(path), gone)
     place = at(root, path)
-    if path in gone or not os.path.lexists(place):
+    if path in gone or not os.path.lexists(place) or is_below_link(root, path):
         return
     if not is_folder(place) or holds_more(root, place, gone):
         yield path

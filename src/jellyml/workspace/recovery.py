@@ -19,7 +19,7 @@ from jellyml.repo.paths import at, parents
 from jellyml.workspace import gitdir, on_disk, staging
 from jellyml.workspace.mover import SideEffects, files_below
 from jellyml.workspace.operation_log import BlobRef, Move, Operation
-from jellyml.workspace.plan import not_folders, obstacles
+from jellyml.workspace.plan import is_below_link, not_folders, obstacles
 from jellyml.workspace.session import Session
 from jellyml.workspace.staging import slot
 from jellyml.workspace.state import Head, State, head_of, operation_files
@@ -57,6 +57,7 @@ def repair(session: Session, *, own: bool = False) -> Repair | None:
     session.mover.move(moves, effects, paths.current_folder())
     unchanged += (str(place) for _, place in session.mover.stayed)
     unchanged += map(str, session.mover.rescue(operation))
+    unchanged += _not_restored(session, moves)
     unchanged += _restore_operation(session, operation, before)
     unchanged += _restore_head(session, operation, before.head)
     unchanged += _restore_index(session, operation, before)
@@ -65,6 +66,13 @@ def repair(session: Session, *, own: bool = False) -> Repair | None:
     session.journal.write(done)
     session.mover.sweep()
     return Repair(operation, len(moves), tuple(unchanged), state_number)
+
+
+def _not_restored(session: Session, moves: Iterable[Move]) -> Iterator[str]:
+    """Yield the paths that differ from what the rollback has put there."""
+    for move in moves:
+        if on_disk_now(session, move.path) != move.after:
+            yield str(at(session.repository.root, move.path))
 
 
 def _keep(session: Session, operation: Operation, before: State) -> int:
@@ -147,7 +155,7 @@ def _free(
 def on_disk_now(session: Session, path: bytes) -> BlobRef:
     """Return what is at a path, in the form of the operation log."""
     root = session.repository.root
-    if any(at(root, parent).is_symlink() for parent in parents(path)):
+    if is_below_link(root, path):
         return None
     there = on_disk.identity(root, path, session.repository.object_format)
     return (there[0].decode(), there[1].decode()) if there else None
@@ -270,7 +278,9 @@ def _restore_operation(session: Session, operation: Operation, before: State) ->
         for name, content in now.items()
         if content != was.get(name) and gitdir.digest(content) != digests.get(name)
     ]
-    gitdir.put_operation(git_dir, was | {name: now[name] for name in foreign})
+    modes = {name: mode for name, mode in before.operation_modes.items() if name not in foreign}
+    both = was | {name: now[name] for name in foreign}
+    gitdir.put_operation(git_dir, both, modes, session.sharing)
     return [str(git_dir / name) for name in foreign]
 
 
@@ -278,7 +288,8 @@ def _restore_head(session: Session, operation: Operation, before: Head) -> list[
     now = head_of(session.repository)
     wanted = operation.facts.get("head")
     if isinstance(wanted, list) and now == Head(*wanted):
-        gitdir.move_head(session.repository, session.private, before, "jellyml: rolled back")
+        reason = "jellyml: rolled back"
+        gitdir.move_head(session.repository, session.private, before, reason, session.sharing)
     elif now != before:
         return [str(session.repository.git_dir / "HEAD")]
     branch = operation.facts.get("branch")
@@ -298,5 +309,5 @@ def _restore_index(session: Session, operation: Operation, before: State) -> lis
         new.unlink(missing_ok=True)
         return [] if now == as_it_was else [str(index)]
     session.store.lend_objects(before.staged)
-    gitdir.put_index(session.repository, new if there else None)
+    gitdir.put_index(session.repository, new if there else None, session.sharing)
     return []

@@ -129,8 +129,13 @@ def would_ask(root: Path, count: int) -> str:
     )
 
 
-def moved(verb: str, root: Path, head: "Head", entry: "Operation | None") -> tuple[str, ...]:
-    """Describe where the user is after an undo, redo or restore."""
+def moved(
+    verb: str, root: Path, head: "Head", entry: "Operation | None", *, exact: bool
+) -> tuple[str, ...]:
+    """Describe where the user is after an undo, redo or restore.
+
+    ``exact`` says that the working tree was compared with the state, and is equal.
+    """
     done = {
         "undo": f"The {entry.verb if entry else ''} is undone",
         "redo": "The undo is undone",
@@ -141,8 +146,9 @@ def moved(verb: str, root: Path, head: "Head", entry: "Operation | None") -> tup
     else:
         where = f"HEAD is detached at {(head.commit or '')[:_SHORT]}"
     back = {"undo": "jellyml redo", "redo": "jellyml undo", "restore": "jellyml undo"}[verb]
+    as_it_was = "is as it was" if exact else "is as it was but for some paths"
     lines = [
-        f"{done}: {root} is as it was, {where}.",
+        f"{done}: {root} {as_it_was}, {where}.",
         f"To go back: {back}{_there(root, '-c')}",
     ]
     if verb == "undo" and entry and entry.made_repository:
@@ -225,6 +231,44 @@ def parts_that_stay(model: "Location", paths: Sequence[bytes]) -> list[str]:
     return warnings + [f"So were {more} more files of the checkpoint."] * (more > 0)
 
 
+def differing(paths: Sequence[str]) -> list[str]:
+    """Warn about paths that are not as in the state that was restored."""
+    warnings = [f"{path} is not as it was in that state." for path in paths[:_FEW]]
+    more = len(paths) - _FEW
+    return warnings + [f"Nor are {more} more paths."] * (more > 0)
+
+
+def tracked_stays(paths: Sequence[bytes]) -> list[str]:
+    """Warn about tracked files at paths that a state leaves in place: they may have been there."""
+    warnings = [
+        f"{os.fsdecode(path)} stays: git tracks it by now, and that state left it in place."
+        for path in paths[:_FEW]
+    ]
+    more = len(paths) - _FEW
+    return warnings + [f"So do {more} more files."] * (more > 0)
+
+
+def repositories_stay(folders: Sequence[bytes]) -> list[str]:
+    """Warn about nested repositories that git cannot read."""
+    warnings = [
+        f"{os.fsdecode(folder)} stays as it is: it is a repository that git cannot read"
+        f" (git -C {pasteable(os.fsdecode(folder))} status tells why)."
+        for folder in folders[:_FEW]
+    ]
+    more = len(folders) - _FEW
+    return warnings + [f"So do {more} more repositories."] * (more > 0)
+
+
+def storage_stays(paths: Sequence[bytes]) -> list[str]:
+    """Warn about files that were not written, because git stores a repository at their paths."""
+    warnings = [
+        f"{os.fsdecode(path)} was left as it is: git stores a repository there."
+        for path in paths[:_FEW]
+    ]
+    more = len(paths) - _FEW
+    return warnings + [f"So were {more} more paths."] * (more > 0)
+
+
 def set_aside(private: Path, aside: Mapping[str, str]) -> list[str]:
     """Report the files that were set aside, and where they are."""
     return [
@@ -243,6 +287,10 @@ def typed_meanwhile(path: str) -> str:
 
 def commits_saved(branch: str) -> str:
     return f"Your commits were on no branch; they are now on branch {branch}."
+
+
+def branches_dropped(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"The branch {name} is deleted: HEAD holds its commits again." for name in names)
 
 
 def branch_moved(ref: str, commit: str | None, *, gone: bool) -> str:

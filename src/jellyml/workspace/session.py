@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from jellyml.errors import GitError
 from jellyml.fs import atomic, locks, paths
 from jellyml.repo import lfs
 from jellyml.repo.repository import Repository
+from jellyml.repo.sharing import share
 from jellyml.working_tree.scratch import Scratch, scratch
 from jellyml.workspace import gitdir, links
 from jellyml.workspace.keep_refs import PACKED_LOCK
@@ -38,6 +39,7 @@ class Wanted:
     head: Head
     operation: Mapping[str, bytes]  # files of a merge or rebase to restore
     index: Callable[[Path], bool]  # writes the index to a path; False if there is none
+    operation_modes: Mapping[str, int] = field(default_factory=dict)
 
 
 class Session:
@@ -50,6 +52,7 @@ class Session:
         self.is_last = False  # remove all of JellyML's files at the end
         self.private = self.store.private
         self._states: dict[int, State] = {}
+        self._sharing: str | None = None
         self.journal = Journal(self.private / "ops")
         self.mover = Mover(repository, self.private)
 
@@ -57,6 +60,14 @@ class Session:
     def lfs(self) -> tuple[Path, Path]:
         """Return the stores of large files: git-lfs's (without lfs.storage) and JellyML's."""
         return self.repository.common_dir / "lfs", self.store.large
+
+    @property
+    def sharing(self) -> str:
+        """Return core.sharedRepository. A draft has read it; a rollback may come without one."""
+        if self._sharing is None:
+            command = ("config", "--default", "", "core.sharedRepository")
+            self._sharing = self.repository.git.line(*command)
+        return self._sharing
 
     def state(self, number: int) -> State:
         """Return a state by its number, which is never reused. Raises GitError if it was pruned."""
@@ -99,6 +110,7 @@ class Session:
         nearest = self._nearest()
         inherited = LeftInPlace((*(nearest[1].left.paths if nearest else ()), *keep))
         tree = look(self.repository, inherited)
+        self._sharing = tree.selection.scan.config.get("core.sharedrepository", "")
         left = left_in_place(tree.selection, inherited)
         object_stores = (*objects, self.store.bare / "objects")
         with scratch(tree.selection.scan, objects=object_stores, near=self.private) as place:
@@ -120,7 +132,7 @@ class Session:
             if there.commit == draft.state.commit:
                 return number
             known.append(f"{there.commit}^{{tree}}")
-        if draft.state.head.commit:
+        if draft.state.head.commit and not draft.selection.promised:
             known.append(f"{draft.state.head.commit}^{{tree}}")
         number = self._next_state()
         self.store.keep_state(drafted.place, draft.state.commit, number, known)
@@ -135,12 +147,14 @@ class Session:
         self.mover.check_writable(plan.moves)
         self.journal.write(operation)
         self.mover.move(plan.moves, plan.effects, paths.current_folder())
-        gitdir.put_operation(self.repository.git_dir, wanted.operation)
+        gitdir.put_operation(
+            self.repository.git_dir, wanted.operation, wanted.operation_modes, self.sharing
+        )
         reason = f"jellyml: {operation.verb}"
         branch = operation.facts.get("branch")
         if isinstance(branch, str):
             gitdir.make_branch(self.store.user, branch)
-        gitdir.move_head(self.repository, self.private, wanted.head, reason)
+        gitdir.move_head(self.repository, self.private, wanted.head, reason, self.sharing)
         self._move_index(operation, wanted)
         return [str(path) for path in self.mover.rescue(operation)]
 
@@ -150,7 +164,7 @@ class Session:
         there = wanted.index(new)
         known = gitdir.digest(new.read_bytes()) if there else None
         self.journal.write(replace(operation, facts={**operation.facts, "index": known}))
-        gitdir.put_index(self.repository, new if there else None)
+        gitdir.put_index(self.repository, new if there else None, self.sharing)
 
     def saved_index(self, saved: State, to: Path) -> bool:
         """Write a state's index to a path, with its original time: git's race checks need it."""
@@ -163,6 +177,7 @@ class Session:
         for name, part in zip(saved.shared, shared, strict=True):
             if not (self.repository.git_dir / name).exists():
                 atomic.replace(self.repository.git_dir / name, [part], mode=0o644)
+                share(self.repository.git_dir / name, self.sharing)
         return True
 
     def operation_of(self, saved: State) -> dict[str, bytes]:
@@ -172,7 +187,9 @@ class Session:
 
     def finish(self, operation: Operation) -> None:
         """Mark an operation as done, then clean up. From now on it is not rolled back."""
-        done = replace(operation, status="done", moves=(), facts={}, time=time.time())
+        branch = operation.facts.get("branch")
+        facts = {"branch": branch} if branch else {}  # an undo deletes it again
+        done = replace(operation, status="done", moves=(), facts=facts, time=time.time())
         self.journal.write(done)
         with suppress(OSError):  # the next command cleans up
             self.mover.sweep()

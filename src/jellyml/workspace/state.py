@@ -54,6 +54,7 @@ class State:
     index: str | None
     index_mtime_ns: int
     operation: Mapping[str, str]
+    operation_modes: Mapping[str, int] = field(default_factory=dict)
     elsewhere: str | None = None  # another worktree that had the branch checked out
     shared: Mapping[str, str] = field(default_factory=dict)  # parts of a split index
     modes: Modes = field(default_factory=lambda: Modes(0o022))
@@ -112,6 +113,7 @@ def as_json(state: State) -> bytes:
         "left": sorted(map(text, state.left.paths)),
         "lfs": sorted(map(text, state.lfs)),
         "staged": sorted(state.staged),
+        "operation_modes": dict(state.operation_modes),
     }
     return json.dumps(record).encode()
 
@@ -154,6 +156,7 @@ def _state(
             os.fsdecode(path): fields.split()[2].decode()
             for fields, _, path in (row.partition(b"\t") for row in operation)
         },
+        operation_modes=dict(record.get("operation_modes") or {}),
         elsewhere=record.get("elsewhere"),
         shared={name: oid for name, oid in entries.items() if name.startswith("sharedindex.")},
         modes=Modes(record["umask"], modes("modes"), modes("folders")),
@@ -171,7 +174,12 @@ _LATEST = 1 << 63  # maximum nanoseconds of a file's time
 
 def _check(state: State) -> None:
     """Raise ValueError or TypeError for a path outside, or a value of the wrong type."""
-    modes = (state.modes.umask, *state.modes.files.values(), *state.modes.folders.values())
+    modes = (
+        state.modes.umask,
+        *state.modes.files.values(),
+        *state.modes.folders.values(),
+        *state.operation_modes.values(),
+    )
     paths = {*state.modes.files, *state.modes.folders, *state.empty, *state.lfs}
     if not (
         is_head(state.head.ref, state.head.commit)
@@ -180,7 +188,7 @@ def _check(state: State) -> None:
         and type(state.index_mtime_ns) is int
         and abs(state.index_mtime_ns) < _LATEST
         and all(map(_SHARED.fullmatch, state.shared))
-        and all(map(_is_of_an_operation, state.operation))
+        and all(map(_is_of_an_operation, (*state.operation, *state.operation_modes)))
         and all(map(is_object_id, state.staged))
         and isinstance(state.elsewhere, (str, type(None)))
     ):

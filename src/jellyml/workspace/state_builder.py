@@ -2,7 +2,9 @@
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -49,7 +51,10 @@ def look(repository: Repository, inherited: LeftInPlace) -> WorkingTree:
     """Read the workspace for a state. Limits apply, and paths left in place before stay so."""
     tree = reader.read(repository, Limits(), exact=True)
     selection = tree.selection
+    closed = closed_repositories(selection.scan)
     for one in selection.left_out:
+        if os.fsencode(one.path) in closed:
+            continue  # a whole folder, which is left in place
         if one.reason == "unreadable" and _may_be_read(selection.root, one.path):
             raise _unreadable(one.path)
     staying = LeftInPlace((*inherited.paths, *_of_checkpoints(selection)))
@@ -60,6 +65,11 @@ def look(repository: Repository, inherited: LeftInPlace) -> WorkingTree:
         if not (path in untracked and path in staying)
     }
     return replace(tree, selection=replace(selection, overlay=overlay))
+
+
+def closed_repositories(scan: Scan) -> list[bytes]:
+    """Return the nested repositories that git cannot read. Their files stay as they are."""
+    return [prefix + path for prefix, layer in scan.layers() for path in layer.closed]
 
 
 def _may_be_read(root: Path, name: str) -> bool:
@@ -132,6 +142,7 @@ def make_draft(
         index="",
         index_mtime_ns=mtime,
         operation={},
+        operation_modes=dict(_modes(repository.git_dir, operation)),
         elsewhere=_elsewhere(repository, now),
         left=left,
         lfs=frozenset(raw.lfs),
@@ -214,6 +225,12 @@ def _index(repository: Repository) -> tuple[bytes | None, int]:
             return file.read(), os.fstat(file.fileno()).st_mtime_ns
     except FileNotFoundError:
         return None, 0
+
+
+def _modes(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, int]]:
+    for name in names:
+        with suppress(FileNotFoundError):  # the operation has ended meanwhile
+            yield name, stat.S_IMODE((folder / name).lstat().st_mode)
 
 
 def _named_commits(git: Git, contents: Iterable[bytes]) -> list[str]:

@@ -125,7 +125,17 @@ def _recorded(
         moves=moves,
         aside=dict(plan.effects.aside),
         facts=facts,
+        created=_created(moves, now),
     )
+
+
+def _created(moves: Iterable[Move], now: State) -> list[str]:
+    """Return the files to be written into folders that the state before leaves in place.
+
+    The way back removes these: they are tracked, and were not there.
+    """
+    new = (move.path for move in moves if move.before is None and move.after)
+    return [os.fsdecode(path) for path in new if path in now.left]
 
 
 def _as_on_disk(session: Session, move: Move, now: State) -> Move:
