@@ -8,6 +8,7 @@ import torch
 import fingerprint
 import jellyml
 from conftest import Folder
+from jellyml.capture.bundle import History
 from jellyml.workspace import Workspace
 
 
@@ -31,7 +32,7 @@ def clone(repo: Folder, tmp_path: Path) -> Folder:
 
 @pytest.mark.filterwarnings("ignore:The history was left out")
 @pytest.mark.parametrize("history", ["auto", "none", 1])
-def test_it_is_captured(clone: Folder, tmp_path: Path, history: "str | int") -> None:
+def test_it_is_captured(clone: Folder, tmp_path: Path, history: History) -> None:
     clone.write("new.py", "new\n")
     snapshot = jellyml.create_snapshot(clone.path, strict=True, history=history)
     torch.save({**snapshot}, tmp_path / "m.pth")

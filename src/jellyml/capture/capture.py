@@ -14,6 +14,8 @@ from pathlib import Path
 from jellyml.capture import cache
 from jellyml.capture.bundle import History, Packed, pack
 from jellyml.capture.cache import Built, Cache
+from jellyml.capture.credentials import MOST, SEARCH, in_changes, searching
+from jellyml.capture.history_limits import HistoryLimits
 from jellyml.errors import GitError, TookTooLong
 from jellyml.repo.repository import Repository, WrongGuess, guess
 from jellyml.repo.worktrees import is_interrupted
@@ -30,7 +32,7 @@ from jellyml.working_tree.selection import Limits, Selection, with_promised
 class Options:
     """The options of a capture; ``timeout`` in seconds.
 
-    ``history``: ``"auto"`` (all of it within 64 MB and 1.5 s of counting), ``"full"``,
+    ``history``: ``"auto"`` (all of it within ``history_limits``), ``"full"``,
     ``"none"``, or a number of commits below the snapshot.
     """
 
