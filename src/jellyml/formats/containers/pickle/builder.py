@@ -96,15 +96,15 @@ class _Builder(Machine):
         known[index] = value if worth else None
 
     def get(self, index: int) -> None:
-        self.push(self.remembered[index])
+        self.stack.append(self.remembered[index])
 
     def tuple_of(self, size: int) -> None:
         items = self.stack[-size:]
         del self.stack[-size:]
-        self.push(row_of(items))
+        self.stack.append(row_of(items))
 
     def node(self) -> None:
-        self.push(self.new_node())
+        self.stack.append(self.new_node())
 
     def new_node(self) -> Node:
         self.kept.add(NODE)
@@ -160,7 +160,7 @@ class _Builder(Machine):
         arguments = self.stack.pop()
         self.stack.pop()
         self.kept.add(NODE)
-        self.push(_node_of(arguments))
+        self.stack.append(_node_of(arguments))
 
     def new_with_words(self) -> None:
         self.stack.pop()
@@ -170,23 +170,23 @@ class _Builder(Machine):
         data = self.take(_FLOAT.size)
         if len(data) < _FLOAT.size:
             raise ValueError("it breaks off")
-        self.push(_FLOAT.unpack(data)[0])
+        self.stack.append(_FLOAT.unpack(data)[0])
 
     def storage(self) -> None:
         match self.stack.pop():
             case ("storage", Global(name), str(key), _, int(count), *more):
                 # Before torch 0.4 a storage could be a part of another; its bytes are unknown.
                 known = not any(isinstance(each, tuple) for each in more)
-                self.push(Storage(key if known else "", name.partition(" ")[2], count))
+                self.stack.append(Storage(key if known else "", name.partition(" ")[2], count))
             case _:
-                self.push(None)
+                self.stack.append(None)
 
     def call(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         name = function.name if isinstance(function, Global) else ""
         result = _called(name, arguments)
         self.kept.add(_TENSOR if isinstance(result, Tensor) else NODE)
-        self.push(result)
+        self.stack.append(result)
 
 
 class _Texts(_Builder):
@@ -305,7 +305,7 @@ _OWN: dict[int, Callable[[_Builder], object]] = {
     ord("l"): _Builder.replace_marked,  # LIST
     ord("o"): _Builder.replace_marked,  # OBJ
     ord("d"): _Builder.dictionary,  # DICT
-    ord("t"): lambda m: m.push(row_of(m.marked())),  # TUPLE
+    ord("t"): lambda m: m.stack.append(row_of(m.marked())),  # TUPLE
     ord("b"): _Builder.build,  # BUILD
     0x81: _Builder.new,  # NEWOBJ
     0x92: _Builder.new_with_words,  # NEWOBJ_EX
