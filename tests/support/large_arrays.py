@@ -75,13 +75,21 @@ def _rows(count: int) -> Callable[[Path], Sequence[str]]:
     return two(torch_zip(pickled), torch_zip(pickled, b"\1" + bytes(95)))
 
 
-def _calls(count: int) -> bytes:
-    """Return a file that calls one function again and again with a shape of 90,000 numbers."""
-    shape = b"(" + b"K\1" * 90_000 + b"t"
-    arguments = b"(" + _STORAGE + b"K\0" + shape + b"(t\x89}tq\1"
+_MANY = b"K\1" * 90_000
+
+
+def _calls(count: int, shape: bytes = _MANY, more: bytes = b"") -> bytes:
+    """Return a file that calls one function again and again with many numbers."""
+    arguments = b"(" + _STORAGE + b"K\0(" + shape + b"t(t\x89}" + more + b"tq\1"
     calls = b"h\0h\1R0" * count
     pickled = b"\x80\x02" + _REBUILD + b"q\x000" + arguments + b"0" + calls
     return torch_zip(pickled + dictionary(w=tensor()), deflate=True)
+
+
+def one_state(count: int) -> bytes:
+    """Return a file of one tuple that is the state of an object again and again."""
+    state = b"(" + _STORAGE + _MANY + b"tq\1"
+    return torch_zip(b"\x80\x02" + state + b"0]" + b"h\1b" * count + b".", deflate=True)
 
 
 def _one_name(count: int) -> bytes:
@@ -99,7 +107,7 @@ def _one_member(count: int) -> bytes:
     return archive(Member("0.npy", header + bytes(4)), *members)
 
 
-def _nodes(count: int) -> bytes:
+def nodes(count: int) -> bytes:
     """Return a pickle of lists of 90,000 empty lists."""
     lists = b"](" + b"]" * 90_000 + b"e"
     return torch_zip(b"\x80\x02](" + lists * count + b"e.", deflate=True)
@@ -152,11 +160,10 @@ def _public_model(folder: Path) -> Sequence[str]:
     return "diff", "a", "b", "--only", "weights"
 
 
-def _unlike(count: int) -> Callable[[Path], Sequence[str]]:
-    """Return a comparison of names that share only an ending: each may be the other renamed."""
+def unlike(side: str, count: int) -> bytes:
+    """Return arrays whose names share only an ending with those of another side."""
     shapes = [(1, each) for each in range(count // 64)]
-    one, other = (_shard([f"{side}{n}.w" for n in range(count)], shapes) for side in "ab")
-    return two(one, other)
+    return _shard([f"{side}{n}.w" for n in range(count)], shapes)
 
 
 def _of_one_gigabyte(folder: Path) -> Sequence[str]:
@@ -181,11 +188,14 @@ def _of_one_gigabyte(folder: Path) -> Sequence[str]:
 CASES = {
     "rows of stride 0": Case(_rows(1 << 27), "1 changed"),
     "one call again and again": Case(same(lambda: _calls(20_000)), "are the same: 1 array"),
+    "one call of many arguments": Case(
+        same(lambda: _calls(20_000, b"", _MANY)), "are the same: 1 array"
+    ),
     "one name for many arrays": Case(
         same(lambda: _one_name(20_000)), "The weights are the same: 20,000"
     ),
     "many entries of one member": Case(same(lambda: _one_member(4_000)), "4,000 unreadable"),
-    "nodes": Case(same(lambda: _nodes(60)), "add --no-limits"),
+    "nodes": Case(same(lambda: nodes(60)), "add --no-limits"),
     "an index of lists": Case(
         _index(b'{"weight_map":{"w":"s"},"x":[' + b"[]," * 4_000_000 + b"0]}"),
         "MiB of memory",
@@ -193,5 +203,7 @@ CASES = {
     "a public model": Case(_public_model, "are the same: 138,240 arrays", seconds=30),
     # The process has less than 25 MiB at its start, so this is 64 MB in all.
     "two files of 1 GB": Case(_of_one_gigabyte, "are the same: 10,000 arrays", mib=38),
-    "names that are unlike": Case(_unlike(64_000), "MiB of memory", seconds=20),
+    "names that are unlike": Case(
+        two(unlike("a", 64_000), unlike("b", 64_000)), "MiB of memory", seconds=20
+    ),
 }
