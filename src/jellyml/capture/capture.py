@@ -14,6 +14,7 @@ from pathlib import Path
 from jellyml.capture import cache
 from jellyml.capture.bundle import History, pack
 from jellyml.capture.cache import Built, Cache
+from jellyml.capture.code_in_use import compare
 from jellyml.capture.credentials import MOST, SEARCH, in_changes, searching
 from jellyml.capture.history_limits import HistoryLimits
 from jellyml.repo.repository import Repository, WrongGuess, guess
@@ -86,6 +87,7 @@ def _capture(
         indexes=known,
         meanwhile=lambda confirmed: meanwhile(confirmed.root),
     )
+    in_use = compare(tree)
     build = partial(_build, tree, options)
     if store:
         if tree.indexes != known:
@@ -95,7 +97,8 @@ def _capture(
         built = store.get_or_build(key, build, keep_if=tree.is_unchanged, wait=wait)
     else:
         built = build()
-    return Capture(built.filling, _facts(tree, built), is_interrupted(repository))
+    facts = replace(_facts(tree, built), in_use=in_use)
+    return Capture(built.filling, facts, is_interrupted(repository))
 
 
 def _build(tree: WorkingTree, options: Options) -> Built:

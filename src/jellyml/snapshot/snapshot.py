@@ -33,6 +33,7 @@ class Snapshot(dict[str, "Tensor"]):
     commit: str | None  #: the snapshot's commit, None when nothing could be captured
     error: str | None  #: why nothing could be captured
     left_out: tuple[LeftOut, ...]  #: the files that were left out, with size and reason
+    report: tuple[str, ...]  #: every warning about the capture, and all code in use elsewhere
     filling: bytes  #: header and git bundle; empty when nothing could be captured
     manifest: bytes  #: header and JSON
     _facts: CodeFacts
@@ -43,6 +44,7 @@ class Snapshot(dict[str, "Tensor"]):
         self.commit = facts.commit
         self.error = facts.error
         self.left_out = facts.left_out
+        self.report = facts.report
         self._facts = facts
         records = {KEY: filling, MANIFEST_KEY: manifest}
         self._pending = {key: record for key, record in records.items() if record}

@@ -60,11 +60,11 @@ class WorkingTree:
             base=scan.head,
             branch=scan.branch,
             changed=self.selection.changed,
-            remotes=_remotes(scan),
+            remotes=remotes(scan),
             left_out=tuple(dict.fromkeys(left_out)),
             data=self.selection.data,
             nested=tuple(
-                Nested(os.fsdecode(prefix[:-1]), layer.head, layer.branch, _remotes(layer))
+                Nested(os.fsdecode(prefix[:-1]), layer.head, layer.branch, remotes(layer))
                 for prefix, layer in scan.layers()
                 if prefix and not layer.plain
             ),
@@ -169,7 +169,8 @@ def _is_fresh(signatures: tuple[Signature, ...]) -> bool:
     return any(one is None or one[0] > since for one in signatures)
 
 
-def _remotes(scan: Scan) -> dict[str, str]:
+def remotes(scan: Scan) -> dict[str, str]:
+    """Return the addresses of a repository's remotes, by name."""
     return {
         name.removeprefix("remote.").removesuffix(".url"): address
         for name, address in scan.config.items()
