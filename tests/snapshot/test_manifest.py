@@ -578,7 +578,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("code", "command", "notes", "python", "torch", "machine"), (dict,)),
     **dict.fromkeys(("distributions", "remotes"), (dict,)),
     **dict.fromkeys(("left_out", "data", "secrets"), (list,)),
-    **dict.fromkeys(("ignored", "outside", "changed_since_start"), (list,)),
+    **dict.fromkeys(("ignored", "outside", "changed_since_start", "used_later"), (list,)),
     **dict.fromkeys(("argv", "launched"), (list, type(None))),
     "dirty": (bool, type(None)),
     "changed": (int, type(None)),

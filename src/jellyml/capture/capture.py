@@ -4,6 +4,7 @@ It writes nothing in the repository: not the index, HEAD, the object store or a 
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from jellyml.capture.cache import Built, Cache
 from jellyml.capture.code_in_use import compare
 from jellyml.capture.credentials import MOST, SEARCH, in_changes, searching
 from jellyml.capture.history_limits import HistoryLimits
+from jellyml.capture.used_later import UsedLater
 from jellyml.repo.repository import Repository, WrongGuess, guess
 from jellyml.repo.worktrees import is_interrupted
 from jellyml.snapshot.facts import CodeFacts, Credential
@@ -48,6 +50,7 @@ class Capture:
     filling: bytes
     facts: CodeFacts
     interrupted: bool = False  # a load was interrupted here: the code may be incomplete
+    later: UsedLater | None = field(default=None, compare=False)
 
 
 Meanwhile = Callable[[Path], None]
@@ -87,6 +90,7 @@ def _capture(
         indexes=known,
         meanwhile=lambda confirmed: meanwhile(confirmed.root),
     )
+    modules = len(sys.modules)
     in_use = compare(tree)
     build = partial(_build, tree, options)
     if store:
@@ -98,7 +102,8 @@ def _capture(
     else:
         built = build()
     facts = replace(_facts(tree, built), in_use=in_use)
-    return Capture(built.filling, facts, is_interrupted(repository))
+    later = UsedLater.than(tree, in_use, modules)
+    return Capture(built.filling, facts, is_interrupted(repository), later)
 
 
 def _build(tree: WorkingTree, options: Options) -> Built:

@@ -167,7 +167,8 @@ def _recorded(
 ) -> Snapshot:
     version = _version.__version__
     recorded = manifest.record(captured.facts, version=version, notes=notes, around=around)
-    return Snapshot(captured.filling, serialization.manifest_record(recorded), captured.facts)
+    written = serialization.manifest_record(recorded)
+    return Snapshot(captured.filling, written, captured.facts, captured.later)
 
 
 def _captured(

@@ -43,6 +43,17 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
+class LaterFile:
+    """A file that was imported after the capture and is not in the snapshot."""
+
+    path: str
+    sha256: str | None
+
+    def __str__(self) -> str:
+        return f"{self.path}: imported after the capture; not in the snapshot"
+
+
+@dataclass(frozen=True, slots=True)
 class CodeInUse:
     """What a capture found of the process's modules; paths in the repository are relative."""
 

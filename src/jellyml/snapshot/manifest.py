@@ -8,7 +8,7 @@ hold secrets. It always returns one that JSON can encode: a section that fails h
 import base64
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jellyml.errors import UsageError
 from jellyml.snapshot.facts import CodeFacts, Credential
-from jellyml.snapshot.in_use import CodeInUse
+from jellyml.snapshot.in_use import CodeInUse, LaterFile
 
 SCHEMA = 1
 # Keeps the record small when a folder has thousands of large files.
@@ -128,6 +128,11 @@ class Manifest:
     def outside(self) -> list[str]:
         """The repositories and folders outside that hold code in use."""
         return self._paths("outside")
+
+    @property
+    def used_later(self) -> list[str]:
+        """The paths of files that were imported after the capture and are not in it."""
+        return self._paths("used_later")
 
     @property
     def changed_since_start(self) -> list[str]:
@@ -260,6 +265,16 @@ def with_notes(manifest: Mapping[str, object], notes: Mapping[str, object]) -> d
     more = redact_tree(_plain(notes), "notes")
     assert isinstance(more, dict)
     return {**manifest, "notes": {**Manifest(manifest).notes, **more}}
+
+
+def with_used_later(
+    manifest: Mapping[str, object], files: Sequence[LaterFile]
+) -> dict[str, object]:
+    """Return the manifest with the files that were imported after the capture."""
+    from jellyml.secrets.redact import redact_tree
+
+    rows = redact_tree(_plain([asdict(one) for one in files[:_MOST_LEFT_OUT]]))
+    return {**manifest, "code": {**Manifest(manifest).code, "used_later": rows}}
 
 
 def surroundings(root: Path) -> Surroundings:

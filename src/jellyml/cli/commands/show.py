@@ -147,6 +147,8 @@ def _in_use(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "ignored", f"{_named(ignored)}: in use"
     if outside := manifest.outside:
         yield "outside", f"{_named(outside)}: in use"
+    if later := manifest.used_later:
+        yield "later", f"{_named(later)}: imported after the capture, not in the snapshot"
     if changed := manifest.changed_since_start:
         yield "changed", f"{_named(changed)}: after the run started, may differ from what ran"
 
