@@ -15,11 +15,12 @@ import pytest
 
 import jellyml
 from at_the_keyboard import save_model, type_command
-from captures import unpacked
+from captures import taken, unpacked
 from conftest import Folder
 from jellyml.capture import loaded_modules, warn_in_use
-from jellyml.capture.code_in_use import compare
+from jellyml.capture.code_in_use import complete
 from jellyml.working_tree import ignored as ignored_files
+from planted_keys import PLANTED
 
 SRC = Path(jellyml.__file__).parents[1]
 CAPTURE = """
@@ -134,15 +135,15 @@ def test_two_thousand_modules_in_20_ms(
     repo.commit()
     assert len(sys.modules) >= 2000
     seen: list[float] = []
-    real = compare
+    real = complete
 
-    def timed(tree: Any) -> Any:
+    def timed(*arguments: Any) -> Any:
         begun = time.perf_counter()
-        found = real(tree)
+        found = real(*arguments)
         seen.append(time.perf_counter() - begun)
         return found
 
-    monkeypatch.setattr("jellyml.capture.capture.compare", timed)
+    monkeypatch.setattr("jellyml.capture.capture.complete", timed)
     for _ in range(10):
         jellyml.create_snapshot(repo.path, strict=True)
     assert min(seen) < 0.020
@@ -243,6 +244,86 @@ def test_a_warning_that_is_an_error_ends_nothing(monkeypatch: pytest.MonkeyPatch
         warnings.simplefilter("error")
         warn_in_use.warn_in_use(["a.py: ignored by git; not captured"], stacklevel=1)
     assert warn_in_use._named == {"a.py: ignored by git; not captured"}
+
+
+FOLDERS = [
+    ("lib/", "src/lib/a.py"), ("lib", "src/lib/a.py"), ("src/lib/*", "src/lib/sub/a.py"),
+    ("/src/data/", "src/data/a.py"), ("data*", "src/datasets/a.py"), ("src/**", "src/lib/a.py"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "name"), FOLDERS)
+@pytest.mark.parametrize("tracked_beside", [False, True])
+def test_a_file_in_an_ignored_folder_is_captured_and_named(
+    repo: Folder, rule: str, name: str, tracked_beside: bool
+) -> None:
+    module = name.removeprefix("src/").removesuffix(".py").replace("/", ".")
+    if tracked_beside:
+        repo.write(str(Path(name).with_name("beside.py")))
+        repo.commit()
+    repo.write(".gitignore", f"{rule}\n")
+    train(repo, "sys; sys.path.insert(0, 'src')", module)
+    path = repo.write(name, "width = 3\n")
+    repo.write(str(Path(name).with_name("not_in_use.py")))
+
+    run = python("train.py", cwd=repo.path)
+
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert run.found == {"ignored": [{"path": name, "sha256": digest, "captured": True}]}
+    assert run.warnings == [f"{HEAD}{name}: in an ignored folder; captured, because it is in use"]
+    assert run.code["dirty"]
+
+
+def test_code_in_an_ignored_folder_runs_after_a_load(repo: Folder, tmp_path: Path) -> None:
+    name, place = "lib2/a.py", tmp_path / "elsewhere"
+    repo.write(".gitignore", "lib2/\n")
+    train(repo, "lib2.a")
+    repo.write(name, "width = 3\n")
+    repo.write("lib2/not_in_use.py")
+    save = "import torch\ntorch.save({**snapshot}, 'model.pth')\n"
+    script = repo.path / "train.py"
+    script.write_text(script.read_text() + save)
+    python("train.py", cwd=repo.path)
+    type_command("load", "model.pth", "--to", str(place), cwd=repo.path)
+    assert (place / name).read_text() == "width = 3\n"
+    assert not (place / "lib2/not_in_use.py").exists()
+    python("train.py", cwd=place)
+    repo.write(name, "width = 4\n")
+    type_command("load", "model.pth", cwd=repo.path)
+    assert repo.read(name) == b"width = 3\n"
+    type_command("undo", cwd=repo.path)
+    assert repo.read(name) == b"width = 4\n"
+    assert (repo.path / "lib2/not_in_use.py").exists()
+
+
+def test_secrets_and_limits_apply_in_an_ignored_folder(
+    repo: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.write(".gitignore", "lib2/\n")
+    repo.commit()
+    load(monkeypatch, "lib2.key", repo.write("lib2/key.py", f"key = '{PLANTED['an AWS key']}'\n"))
+    load(monkeypatch, "lib2.big", repo.write("lib2/big.py", "x = 1\n" * 1000))
+
+    snapshot = taken(repo.path, max_file_size=1000)
+
+    assert [one.path for one in snapshot.left_out] == ["lib2/big.py"]
+    assert "lib2/big.py: ignored by git; not captured" in snapshot.report
+    assert any("secret" in line and "lib2/key.py" in line for line in snapshot.report)
+
+
+def test_code_in_an_ignored_folder_is_part_of_the_key(
+    repo: Folder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    repo.write(".gitignore", "lib2/\n")
+    repo.commit()
+    load(monkeypatch, "lib2.a", repo.write("lib2/a.py", "width = 3\n"))
+    one = taken(repo.path)
+    repo.write("lib2/a.py", "width = 4\n")
+    two = taken(repo.path)
+
+    for snapshot, text in ((one, b"width = 3\n"), (two, b"width = 4\n")):
+        files = unpacked(snapshot.filling, tmp_path / str(snapshot.commit))
+        assert files[b"lib2/a.py"] == ("file", text)
 
 
 # Outside

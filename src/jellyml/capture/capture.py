@@ -15,7 +15,7 @@ from pathlib import Path
 from jellyml.capture import cache
 from jellyml.capture.bundle import History, pack
 from jellyml.capture.cache import Built, Cache
-from jellyml.capture.code_in_use import compare
+from jellyml.capture.code_in_use import complete
 from jellyml.capture.credentials import MOST, SEARCH, in_changes, searching
 from jellyml.capture.history_limits import HistoryLimits
 from jellyml.capture.used_later import UsedLater
@@ -91,7 +91,7 @@ def _capture(
         meanwhile=lambda confirmed: meanwhile(confirmed.root),
     )
     modules = len(sys.modules)
-    in_use = compare(tree)
+    tree, in_use = complete(tree, options.limits)
     build = partial(_build, tree, options)
     if store:
         if tree.indexes != known:

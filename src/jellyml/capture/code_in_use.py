@@ -18,9 +18,9 @@ from jellyml.capture.loaded_modules import is_installed, user_modules
 from jellyml.repo.repository import Repository
 from jellyml.snapshot.in_use import CodeInUse, IgnoredFile, Outside
 from jellyml.working_tree.ignored import ignored
-from jellyml.working_tree.reader import WorkingTree, remotes
+from jellyml.working_tree.reader import WorkingTree, including, remotes
 from jellyml.working_tree.scan import scan
-from jellyml.working_tree.selection import Selection
+from jellyml.working_tree.selection import Limits, Selection
 
 _OUTSIDE_TIME = 10.0  # seconds for all repositories outside
 _MOST_REPOSITORIES = 10
@@ -35,12 +35,22 @@ class UsedFile:
     info: os.stat_result
 
 
-def compare(tree: WorkingTree) -> CodeInUse:
-    """Return what the process uses and ``tree`` does not hold as it ran. Never raise."""
+def complete(tree: WorkingTree, limits: Limits) -> tuple[WorkingTree, CodeInUse]:
+    """Return the tree with files in use from ignored folders, and what it does not hold as it ran.
+
+    Never raise.
+    """
     try:
-        return _compare(tree)
+        found = _compare(tree)
+        wanted = {os.fsencode(one.path) for one in found.ignored if one.captured}
+        if not wanted:
+            return tree, found
+        more = including(tree, wanted, limits)
+        held = {os.fsdecode(path) for path in wanted if more.selection.overlay.get(path)}
+        rows = (replace(one, captured=one.path in held) for one in found.ignored)
+        return more, replace(found, ignored=tuple(rows))
     except Exception as error:  # noqa: BLE001 (a capture does not end for this)
-        return CodeInUse(error=f"{type(error).__name__}: {error}")
+        return tree, CodeInUse(error=f"{type(error).__name__}: {error}")
 
 
 def used_files() -> list[UsedFile]:
@@ -79,7 +89,7 @@ def _compare(tree: WorkingTree) -> CodeInUse:
     left = ignored(tree.selection, inside)
     return CodeInUse(
         ignored=tuple(
-            IgnoredFile(os.fsdecode(path), digest(inside[path].path))
+            IgnoredFile(os.fsdecode(path), digest(inside[path].path), captured=left[path])
             for path in sorted(left)
             if not is_installed(str(inside[path].path))
         ),
@@ -87,7 +97,7 @@ def _compare(tree: WorkingTree) -> CodeInUse:
         changed=tuple(
             os.fsdecode(path)
             for path, file in sorted(inside.items())
-            if path not in left and changed_since_start(file)
+            if left.get(path, True) and changed_since_start(file)
         ),
     )
 

@@ -1,16 +1,18 @@
-"""Which files a selection does not hold because git ignores them.
+"""Files that a selection does not hold because git ignores them: find them, and add some.
 
 The index is searched for paths first. Git is started only if one is not there.
 """
 
 import os
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from jellyml.repo.paths import parents
 from jellyml.repo.repository import Repository
-from jellyml.working_tree.scan import Scan
+from jellyml.working_tree.attributes import has_rules, is_off
+from jellyml.working_tree.scan import Entry, Scan, on_disk
 from jellyml.working_tree.selection import Selection
 
 _LONGEST = 0xFFF  # the length in an index entry
@@ -61,6 +63,28 @@ def is_searchable(index: Path) -> bool:
         return False
     version = int.from_bytes(head[4:], "big")
     return version in _SEARCHABLE and not any(index.parent.glob("sharedindex.*"))
+
+
+def with_files(scan: Scan, paths: Iterable[bytes]) -> Scan:
+    """Return the scan with more untracked files, each in its own repository."""
+    own = set(paths)
+    nested = {}
+    for path, layer in scan.nested.items():
+        inner = {one for one in own if one.startswith(path + b"/")}
+        own -= inner
+        shorter = {one.removeprefix(path + b"/") for one in inner}
+        nested[path] = with_files(layer, shorter) if inner else layer
+    executable = not is_off(scan.config, "core.filemode")
+    root = scan.repository.root
+    entries = {path: on_disk(root, path, executable=executable) for path in own}
+    found: dict[bytes, Entry | None] = {path: one for path, one in entries.items() if one}
+    return replace(
+        scan,
+        overlay=scan.overlay | found,
+        untracked=scan.untracked | found.keys(),
+        nested=nested,
+        attributes=scan.attributes or has_rules(scan.repository, scan.config, found),
+    )
 
 
 def _by_layer(

@@ -6,7 +6,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from jellyml.repo.repository import Repository
 from jellyml.snapshot.facts import CodeFacts, Nested
 from jellyml.working_tree.attributes import rule_files, shared_files
 from jellyml.working_tree.contents import Contents, raw_id
+from jellyml.working_tree.ignored import with_files
 from jellyml.working_tree.scan import Scan, scan
 from jellyml.working_tree.selection import (
     Limits,
@@ -103,6 +104,13 @@ def read(
     if not exact:
         selection = without_refused(without_promised(without_unreadable(selection)))
     return WorkingTree(selection, Contents(selection), _signatures(selection), plain.now)
+
+
+def including(tree: WorkingTree, paths: Collection[bytes], limits: Limits) -> WorkingTree:
+    """Return the tree with ignored files as well, as if they were untracked. The limits apply."""
+    selection = select(with_files(tree.selection.scan, paths), limits)
+    selection = without_refused(without_promised(without_unreadable(selection)))
+    return WorkingTree(selection, Contents(selection), _signatures(selection), tree.indexes)
 
 
 def _key(selection: Selection, contents: Contents, *options: object) -> str:
