@@ -22,6 +22,15 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return folder
 
 
+@pytest.fixture(autouse=True)
+def tests_are_a_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The modules of these tests are no code of a run."""
+    from jellyml.capture import loaded_modules
+
+    tools = (*loaded_modules.TOOLS, str(Path(__file__).parent))
+    monkeypatch.setattr(loaded_modules, "TOOLS", tools)
+
+
 class Folder:
     """A folder to work in as a user would, with git at hand."""
 

@@ -22,6 +22,7 @@ from conftest import Folder
 from jellyml import working_tree
 from jellyml.snapshot import environment
 from jellyml.snapshot.facts import CodeFacts, Credential, Data, LeftOut, Nested
+from jellyml.snapshot.in_use import CodeInUse, IgnoredFile, Outside
 from jellyml.snapshot.manifest import Manifest, record
 
 SOURCE = Path(working_tree.__file__).parents[2]
@@ -520,6 +521,10 @@ def test_every_field_is_on_the_page(folder: Folder) -> None:
         folder.path, raw=("a",), cut="it is", commit_texts={"a": b"\xff"}, error="e",
         left_out=tuple(LeftOut("a", "checkpoint", 1) for _ in range(1001)),
         nested=(Nested("lib", None, None, {}),),
+        in_use=CodeInUse(
+            (IgnoredFile("a.py", None),),
+            (Outside("/b", True, ("b.py",), {}, "1" * 40, False, "e"),), ("c.py",), "e",
+        ),
     )  # fmt: skip
     page = PAGE.read_text()
 
@@ -573,6 +578,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("code", "command", "notes", "python", "torch", "machine"), (dict,)),
     **dict.fromkeys(("distributions", "remotes"), (dict,)),
     **dict.fromkeys(("left_out", "data", "secrets"), (list,)),
+    **dict.fromkeys(("ignored", "outside", "changed_since_start", "used_later"), (list,)),
     **dict.fromkeys(("argv", "launched"), (list, type(None))),
     "dirty": (bool, type(None)),
     "changed": (int, type(None)),
@@ -582,7 +588,7 @@ FIELDS = [
     *("code", "command", "notes", "machine", "python", "torch", "distributions", "created"),
     *("jellyml", "bundle_sha256", "error", "commit", "base", "branch", "dirty", "changed", "argv"),
     *("remotes", "left_out", "data", "secrets", "cut", "launched", "host", "path", "line"),
-    *("commit_texts", "kind", "base64"),
+    *("commit_texts", "kind", "base64", "ignored", "outside", "changed_since_start"),
 ]
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),

@@ -4,6 +4,7 @@ It writes nothing in the repository: not the index, HEAD, the object store or a 
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,8 +15,10 @@ from pathlib import Path
 from jellyml.capture import cache
 from jellyml.capture.bundle import History, Packed, pack
 from jellyml.capture.cache import Built, Cache
+from jellyml.capture.code_in_use import complete
 from jellyml.capture.credentials import MOST, SEARCH, in_changes, searching
 from jellyml.capture.history_limits import HistoryLimits
+from jellyml.capture.used_later import UsedLater
 from jellyml.errors import GitError, TookTooLong
 from jellyml.repo.repository import Repository, WrongGuess, guess
 from jellyml.repo.worktrees import is_interrupted
@@ -49,6 +52,7 @@ class Capture:
     filling: bytes
     facts: CodeFacts
     interrupted: bool = False  # a load was interrupted here: the code may be incomplete
+    later: UsedLater | None = field(default=None, compare=False)
 
 
 Meanwhile = Callable[[Path], None]
@@ -88,6 +92,8 @@ def _capture(
         indexes=known,
         meanwhile=lambda confirmed: meanwhile(confirmed.root),
     )
+    modules = len(sys.modules)
+    tree, in_use = complete(tree, options.limits)
     build = partial(_build, tree, options)
     if store:
         if tree.indexes != known:
@@ -97,7 +103,9 @@ def _capture(
         built = store.get_or_build(key, build, keep_if=tree.is_unchanged, wait=wait)
     else:
         built = build()
-    return Capture(built.filling, _facts(tree, built), is_interrupted(repository))
+    facts = replace(_facts(tree, built), in_use=in_use)
+    later = UsedLater.than(tree, in_use, modules)
+    return Capture(built.filling, facts, is_interrupted(repository), later)
 
 
 def _build(tree: WorkingTree, options: Options) -> Built:

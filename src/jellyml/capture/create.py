@@ -15,6 +15,7 @@ from jellyml import _version
 from jellyml.capture.bundle import AS_ASKED, History
 from jellyml.capture.capture import Capture, Meanwhile, Options, capture
 from jellyml.capture.settings import OnSecrets, Settings, settings
+from jellyml.capture.warn_in_use import warn_in_use
 from jellyml.errors import (
     ForeignRepository,
     JellyError,
@@ -120,6 +121,7 @@ def create_snapshot(
         captured = on_first_rank(group, take)
         _check_notes(notes)
     _warn(messages)
+    warn_in_use(captured.facts.in_use.warnings(), stacklevel=2)
     return _recorded(captured, notes, around.get(captured.facts.root))
 
 
@@ -139,6 +141,7 @@ def snapshot_for(
     chosen, messages = settings(folder, {"strict": True, "history": history})
     captured = _captured(folder, chosen, False, messages, lambda _: None, model.absolute())
     _warn(messages)
+    warn_in_use(captured.facts.in_use.warnings(), stacklevel=2)
     return _recorded(captured, None)
 
 
@@ -164,7 +167,8 @@ def _recorded(
 ) -> Snapshot:
     version = _version.__version__
     recorded = manifest.record(captured.facts, version=version, notes=notes, around=around)
-    return Snapshot(captured.filling, serialization.manifest_record(recorded), captured.facts)
+    written = serialization.manifest_record(recorded)
+    return Snapshot(captured.filling, written, captured.facts, captured.later)
 
 
 def _captured(
@@ -200,10 +204,13 @@ def _captured(
         if chosen.strict or (create and isinstance(error, ForeignRepository)):
             raise
         messages.append(f"The code was not captured. {_text(error)}")
-        return Capture(b"", CodeFacts(root=folder, error=_text(error)))
+        facts = CodeFacts(root=folder, error=_text(error), report=tuple(messages))
+        return Capture(b"", facts)
     captured = _with_secrets(captured, chosen.on_secrets)
-    messages += report(captured.facts, interrupted=captured.interrupted)
-    return captured
+    facts, interrupted = captured.facts, captured.interrupted
+    full = (*messages, *report(facts, interrupted=interrupted, most=None), *facts.in_use.report())
+    messages += report(facts, interrupted=interrupted)
+    return replace(captured, facts=replace(facts, report=full))
 
 
 def _with_secrets(captured: Capture, on_secrets: OnSecrets) -> Capture:
@@ -270,8 +277,11 @@ def _cache_folder() -> Path:
     return user_cache_path("jellyml", appauthor=False)
 
 
-def report(facts: CodeFacts, *, interrupted: bool) -> list[str]:
-    """Return the warnings about a capture; ``interrupted`` if a load was interrupted before it."""
+def report(facts: CodeFacts, *, interrupted: bool, most: int | None = _NAMED) -> list[str]:
+    """Return the warnings about a capture, at most ``most`` of one kind.
+
+    ``interrupted`` is True if a load was interrupted before it.
+    """
     messages = []
     if interrupted:
         messages.append(
@@ -291,9 +301,9 @@ def report(facts: CodeFacts, *, interrupted: bool) -> list[str]:
         for one in facts.secrets
     ]
     messages += _data(facts)
-    messages += _first(missing, "more files were left out; the manifest names them.")
-    messages += _first(raw, "more files were captured as they are on disk.")
-    messages += _first(secrets, "more places look like secrets; the manifest names them.")
+    messages += _first(missing, most, "more files were left out; the manifest names them.")
+    messages += _first(raw, most, "more files were captured as they are on disk.")
+    messages += _first(secrets, most, "more places look like secrets; the manifest names them.")
     return messages
 
 
@@ -310,6 +320,7 @@ def _data(facts: CodeFacts) -> list[str]:
     ]
 
 
-def _first(sentences: Sequence[str], more: str) -> list[str]:
-    rest = len(sentences) - _NAMED
-    return [*sentences[:_NAMED], *([f"{rest} {more}"] if rest > 0 else [])]
+def _first(sentences: Sequence[str], most: int | None, more: str) -> list[str]:
+    shown = sentences[:most]
+    rest = len(sentences) - len(shown)
+    return [*shown, *([f"{rest} {more}"] if rest else [])]

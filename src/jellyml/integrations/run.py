@@ -55,7 +55,11 @@ class RunCode:
         state = dict(self.__dict__)
         if (taken := self._taken) is not None:
             facts = CodeFacts(
-                root=Path(), commit=taken.commit, error=taken.error, left_out=taken.left_out
+                root=Path(),
+                commit=taken.commit,
+                error=taken.error,
+                left_out=taken.left_out,
+                report=taken.report,
             )
             state["_taken"] = (taken.filling, taken.manifest, facts)
         return state

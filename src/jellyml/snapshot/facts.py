@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from jellyml.snapshot.in_use import CodeInUse
+
 _MB = 1_000_000
 
 Reason = Literal["checkpoint", "too large", "too much", "unreadable", "name", "promised"]
@@ -97,3 +99,5 @@ class CodeFacts:
     )  # original commits of a cut history
     bundle_sha256: str | None = None
     error: str | None = None
+    in_use: CodeInUse = field(default_factory=CodeInUse)  # what the process has loaded
+    report: tuple[str, ...] = ()  # all that was said about the capture

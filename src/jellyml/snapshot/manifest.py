@@ -8,7 +8,7 @@ hold secrets. It always returns one that JSON can encode: a section that fails h
 import base64
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from jellyml.errors import UsageError
 from jellyml.snapshot.facts import CodeFacts, Credential
+from jellyml.snapshot.in_use import CodeInUse, LaterFile
 
 SCHEMA = 1
 # Keeps the record small when a folder has thousands of large files.
@@ -117,6 +118,26 @@ class Manifest:
             for row in self.rows("secrets")
             if isinstance(path := row.get("path"), str) and isinstance(line := row.get("line"), int)
         ]
+
+    @property
+    def ignored(self) -> list[str]:
+        """The paths of files in use that git ignores."""
+        return self._paths("ignored")
+
+    @property
+    def outside(self) -> list[str]:
+        """The repositories and folders outside that hold code in use."""
+        return self._paths("outside")
+
+    @property
+    def used_later(self) -> list[str]:
+        """The paths of files that were imported after the capture and are not in it."""
+        return self._paths("used_later")
+
+    @property
+    def changed_since_start(self) -> list[str]:
+        """The paths of files that were edited after the process started."""
+        return _words(self.code, "changed_since_start") or []
 
     @property
     def cut(self) -> str | None:
@@ -246,6 +267,16 @@ def with_notes(manifest: Mapping[str, object], notes: Mapping[str, object]) -> d
     return {**manifest, "notes": {**Manifest(manifest).notes, **more}}
 
 
+def with_used_later(
+    manifest: Mapping[str, object], files: Sequence[LaterFile]
+) -> dict[str, object]:
+    """Return the manifest with the files that were imported after the capture."""
+    from jellyml.secrets.redact import redact_tree
+
+    rows = redact_tree(_plain([asdict(one) for one in files[:_MOST_LEFT_OUT]]))
+    return {**manifest, "code": {**Manifest(manifest).code, "used_later": rows}}
+
+
 def surroundings(root: Path) -> Surroundings:
     """Return the sections about the process and the machine, which do not depend on the code."""
     from jellyml.secrets.redact import redact_tree
@@ -283,6 +314,7 @@ def _code(code: CodeFacts) -> dict[str, object]:
         "raw": list(code.raw),
         "secrets": [asdict(one) for one in code.secrets],
         "data": [asdict(one) for one in code.data],
+        **_in_use(code.in_use),
         "cut": code.cut,
         "error": code.error,
     }
@@ -290,8 +322,27 @@ def _code(code: CodeFacts) -> dict[str, object]:
     texts = encoded_texts(code.commit_texts)
     # The name of a branch, folder or file may look like a token: it is masked as a name.
     addresses: Rules = {ANY_FIELD: "address"}
-    rules: Rules = {"remotes": addresses, "nested": {"remotes": addresses}, "error": "text"}
+    rules: Rules = {
+        **dict.fromkeys(("error", "in_use_error"), "text"),
+        "remotes": addresses,
+        "nested": {"remotes": addresses},
+        "outside": {"remotes": addresses, "error": "text"},
+    }
     return redact_tree(facts, rules) | ({"commit_texts": texts} if texts else {})
+
+
+def _in_use(found: CodeInUse) -> dict[str, object]:
+    """Return the fields about the modules of the process; at most 1,000 rows of each."""
+    return {
+        "ignored": [asdict(one) for one in found.ignored[:_MOST_LEFT_OUT]],
+        "outside": [
+            {name: value for name, value in asdict(one).items() if value not in ("", None)}
+            | {"files": list(one.files[:_MOST_LEFT_OUT])}
+            for one in found.outside[:_MOST_LEFT_OUT]
+        ],
+        "changed_since_start": list(found.changed[:_MOST_LEFT_OUT]),
+        "in_use_error": found.error,
+    }
 
 
 def encoded_texts(texts: Mapping[str, bytes]) -> dict[str, object]:

@@ -7,19 +7,25 @@ It maps two keys to one-dimensional uint8 tensors: the filling (the code) and th
 import warnings
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 from jellyml.errors import JellyError, JellyWarning
 from jellyml.formats.record import KEY, MANIFEST_KEY
 from jellyml.snapshot import serialization
 from jellyml.snapshot.facts import CodeFacts, LeftOut, format_size
-from jellyml.snapshot.manifest import with_notes
+from jellyml.snapshot.in_use import LaterFile
+from jellyml.snapshot.manifest import with_notes, with_used_later
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _FOR_NAMES = 1_000_000  # bytes of a safetensors header for the names of the tensors
+
+
+Later = Callable[[], Sequence[LaterFile]]
+"""Returns the files that were imported since the capture and are not in it. Raises nothing."""
 
 
 class Snapshot(dict[str, "Tensor"]):
@@ -34,12 +40,15 @@ class Snapshot(dict[str, "Tensor"]):
     error: str | None  #: why nothing could be captured
     left_out: tuple[LeftOut, ...]  #: the files that were left out, with size and reason
     filling: bytes  #: header and git bundle; empty when nothing could be captured
-    manifest: bytes  #: header and JSON
     _facts: CodeFacts
 
-    def __init__(self, filling: bytes, manifest: bytes, facts: CodeFacts) -> None:
+    def __init__(
+        self, filling: bytes, manifest: bytes, facts: CodeFacts, later: Later | None = None
+    ) -> None:
         self.filling = filling
-        self.manifest = manifest
+        self._manifest = manifest
+        self._later = later
+        self._recorded: Sequence[LaterFile] = ()
         self.commit = facts.commit
         self.error = facts.error
         self.left_out = facts.left_out
@@ -48,6 +57,30 @@ class Snapshot(dict[str, "Tensor"]):
         self._pending = {key: record for key, record in records.items() if record}
         # Placeholders: len() and ``in`` need the keys before the tensors are created.
         super().__init__(dict.fromkeys(self._pending))  # type: ignore[arg-type]
+
+    @property
+    def manifest(self) -> bytes:
+        """Header and JSON. Code that was imported since the capture is added to it."""
+        self._look_again()
+        return self._manifest
+
+    @property
+    def report(self) -> tuple[str, ...]:
+        """Every warning about the capture, and all code in use that it does not have."""
+        self._look_again()
+        return (*self._facts.report, *map(str, self._recorded))
+
+    def _look_again(self) -> None:
+        """Record code that was imported since. Raise nothing: a model is being saved."""
+        files = self._later() if self._later else ()
+        if len(files) == len(self._recorded):
+            return
+        self._recorded = files
+        with suppress(Exception):
+            added = with_used_later(serialization.parse_manifest(self._manifest), files)
+            self._manifest = serialization.manifest_record(added)
+            if MANIFEST_KEY in self:
+                self._pending[MANIFEST_KEY] = self._manifest
 
     def with_notes(self, notes: "Mapping[str, object]") -> "Snapshot":
         """Return a copy with ``notes`` added to the notes of ``create_snapshot``.
@@ -58,10 +91,12 @@ class Snapshot(dict[str, "Tensor"]):
         """
         try:
             manifest = with_notes(serialization.parse_manifest(self.manifest), notes)
-            return Snapshot(self.filling, serialization.manifest_record(manifest), self._facts)
+            written = serialization.manifest_record(manifest)
+            return Snapshot(self.filling, written, self._facts, self._later)
         except Exception as error:  # noqa: BLE001 (hours of training are not lost for a note)
             reason = error.problem if isinstance(error, JellyError) else f"{error!r}"
-            warnings.warn(f"The notes were not recorded. {reason}", JellyWarning, stacklevel=2)
+            with suppress(JellyWarning):  # an error, with ``-W error``
+                warnings.warn(f"The notes were not recorded. {reason}", JellyWarning, stacklevel=2)
             return self
 
     @property
@@ -92,6 +127,7 @@ class Snapshot(dict[str, "Tensor"]):
 
         Every method below calls this first. Otherwise a copy would get the placeholders.
         """
+        self._look_again()
         for key, record in list(self._pending.items()):
             super().__setitem__(key, _tensor(record))
             self._pending.pop(key, None)

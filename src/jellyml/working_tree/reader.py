@@ -6,7 +6,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from jellyml.repo.repository import Repository
 from jellyml.snapshot.facts import CodeFacts, Nested
 from jellyml.working_tree.attributes import rule_files, shared_files
 from jellyml.working_tree.contents import Contents, raw_id
+from jellyml.working_tree.ignored import with_files
 from jellyml.working_tree.scan import Scan, scan
 from jellyml.working_tree.selection import (
     Limits,
@@ -62,11 +63,11 @@ class WorkingTree:
             base=scan.head,
             branch=scan.branch,
             changed=self.selection.changed,
-            remotes=_remotes(scan),
+            remotes=remotes(scan),
             left_out=tuple(dict.fromkeys(left_out)),
             data=self.selection.data,
             nested=tuple(
-                Nested(os.fsdecode(prefix[:-1]), layer.head, layer.branch, _remotes(layer))
+                Nested(os.fsdecode(prefix[:-1]), layer.head, layer.branch, remotes(layer))
                 for prefix, layer in scan.layers()
                 if prefix and not layer.plain
             ),
@@ -108,6 +109,13 @@ def read(
     else:
         selection = without_refused(without_promised(without_unreadable(selection)))
     return WorkingTree(selection, Contents(selection), _signatures(selection), plain.now)
+
+
+def including(tree: WorkingTree, paths: Collection[bytes], limits: Limits) -> WorkingTree:
+    """Return the tree with ignored files as well, as if they were untracked. The limits apply."""
+    selection = select(with_files(tree.selection.scan, paths), limits)
+    selection = without_refused(without_promised(without_unreadable(selection)))
+    return WorkingTree(selection, Contents(selection), _signatures(selection), tree.indexes)
 
 
 def _key(selection: Selection, contents: Contents, *options: object) -> str:
@@ -174,7 +182,8 @@ def _is_fresh(signatures: tuple[Signature, ...]) -> bool:
     return any(one is None or one[0] > since for one in signatures)
 
 
-def _remotes(scan: Scan) -> dict[str, str]:
+def remotes(scan: Scan) -> dict[str, str]:
+    """Return the addresses of a repository's remotes, by name."""
     return {
         name.removeprefix("remote.").removesuffix(".url"): address
         for name, address in scan.config.items()

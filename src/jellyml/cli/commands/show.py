@@ -134,11 +134,24 @@ def _code(manifest: Manifest, commit: str | None) -> Iterator[tuple[str, str]]:
         yield "history", f"cut: {manifest.cut}"
     if left_out := manifest.left_out:
         yield "left out", _named(left_out)
+    yield from _in_use(manifest)
     if data := manifest.data:
         yield "data", f"{_named(data)} went along"
     if secrets := manifest.secrets:
         places = "place" if len(secrets) == 1 else "places"
         yield "secrets", f"{len(secrets)} {places} looked like one when it was saved: jellyml check"
+
+
+def _in_use(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Yield the code that the run used and that the snapshot does not hold as it ran."""
+    if ignored := manifest.ignored:
+        yield "ignored", f"{_named(ignored)}: in use"
+    if outside := manifest.outside:
+        yield "outside", f"{_named(outside)}: in use"
+    if later := manifest.used_later:
+        yield "later", f"{_named(later)}: imported after the capture, not in the snapshot"
+    if changed := manifest.changed_since_start:
+        yield "changed", f"{_named(changed)}: after the run started, may differ from what ran"
 
 
 def _named(paths: list[str]) -> str:
