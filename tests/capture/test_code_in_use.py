@@ -111,11 +111,21 @@ def test_an_ordinary_project_hears_nothing(repo: Folder) -> None:
 def test_no_git_is_started_for_what_is_in_the_snapshot(
     repo: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ignored_files, "_rules", pytest.fail)
+    asked: list[object] = []
+
+    def rules(*words: object) -> dict[bytes, bytes]:
+        asked.append(words)
+        return {}
+
+    monkeypatch.setattr(ignored_files, "_rules", rules)
     load(monkeypatch, "net", repo.path / "lib" / "net.py")
     load(monkeypatch, "new", repo.write("new.py"))
 
-    jellyml.create_snapshot(repo.path, strict=True)
+    snapshot = jellyml.create_snapshot(repo.path, strict=True)
+
+    assert asked == []
+    # Both were looked at: the test wrote them after its own process had started.
+    assert [line.split(":")[0] for line in snapshot.report] == ["lib/net.py", "new.py"]
 
 
 def load(monkeypatch: pytest.MonkeyPatch, name: str, path: Path) -> None:
@@ -382,15 +392,16 @@ def test_code_in_no_repository_is_warned_of(repo: Folder, tmp_path: Path) -> Non
 
 
 def test_a_link_that_leads_out(repo: Folder, tmp_path: Path) -> None:
-    repository(tmp_path / "shared", {"utils/__init__.py": ""})
+    repository(tmp_path / "shared", {"utils/__init__.py": "", "one.py": ""})
     (repo.path / "utils").symlink_to("../shared/utils")
     (repo.path / "inner").symlink_to("lib")
+    (repo.path / "single.py").symlink_to("../shared/one.py")
     repo.write("lib/__init__.py")
-    train(repo, "utils", "inner.net")
+    train(repo, "utils", "inner.net", "single")
 
     run = python("train.py", cwd=repo.path)
 
-    assert [row["files"] for row in run.found["outside"]] == [["utils/__init__.py"]]
+    assert [row["files"] for row in run.found["outside"]] == [["one.py", "utils/__init__.py"]]
     assert run.warnings == []
 
 

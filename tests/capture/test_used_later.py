@@ -119,9 +119,15 @@ def test_it_starts_no_git_and_nothing_without_new_modules(
     imported(monkeypatch, repo)
     imported(monkeypatch, repo, "train.py", "print(9)\n")
     assert snapshot.report == ("local.py: imported after the capture; not in the snapshot",)
-    monkeypatch.setattr("jellyml.capture.used_later.used_files", fails)
-    first = snapshot.manifest
-    assert snapshot.manifest is first
+    looks: list[int] = []
+
+    def look() -> list[object]:
+        looks.append(1)
+        return []
+
+    monkeypatch.setattr("jellyml.capture.used_later.used_files", look)
+    assert snapshot.manifest is snapshot.manifest
+    assert looks == []
 
 
 def test_a_failed_look_ends_no_save(
