@@ -24,11 +24,13 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture(autouse=True)
 def tests_are_a_tool(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The modules of these tests are no code of a run."""
+    """The modules of these tests, and what earlier ones left loaded, are no code of a run."""
     from jellyml.capture import loaded_modules
 
     tools = (*loaded_modules.TOOLS, str(Path(__file__).parent))
     monkeypatch.setattr(loaded_modules, "TOOLS", tools)
+    earlier = tuple(one.path for one in loaded_modules.user_modules())
+    monkeypatch.setattr(loaded_modules, "TOOLS", (*tools, *earlier))
 
 
 class Folder:
