@@ -29,7 +29,7 @@ def tests_are_a_tool(monkeypatch: pytest.MonkeyPatch) -> None:
 
     tools = (*loaded_modules.TOOLS, str(Path(__file__).parent))
     monkeypatch.setattr(loaded_modules, "TOOLS", tools)
-    earlier = tuple(one.path for one in loaded_modules.user_modules())
+    earlier = {str(Path(one.path).parent) for one in loaded_modules.user_modules()}
     monkeypatch.setattr(loaded_modules, "TOOLS", (*tools, *earlier))
 
 
