@@ -1,8 +1,8 @@
 """How much work one command does on files that it does not trust.
 
-Idea: each command creates one budget and passes it on; every loop whose length a file decides
-charges it. Limits of single readers can be got around by many small files; the sum cannot.
-Invariant: memory and time are bounded for any input, except with ``Budget.unlimited()``.
+Idea: a command creates one budget and passes it on; a loop whose length a file decides charges it.
+Limits of single readers can be got around by many small files; the sum cannot. Invariant: what is
+charged is bounded for any input, except with ``Budget.unlimited()``.
 """
 
 import mmap

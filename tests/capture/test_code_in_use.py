@@ -47,7 +47,7 @@ def build_editable(folder, *_):
         wheel.writestr(f"{info}/RECORD", "")
     return "sibling-1-py3-none-any.whl"
 """
-HEAD = "The snapshot may lack code that this run uses:\n  "
+HEAD = "Code in use that the repository does not hold as it ran:\n  "
 
 
 class Run:
@@ -294,6 +294,7 @@ def test_code_in_an_ignored_folder_runs_after_a_load(repo: Folder, tmp_path: Pat
     script = repo.path / "train.py"
     script.write_text(script.read_text() + save)
     python("train.py", cwd=repo.path)
+    assert "lib2/a.py: in use, captured" in type_command("show", "model.pth", cwd=repo.path).out
     type_command("load", "model.pth", "--to", str(place), cwd=repo.path)
     assert (place / name).read_text() == "width = 3\n"
     assert not (place / "lib2/not_in_use.py").exists()
@@ -460,8 +461,8 @@ def test_show_names_it(repo: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyP
     shown = type_command("show", "model.pth", cwd=repo.path).out
     lines = [line.split(maxsplit=1) for line in shown.splitlines()]
     facts = {line[0]: line[1] for line in lines if len(line) == 2}
-    assert facts["ignored"] == "local.py: in use"
-    assert facts["outside"] == f"{tmp_path}/loose: in use"
+    assert facts["ignored"] == "local.py: in use, not in the snapshot"
+    assert facts["outside"] == f"{tmp_path}/loose: in use, not in the snapshot"
     assert facts["changed"].startswith("train.py: after the run started")
 
 

@@ -64,20 +64,16 @@ def alternates_of_alternates(folder: Folder) -> str:
     return "store"
 
 
-def nested(folder: Folder) -> str:
-    folder.git("init", "-q", "--separate-git-dir=store", "other")
-    inner = Folder(folder.path / "other")
+def nested(folder: Folder, name: str = "other") -> str:
+    folder.git("init", "-q", "--separate-git-dir=store", name)
+    inner = Folder(folder.path / name)
     inner.write("code.py", "of the library\n")
     inner.commit()
     return "store"
 
 
 def nested_where_files_are_tracked(folder: Folder) -> str:
-    folder.git("init", "-q", "--separate-git-dir=store", "lib")
-    inner = Folder(folder.path / "lib")
-    inner.write("code.py", "of the library\n")
-    inner.commit()
-    return "store"
+    return nested(folder, "lib")
 
 
 LAYOUTS = [

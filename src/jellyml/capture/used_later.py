@@ -5,6 +5,7 @@ A save asks for it. No git is started: the index is searched for the file's path
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,10 +52,8 @@ class UsedLater:
         modules = len(sys.modules)
         if modules != self.modules:
             self.modules = modules
-            try:
+            with suppress(Exception):  # a save does not end for this
                 self._look()
-            except Exception:  # noqa: BLE001 (a save does not end for this)
-                return self.rows
         return self.rows
 
     def _look(self) -> None:

@@ -25,7 +25,7 @@ def warn_in_use(lines: Iterable[str], *, stacklevel: int) -> None:
     shown = new if len(new) <= room else new[: room - 1]
     rest = len(new) - len(shown)
     more = [f"and {rest} more: snapshot.report, jellyml show"] if rest else []
-    text = "\n  ".join(["The snapshot may lack code that this run uses:", *shown, *more])
+    text = "\n  ".join(["Code in use that the repository does not hold as it ran:", *shown, *more])
     with suppress(Exception):  # an error filter, a closed standard error, the user's showwarning
         warnings.warn(text, JellyWarning, stacklevel=stacklevel + 1)
 

@@ -60,9 +60,10 @@ class Code:
 def compare(one: Endpoint, other: Endpoint) -> Iterator[Code]:
     """Yield both commits. Raises NoSnapshot, BadSnapshot or UsageError if one has no code."""
     with ExitStack() as stack:
-        commits = [stack.enter_context(side.commit()) for side in (one, other)]
-        git = stack.enter_context(shared_git(commits))
-        yield Code(git, commits[0].oid, commits[1].oid)
+        before = stack.enter_context(one.commit())
+        after = stack.enter_context(other.commit(before))
+        git = stack.enter_context(shared_git([before, after]))
+        yield Code(git, before.oid, after.oid)
 
 
 def _fields(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 """Read commits of a checkpoint, a repository and a working tree through one git."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ from jellyml.errors import JellyError, UsageError
 from jellyml.fs import tempdirs
 from jellyml.quarantine.quarantine import Limits, VerifiedCode
 from jellyml.repo.git import Git, make_bare
+from jellyml.repo.paths import at, parents
 from jellyml.repo.repository import Repository
 from jellyml.working_tree import reader, selection
 from jellyml.working_tree.commit import commit_of
+from jellyml.working_tree.ignored import ignored, indexed
 from jellyml.working_tree.scratch import scratch
 
 _CONFIG = {
@@ -52,13 +55,40 @@ def of_repository(repository: Repository, name: str) -> StoredCommit:
 
 
 @contextmanager
-def of_working_tree(repository: Repository) -> Iterator[StoredCommit]:
-    """Yield the commit that a capture would make now, without filters. Nothing is changed."""
+def of_working_tree(
+    repository: Repository, beside: StoredCommit | None = None
+) -> Iterator[StoredCommit]:
+    """Yield the commit that a capture would make now, without filters. Nothing is changed.
+
+    An ignored file is included if ``beside`` has its path, so that both sides are compared: a
+    snapshot has the code in use of ignored folders.
+    """
     tree = reader.read(repository, selection.Limits())
+    if beside and (paths := _ignored_paths(tree, beside)):
+        tree = reader.including(tree, paths, selection.Limits())
     with scratch(tree.selection.scan) as place:
         oid = commit_of(place, tree.selection, tree.contents)
         places = (place.directory / "objects", *place.git.objects)
         yield StoredCommit(oid, places, repository.object_format)
+
+
+def _ignored_paths(tree: reader.WorkingTree, beside: StoredCommit) -> list[bytes]:
+    """Return the paths of a commit at which the working tree has a file that git ignores.
+
+    The commit may come from an untrusted checkpoint: no link is followed, it could lead out.
+    """
+    with shared_git([beside]) as git:
+        names = git.run("ls-tree", "-r", "-z", "--name-only", beside.oid).split(b"\0")[:-1]
+    scan = tree.selection.scan
+    root = scan.repository.root
+    untracked = {*names} - indexed(scan.repository.index, names) - tree.selection.overlay.keys()
+    here = [
+        path
+        for path in sorted(untracked)
+        if os.path.lexists(at(root, path))
+        and not any(at(root, folder).is_symlink() for folder in parents(path))
+    ]
+    return [*ignored(tree.selection, here)]
 
 
 @contextmanager

@@ -45,8 +45,11 @@ class Endpoint:
         return self.model.budget if self.model else Budget.of_library()
 
     @contextmanager
-    def commit(self) -> "Iterator[StoredCommit]":
-        """Yield its code. Raises NoSnapshot, BadSnapshot, GitError, UsageError."""
+    def commit(self, beside: "StoredCommit | None" = None) -> "Iterator[StoredCommit]":
+        """Yield its code. ``beside`` is the commit that a working tree is compared with.
+
+        Raises NoSnapshot, BadSnapshot, GitError, UsageError.
+        """
         from jellyml.compare import commits
 
         if self.model:
@@ -56,7 +59,7 @@ class Endpoint:
         if self.kind == "commit":
             yield commits.of_repository(self.repository, self.name)
             return
-        with commits.of_working_tree(self.repository) as commit:
+        with commits.of_working_tree(self.repository, beside) as commit:
             yield commit
 
     def manifest(self) -> Manifest | None:

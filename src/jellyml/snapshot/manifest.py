@@ -119,10 +119,10 @@ class Manifest:
             if isinstance(path := row.get("path"), str) and isinstance(line := row.get("line"), int)
         ]
 
-    @property
-    def ignored(self) -> list[str]:
-        """The paths of files in use that git ignores."""
-        return self._paths("ignored")
+    def ignored(self, *, captured: bool) -> list[str]:
+        """Return the paths of files in use that git ignores, captured or not."""
+        rows = [row for row in self.rows("ignored") if (row.get("captured") is True) == captured]
+        return [path for row in rows if isinstance(path := row.get("path"), str)]
 
     @property
     def outside(self) -> list[str]:

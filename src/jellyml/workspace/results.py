@@ -1,7 +1,7 @@
 """The results of an operation, and their sentences."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -211,62 +211,73 @@ def pointers(paths: Iterable[bytes]) -> list[str]:
 
 def embedded(folders: Sequence[str]) -> list[str]:
     """Warn about folders of the loaded code that git would take for repositories."""
-    warnings = [
-        f"{folder} looks like a git repository, with settings of its own: git started in it obeys"
-        " them. JellyML does not."
-        for folder in folders[:_FEW]
-    ]
-    more = len(folders) - _FEW
-    return warnings + [f"So do {more} more folders."] * (more > 0)
+    return _first(
+        folders,
+        lambda folder: (
+            f"{folder} looks like a git repository, with settings of its own: git started"
+            " in it obeys them. JellyML does not."
+        ),
+        "So do {} more folders.",
+    )
 
 
 def parts_that_stay(model: "Location", paths: Sequence[bytes]) -> list[str]:
     """Warn about files of the checkpoint's folder for which the code has other content."""
-    warnings = [
-        f"{os.fsdecode(path)} was left as it is: it is part of the checkpoint, whose code has other"
-        f" bytes for it. jellyml load {pasteable(model)} --to NEW-FOLDER brings those."
-        for path in paths[:_FEW]
-    ]
-    more = len(paths) - _FEW
-    return warnings + [f"So were {more} more files of the checkpoint."] * (more > 0)
+    return _first(
+        map(os.fsdecode, paths),
+        lambda path: (
+            f"{path} was left as it is: it is part of the checkpoint, whose code has other"
+            f" bytes for it. jellyml load {pasteable(model)} --to NEW-FOLDER brings those."
+        ),
+        "So were {} more files of the checkpoint.",
+    )
 
 
 def differing(paths: Sequence[str]) -> list[str]:
     """Warn about paths that are not as in the state that was restored."""
-    warnings = [f"{path} is not as it was in that state." for path in paths[:_FEW]]
-    more = len(paths) - _FEW
-    return warnings + [f"Nor are {more} more paths."] * (more > 0)
+    return _first(
+        paths, lambda path: f"{path} is not as it was in that state.", "Nor are {} more paths."
+    )
 
 
 def tracked_stays(paths: Sequence[bytes]) -> list[str]:
     """Warn about tracked files at paths that a state leaves in place: they may have been there."""
-    warnings = [
-        f"{os.fsdecode(path)} stays: git tracks it by now, and that state left it in place."
-        for path in paths[:_FEW]
-    ]
-    more = len(paths) - _FEW
-    return warnings + [f"So do {more} more files."] * (more > 0)
+    return _first(
+        map(os.fsdecode, paths),
+        lambda path: (
+            f"{path} stays on disk: git ignores it in that state, and it may have been"
+            " there before."
+        ),
+        "So do {} more files.",
+    )
 
 
 def repositories_stay(folders: Sequence[bytes]) -> list[str]:
     """Warn about nested repositories that git cannot read."""
-    warnings = [
-        f"{os.fsdecode(folder)} stays as it is: it is a repository that git cannot read"
-        f" (git -C {pasteable(os.fsdecode(folder))} status tells why)."
-        for folder in folders[:_FEW]
-    ]
-    more = len(folders) - _FEW
-    return warnings + [f"So do {more} more repositories."] * (more > 0)
+    return _first(
+        map(os.fsdecode, folders),
+        lambda folder: (
+            f"{folder} stays as it is: it is a repository that git cannot read"
+            f" (git -C {pasteable(folder)} status tells why)."
+        ),
+        "So do {} more repositories.",
+    )
 
 
 def storage_stays(paths: Sequence[bytes]) -> list[str]:
     """Warn about files that were not written, because git stores a repository at their paths."""
-    warnings = [
-        f"{os.fsdecode(path)} was left as it is: git stores a repository there."
-        for path in paths[:_FEW]
-    ]
-    more = len(paths) - _FEW
-    return warnings + [f"So were {more} more paths."] * (more > 0)
+    return _first(
+        map(os.fsdecode, paths),
+        lambda path: f"{path} was left as it is: git stores a repository there.",
+        "So were {} more paths.",
+    )
+
+
+def _first(names: Iterable[str], sentence: Callable[[str], str], others: str) -> list[str]:
+    """Return a sentence for each of the first names, and one with the number of the others."""
+    names = list(names)
+    more = len(names) - _FEW
+    return [*map(sentence, names[:_FEW]), *([others.format(more)] if more > 0 else [])]
 
 
 def set_aside(private: Path, aside: Mapping[str, str]) -> list[str]:

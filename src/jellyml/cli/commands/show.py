@@ -143,11 +143,13 @@ def _code(manifest: Manifest, commit: str | None) -> Iterator[tuple[str, str]]:
 
 
 def _in_use(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Yield the code that the run used and that the snapshot does not hold as it ran."""
-    if ignored := manifest.ignored:
-        yield "ignored", f"{_named(ignored)}: in use"
+    """Yield the code that the run used and that the repository does not hold as it ran."""
+    if captured := manifest.ignored(captured=True):
+        yield "ignored", f"{_named(captured)}: in use, captured"
+    if lost := manifest.ignored(captured=False):
+        yield "ignored", f"{_named(lost)}: in use, not in the snapshot"
     if outside := manifest.outside:
-        yield "outside", f"{_named(outside)}: in use"
+        yield "outside", f"{_named(outside)}: in use, not in the snapshot"
     if later := manifest.used_later:
         yield "later", f"{_named(later)}: imported after the capture, not in the snapshot"
     if changed := manifest.changed_since_start:
