@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 import fingerprint
 import jellyml
 from conftest import Folder
+from jellyml.repo.alternates import object_stores
 from jellyml.repo.repository import Repository
 from jellyml.repo.storage import storage_inside
 from jellyml.workspace import Workspace
@@ -185,3 +187,13 @@ def test_a_link_loop_ends(repo: Folder) -> None:
     (repo.path / "loop").symlink_to("pool")
     (repo.path / "pool").symlink_to("loop")
     assert storage_inside(repo.path, [Repository.find(repo.path)]).paths == {b"loop", b"pool"}
+
+
+def test_a_store_that_names_itself_many_times_is_followed_once(repo: Folder) -> None:
+    """The list may have come with the folder: each level would multiply it."""
+    lines = [f"../objects{'/.' * number}\n" for number in range(300)]
+    repo.write(".git/objects/info/alternates", "".join(lines) + "\0\n/nowhere\n")
+    assert len([*object_stores(repo.path / ".git/objects")]) <= len(lines) + 3
+    start = time.process_time()
+    assert jellyml.create_snapshot(repo.path, strict=True).filling
+    assert time.process_time() - start < 20

@@ -4,13 +4,12 @@ Idea: the time that git needs to count a history depends on the machine and its 
 objects in the store does not. So the same repository always gives the same snapshot.
 """
 
-import os
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from jellyml.fs.atomic import read_plain
+from jellyml.fs.paths import resolved
+from jellyml.repo.alternates import object_stores
 
 # git counts about 220,000 packed objects a second, and loose ones at a quarter of that: each is a
 # file of its own (measured with git 2.39).
@@ -19,8 +18,6 @@ _LOOSE = 4
 MOST_BYTES = 64_000_000
 _SAMPLE, _SAMPLES = "17", 256  # git gc estimates loose objects in this way (builtin/gc.c)
 _FANOUT_END = 8 + 255 * 4  # where the number of objects is in a pack index of version 2
-_DEEPEST = 5  # levels of alternates, as in git (object-file.c)
-_LONGEST = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,11 @@ def cost_of_counting(objects: Path) -> int:
 
     Packs with a bitmap cost nothing: git reads the answer from it. Alternates are included.
     """
-    return sum(_packed(store) + _LOOSE * _loose(store) for store in _stores(objects))
+    stores: set[Path] = set()
+    for store in object_stores(objects):
+        with suppress(OSError, ValueError):  # a link loop, or a name with a NUL: git skips it too
+            stores.add(resolved(store))
+    return sum(_packed(store) + _LOOSE * _loose(store) for store in stores)
 
 
 def _packed(store: Path) -> int:
@@ -58,19 +59,3 @@ def _loose(store: Path) -> int:
     with suppress(OSError):
         return _SAMPLES * sum(1 for _ in (store / _SAMPLE).iterdir())
     return 0
-
-
-def _stores(objects: Path) -> Iterator[Path]:
-    """Yield an object store and its alternates, each once."""
-    seen: set[Path] = set()
-    waiting = [(objects, 0)]
-    while waiting:
-        store, depth = waiting.pop()
-        if store in seen or depth > _DEEPEST:
-            continue
-        seen.add(store)
-        yield store
-        with suppress(OSError):
-            lines = read_plain(store / "info" / "alternates", _LONGEST).splitlines()
-            named = [os.fsdecode(line) for line in lines if line and not line.startswith(b"#")]
-            waiting += [(Path(os.path.normpath(store / name)), depth + 1) for name in named]

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from jellyml.fs.atomic import read_plain
 from jellyml.fs.paths import resolved
+from jellyml.repo.alternates import object_stores
 from jellyml.repo.paths import parents
 from jellyml.repo.repository import Repository
 from jellyml.repo.work_tree import looks_like_git
 
 _MOST_LINKS = 40  # as many as Linux follows
-_DEPTH = 5  # of alternates, as in git's object-file.c
 _LONGEST = 1 << 20  # bytes of a file that names paths
 
 
@@ -71,32 +71,20 @@ def _places(repository: Repository) -> Iterator[Path]:
         shared = _lines(repository.git_dir / "commondir")[0]
         yield from _steps(repository.git_dir / os.fsdecode(shared))
     yield from (repository.git_dir, repository.common_dir)
-    yield from _object_stores(repository.objects, _DEPTH)
+    yield from _object_stores(repository.objects)
 
 
-def _object_stores(objects: Path, depth: int) -> Iterator[Path]:
+def _object_stores(objects: Path) -> Iterator[Path]:
     """Yield an object store and its alternates, each with the bare repository around it."""
-    for place in (*_steps(objects), *_steps(objects / "pack")):
-        yield place
-        if looks_like_git(place.parent):
-            yield place.parent
-    if not depth:
-        return
-    with suppress(OSError, ValueError):
-        for line in _lines(objects / "info" / "alternates"):
-            if line and not line.startswith(b"#"):
-                yield from _object_stores(objects / os.fsdecode(_unquoted(line)), depth - 1)
+    for store in object_stores(objects):
+        for place in (*_steps(store), *_steps(store / "pack")):
+            yield place
+            if looks_like_git(place.parent):
+                yield place.parent
 
 
 def _lines(path: Path) -> list[bytes]:
     return read_plain(path, _LONGEST).splitlines() or [b""]
-
-
-def _unquoted(line: bytes) -> bytes:
-    """Return a line of the alternates; git quotes one that begins with a quotation mark."""
-    if not (line.startswith(b'"') and line.endswith(b'"') and len(line) > 1):
-        return line
-    return line[1:-1].decode("unicode_escape").encode("latin-1")
 
 
 def _steps(path: Path) -> Iterator[Path]:
