@@ -102,9 +102,12 @@ def type_on_terminal(
             except BlockingIOError:
                 continue
             except OSError:  # Linux: the other side is closed
-                break
+                piece = b""
             if not piece:
-                break
+                if process.poll() is not None:
+                    break
+                time.sleep(0.05)  # a process that is starting may have it closed for a moment
+                continue
             shown += piece
             if answer and shown.endswith(b"] "):
                 os.write(ours, answer)

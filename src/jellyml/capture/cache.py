@@ -25,7 +25,6 @@ from jellyml.snapshot.facts import Credential
 LIMIT = 2_000_000_000  # bytes of all captures; the least recently used are removed first
 WAIT = 30.0  # seconds to wait for another process before building alone
 _TRIES = 3  # captures to attempt while files change during the read
-_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_BINARY"))
 _FOLDERS = ("captures", "locks", "indexes")
 _BUCKETS = 256  # the most lock files, and the most files of indexes
 _START = 64  # bytes that are read for the first line: a checksum and a length
@@ -196,7 +195,7 @@ def _as_json(built: Built) -> dict[str, object]:
 
 def _read(path: Path) -> Built | None:
     try:
-        with os.fdopen(os.open(path, _READ), "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=atomic.no_follow) as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(_START)
             line = start.index(b"\n") + 1

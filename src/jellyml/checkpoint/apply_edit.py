@@ -25,7 +25,6 @@ from jellyml.fs import atomic, locks, paths
 
 _WAIT = 3.0  # seconds, for another command that is changing the same file
 _LONGEST_LINE = 1024
-_NO_LINK_NO_PIPE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _LONGEST_NAME = 200  # bytes; file systems take 255
 # The bytes before the change identify the file: the end of a checkpoint holds checksums or weights,
 # which differ if it was saved again.
@@ -241,13 +240,8 @@ def _is_torn(path: Path) -> bool:
 
 def _open_journal(path: Path) -> BinaryIO | None:
     """Return None without a journal, and for a link or a pipe."""
-    try:
-        descriptor = os.open(_journal(path), os.O_RDONLY | _NO_LINK_NO_PIPE)
-    except OSError:
-        return None
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
+    with suppress(OSError):
+        return atomic.open_plain(_journal(path))
     return None
 
 

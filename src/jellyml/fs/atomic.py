@@ -121,15 +121,32 @@ def read_plain(path: Path, most: int = 1 << 30) -> bytes:
     A symbolic link is refused too. For files that an untrusted folder may contain: reading a pipe
     or a device could block or never end.
     """
-    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in _PLAIN)
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > most:
-            raise OSError(errno.EINVAL, "Not a regular file of a usual size", str(path))
-        return file.read(status.st_size)
+    with open_plain(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise OSError(errno.EFBIG, "Larger than such a file usually is", str(path))
+        return file.read(size)
 
 
-_PLAIN = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
+def open_plain(path: Path) -> BinaryIO:
+    """Open a regular file to read. Raises OSError for any other kind, and for a symbolic link."""
+    file = open(path, "rb", opener=no_follow)  # noqa: SIM115 (the caller closes it)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return file
+
+
+_PLAIN = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+
+
+def no_follow(path: str | bytes, flags: int) -> int:
+    """Open a file, but no symbolic link, and without waiting for a pipe: an opener for ``open``.
+
+    With an opener, ``open`` closes the descriptor of a folder that it refuses. ``os.fdopen`` leaves
+    it open.
+    """
+    return os.open(path, flags | _PLAIN, 0o666)
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:

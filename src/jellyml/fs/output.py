@@ -16,7 +16,6 @@ from jellyml.errors import UsageError
 from jellyml.fs import atomic, rename
 
 _START = 4096  # bytes that are enough to identify each kind
-_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +108,6 @@ def _is_replaceable(seen: os.stat_result) -> bool:
 
 def _start(path: Path) -> bytes:
     """Return the first bytes of a regular file; nothing for a link or any other file."""
-    flags = os.O_RDONLY
-    for name in _FLAGS:
-        flags |= getattr(os, name, 0)
-    with suppress(OSError), os.fdopen(os.open(path, flags), "rb") as file:
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return file.read(_START)
+    with suppress(OSError), atomic.open_plain(path) as file:
+        return file.read(_START)
     return b""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from jellyml.errors import GitError, TookTooLong
-from jellyml.fs import tempdirs
+from jellyml.fs import atomic, tempdirs
 from jellyml.repo.git import Git, make_bare, quoted
 from jellyml.repo.paths import at, status
 from jellyml.working_tree.attributes import default_attributes_file
@@ -29,8 +29,6 @@ class ChangedMeanwhile(GitError):
 
 
 _BLOCK = 1 << 20
-# Not blocking: a file may have been replaced by a pipe.
-_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 _REF = b"refs/heads/scratch"
 # Git's errors about one file: it is missing, or not in its declared encoding.
 _ONE_OF_MANY = re.compile(r"could not open|unable to (?:open|read)|failed to encode|if encoded as")
@@ -201,7 +199,7 @@ def bytes_on_disk(root: Path, path: bytes, entry: Entry, *, links: bool = True) 
         return os.readlink(full_path)  # noqa: PTH115 (a Path would be normalised)
     if not stat.S_ISREG(info.st_mode) or (links and entry.mode == SYMLINK):
         raise ChangedMeanwhile(f"{at(root, path)} changed while it was read.", "try again.")
-    with os.fdopen(os.open(full_path, _READ), "rb", buffering=0) as file:
+    with open(full_path, "rb", buffering=0, opener=atomic.no_follow) as file:
         if os.fstat(file.fileno()).st_size > 8 * _BLOCK:
             return at(root, path)
         return file.readall()

@@ -80,8 +80,7 @@ def _note_in_reflog(
     log.parent.mkdir(exist_ok=True)
     none = "0" * len(wanted.commit)
     line = f"{now.commit or none} {wanted.commit} {_who(repository.git)}\t{reason}\n"
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    with os.fdopen(os.open(log, flags, 0o666), "ab") as file:
+    with open(log, "ab", opener=atomic.no_follow) as file:
         file.write(os.fsencode(line))
     if sharing:
         with suppress(PermissionError):  # it belongs to another user of the repository
